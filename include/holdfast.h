@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* holdfast.h - checkpoint/restart for MPI jobs into remote persistent memory: the public API. */
+#ifndef HOLDFAST_H
+#define HOLDFAST_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <mpi.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/*
+ * Conventions
+ *
+ * Every int function returns HF_OK (0) or a negative HF_E* code; outputs are set only on success.
+ * hf_message() then tells the cause and the next step in plain words.
+ *
+ * "Collective" functions must be called by every rank of the job's communicator, in the same order
+ * relative to each other; they return the same code on every rank, unless said otherwise: what one
+ * rank could not do fails on all, with HF_EPEER on the ranks that had no trouble of their own.
+ *
+ * Thread-safety: calls on one job must not run at the same time; calls on two jobs may. Collective
+ * functions need an MPI in which the calling thread may call MPI.
+ *
+ * Every wait has a deadline (`timeout` and `reconnect` in holdfast(7)); no function waits for ever
+ * for a server. What a rank waits for in MPI itself is MPI's.
+ */
+
+#define HF_SEGMENT_NAME_MAX 63  /* bytes in a segment's name, without the terminating zero */
+#define HF_JOB_NAME_MAX     127 /* bytes in a job's name, without the terminating zero */
+#define HF_SEGMENTS_MAX     4096 /* segments a rank may protect at one time */
+
+enum hf_code {
+	HF_OK = 0,
+	HF_EINVAL = -1,    /* an argument is wrong; the message names it */
+	HF_ENOMEM = -2,    /* out of memory on this rank */
+	HF_ENOSYS = -3,    /* not supported by this version or configuration */
+	HF_EMPI = -4,      /* an MPI call failed */
+	HF_ECONFIG = -5,   /* a configuration variable, file or key is missing or wrong */
+	HF_ESERVER = -6,   /* the server cannot be reached, or went away for longer than `reconnect` */
+	HF_EAUTH = -7,     /* the server does not accept who we are */
+	HF_EPROTO = -8,    /* the peer is no pmu-server, or speaks another version */
+	HF_EBUSY = -9,     /* the job's primaries are alive; the message says who, where, since when */
+	HF_ENOSPC = -10,   /* the pool has no room for the set; the newest complete epoch is untouched */
+	HF_EFENCED = -11,  /* a backup took this rank's region over: stop, another process goes on */
+	HF_ERANKS = -12,   /* the stored job has another number of ranks */
+	HF_EMODE = -13,    /* the stored region has another mode */
+	HF_ENOCKPT = -14,  /* there is no checkpoint to restore: start from the beginning */
+	HF_ESEGMENT = -15, /* a protected segment is not in the set, or has another type or size there */
+	HF_EDAMAGED = -16, /* every stored set failed its checksums: what is there cannot be used */
+	HF_EPEER = -17,    /* another rank failed, and so the collective call did */
+	HF_ETIMEDOUT = -18, /* a deadline passed */
+	HF_EIO = -19,      /* the fabric or the pool's medium failed */
+};
+
+/* Kinds of checkpoint, for hf_checkpoint(). */
+enum hf_kind {
+	HF_AUTO = 0,      /* what the region's mode makes best; a full one in overwrite mode */
+	HF_FULL = 1,      /* all of every protected segment */
+	HF_INCREMENT = 2, /* what changed since the last one; HF_ENOSYS in overwrite mode */
+};
+
+/* A job as this rank sees it. Owned by the library, from hf_attach() to hf_detach(). */
+typedef struct hf_job *hf_job_t;
+
+/*
+ * Attaches the ranks of `comm` to the job `job_name` on the configured server: creates each rank's
+ * region, or takes it over where the job is known and its former primaries are gone. Collective over
+ * `comm`, which is duplicated and may be freed afterwards.
+ *
+ * job_name: at most HF_JOB_NAME_MAX bytes, without control characters or '/'; NULL takes the
+ * configured name, else the batch job's, else one made for this very run, which no later run resumes.
+ *
+ * Errors: HF_EINVAL, HF_ENOMEM, HF_EMPI, HF_ECONFIG, HF_ESERVER, HF_EAUTH, HF_EPROTO, HF_EBUSY,
+ * HF_ERANKS, HF_EMODE, HF_ENOSPC, HF_EPEER. There is no handle on failure: the message is that of
+ * hf_message(NULL).
+ */
+int hf_attach(MPI_Comm comm, const char *job_name, hf_job_t *job);
+
+/* The job that the Open MPI plug-in attached over MPI_COMM_WORLD in MPI_Init; NULL without it. */
+hf_job_t hf_world(void);
+
+/*
+ * Protects `count` elements of `type` at `addr` under `name`: they are part of every later
+ * checkpoint, and are overwritten by hf_restore(). Local. The memory stays the caller's and must be
+ * there until hf_unprotect(), hf_detach() or a new call with the same name, which replaces address,
+ * count and type (after a realloc, say). `type` is a predefined type of C or Fortran, or a contiguous
+ * one derived from a single predefined type; count may be 0, and addr is then not used.
+ *
+ * Errors: HF_EINVAL (name, NULL address, type that is not contiguous), HF_ENOMEM, HF_ENOSPC
+ * (more than HF_SEGMENTS_MAX).
+ */
+int hf_protect(hf_job_t job, const char *name, void *addr, size_t count, MPI_Datatype type);
+
+/* Forgets the segment `name`; stored sets keep theirs. Local. HF_EINVAL: there is none. */
+int hf_unprotect(hf_job_t job, const char *name);
+
+/*
+ * Tells what this rank's set, of the epoch that hf_restore() would restore, holds under `name`:
+ * the number of elements and their predefined type. Allocate, protect, restore. Local.
+ * count and type may be NULL. Errors: HF_ENOCKPT, HF_ESEGMENT (no such segment in the set).
+ */
+int hf_stored(hf_job_t job, const char *name, size_t *count, MPI_Datatype *type);
+
+/*
+ * Restores every protected segment from the newest complete epoch, checks every byte against its
+ * checksum, and tells the epoch (may be NULL). Where a set is damaged, all ranks fall back to the
+ * next older complete epoch and say so on stderr. Collective.
+ *
+ * Errors: HF_ENOCKPT (nothing stored; memory untouched), HF_ESEGMENT (memory untouched), HF_EDAMAGED
+ * (memory is then undefined), HF_EFENCED, HF_ESERVER, HF_EIO, HF_ETIMEDOUT, HF_EPEER.
+ */
+int hf_restore(hf_job_t job, uint64_t *epoch);
+
+/* As hf_restore(), of just this epoch: HF_ENOCKPT where it is not complete, and no falling back. */
+int hf_restore_epoch(hf_job_t job, uint64_t epoch);
+
+/*
+ * Lists the complete epochs, oldest first. In: *n is the capacity of `epochs`; out: how many there
+ * are, of which the newest that fit were stored. Collective.
+ */
+int hf_epochs(hf_job_t job, uint64_t *epochs, size_t *n);
+
+/*
+ * Sets *due to 1 on all ranks when it is time for a checkpoint (`interval` in holdfast(7)), else 0.
+ * Collective; costs one small broadcast.
+ */
+int hf_due(hf_job_t job, int *due);
+
+/*
+ * Ships all protected segments into the job's next epoch and returns when it is durable on every
+ * rank. Collective. On failure the newest complete epoch is intact, memory is untouched, and the job
+ * may go on and try again later; after HF_EFENCED it should stop.
+ *
+ * Errors: HF_ENOSPC, HF_EFENCED, HF_ESERVER, HF_ENOSYS (kind), HF_EIO, HF_ETIMEDOUT, HF_EPEER.
+ */
+int hf_checkpoint(hf_job_t job, int kind);
+
+/* Asynchronous checkpoints: HF_ENOSYS in this version. */
+int hf_checkpoint_start(hf_job_t job, int kind);
+int hf_checkpoint_test(hf_job_t job, int *complete);
+int hf_checkpoint_wait(hf_job_t job);
+
+/*
+ * Reads `bytes` bytes at `offset` (bytes) of segment `name` of any rank's set of a complete epoch
+ * (0: the newest) into `buf`, checked against its checksums. Local.
+ * Errors: HF_EINVAL, HF_ENOCKPT, HF_ESEGMENT (no such segment, or range outside it), HF_EDAMAGED,
+ * HF_ESERVER, HF_EIO.
+ */
+int hf_read(hf_job_t job, int rank, uint64_t epoch, const char *name, size_t offset, void *buf,
+	    size_t bytes);
+
+/*
+ * Ends the attachment and frees the job. finished != 0: the job is done and its sets are removed;
+ * 0: they stay, and a later run of the same job goes on from them. Collective; takes NULL.
+ * The handle is invalid afterwards, whatever is returned.
+ */
+int hf_detach(hf_job_t job, int finished);
+
+/* The code in plain words. Static, never NULL; any thread. */
+const char *hf_strerror(int code);
+
+/*
+ * What the last failed call on `job` ran into and what to do next. With NULL: the last failed
+ * hf_attach() of this thread. Valid until the next call on `job`; never NULL.
+ */
+const char *hf_message(hf_job_t job);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

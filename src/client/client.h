@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * client.h - one rank's view of one PMU: a session that holds the rank's own region (written by
+ * client_put) and reads sets of any rank of the job (client_get). No MPI here.
+ *
+ * A client belongs to one thread at a time. When the server or the NI goes away, the next call connects
+ * again and opens the region anew, for at most `reconnect_ms`; a region that somebody took over in the
+ * meantime gives -ESTALE (fenced) from every later call.
+ *
+ * Errors are -errno: -ESTALE fenced, -EBUSY the primary is alive elsewhere, -ENOSPC, -ENOENT no such set
+ * or job, -EILSEQ checksums do not match, -EACCES not authenticated, -EPROTO no pmu-server or another
+ * version, -ENXIO server not reachable or away for too long, -ETIMEDOUT, -ERANGE other number of ranks,
+ * -EMEDIUMTYPE other mode, -EINVAL, -ENOMEM, -EIO. `err` has the sentence.
+ */
+#ifndef HOLDFAST_CLIENT_H
+#define HOLDFAST_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "common/error.h"
+#include "common/set.h"
+
+#define CLIENT_PORT_DEFAULT "7300"
+#define CLIENT_LAUNCH_BYTES 16
+
+/* Where and how to connect. Strings must live as long as the client. */
+struct client_options {
+	const char *server;	/* "HOST[:PORT]", "[V6ADDR]:PORT" or "unix:PATH" */
+	const char *net;	/* back end of the data plane; NULL or "" for the default */
+	const char *provider;	/* of the back end; NULL or "" for what the server names */
+	const char *auth;	/* "psk" or "none" */
+	const char *key_file;	/* psk */
+	uint64_t timeout_ms;	/* for one request, or one transfer; 0: 10000 */
+	uint64_t reconnect_ms;	/* for connecting again; 0: 30000 */
+	size_t chunk_bytes;	/* 0: the back end's default */
+	unsigned window;	/* 0: the back end's default */
+};
+
+/* Whose region. */
+struct client_identity {
+	const char *job;
+	uint32_t rank, ranks;
+	enum region_mode mode;
+	uint8_t launch[CLIENT_LAUNCH_BYTES]; /* the same in all ranks and incarnations of one launch */
+	uint32_t incarnation;
+	bool force; /* take over although the primary is alive */
+};
+
+struct client;
+
+/*
+ * Connects, authenticates, and takes the rank's region over, or creates it where there is none. A primary
+ * that is alive, and not an earlier incarnation of the same launch, is waited for a few seconds (it may
+ * be dying), then -EBUSY. The first connection gets `timeout_ms` only, not `reconnect_ms`.
+ */
+int client_open(const struct client_options *options, const struct client_identity *identity,
+		struct client **client, struct error *err);
+
+/* Ends the session. `finished`: drops the region with its sets first. The client is freed whatever is
+ * returned. Takes NULL. */
+int client_close(struct client *client, bool finished, struct error *err);
+
+/* The sets that the rank's own region holds, as last told by the server, oldest first. The array is the
+ * client's, valid until the next call that may change it (put, get, reopen). */
+size_t client_sets(const struct client *client, const struct set_info **sets);
+
+/* Learns the list anew from the server (connecting again where needed). */
+int client_refresh(struct client *client, struct error *err);
+
+/* One segment to write, or to read into: `at` is the application's memory. */
+struct client_segment {
+	struct segment segment;
+	void *at;
+};
+
+/*
+ * Writes one full set and commits it: returns 0 once it is durable. `keep` is the newest complete epoch,
+ * which is not touched; 0 where there is none. Connects again and starts over where the server went away.
+ * A set of this epoch that is there already, with the same digest, counts as written.
+ */
+int client_put(struct client *client, uint64_t epoch, uint64_t keep,
+	       const struct client_segment *segments, size_t count, struct error *err);
+
+/* What the set of this epoch, of any rank's region of the job, holds. *segments is malloced. */
+int client_layout(struct client *client, uint32_t rank, uint64_t epoch, struct segment **segments,
+		  size_t *count, struct error *err);
+
+/*
+ * Reads whole segments (those whose `at` is not NULL) of a set, each byte checked before this returns 0.
+ * name, type, element_bytes and count must match the set's: -ENOMSG names the one that does not; memory is
+ * then untouched. -EILSEQ: damaged.
+ */
+int client_get(struct client *client, uint32_t rank, uint64_t epoch,
+	       const struct client_segment *segments, size_t count, struct error *err);
+
+/* Reads bytes [offset, offset + bytes) of one segment, checked. -ENOMSG: no such segment or range. */
+int client_get_range(struct client *client, uint32_t rank, uint64_t epoch, const char *name,
+		     uint64_t offset, void *into, uint64_t bytes, struct error *err);
+
+#endif

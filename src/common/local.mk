@@ -1,0 +1,11 @@
+noinst_LTLIBRARIES += libcommon.la
+libcommon_la_SOURCES = \
+	%D%/checksum.c %D%/checksum.h \
+	%D%/clock.c %D%/clock.h \
+	%D%/error.c %D%/error.h \
+	%D%/log.c %D%/log.h \
+	%D%/set.h \
+	%D%/size.c %D%/size.h \
+	%D%/testpoint.c %D%/testpoint.h
+libcommon_la_CFLAGS = $(AM_CFLAGS) $(XXHASH_CFLAGS)
+libcommon_la_LIBADD = $(XXHASH_LIBS) -lm

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * set.h - what a set is, to every layer: its description and its named, typed segments.
+ *
+ * A set lies in a slot as its data, cut into segments that each start on a SET_ALIGN boundary, and
+ * behind them a table (wire/table.h) of extents and block checksums. The table travels one-sided with
+ * the data; its digest is part of the description, so that metadata anchors every byte of the set.
+ */
+#ifndef HOLDFAST_SET_H
+#define HOLDFAST_SET_H
+
+#include <stdint.h>
+
+#define SEGMENT_NAME_BYTES 64   /* with the terminating zero */
+#define JOB_NAME_BYTES	   128  /* with the terminating zero */
+#define SET_SEGMENTS_MAX   4096
+#define SET_ALIGN	   4096u
+#define SET_BLOCK_BYTES	   65536u /* a checksum covers a block of one segment; the last may be short */
+#define SLOTS_PER_REGION   2
+#define RANKS_MAX	   (1u << 20)
+
+enum region_mode { REGION_OVERWRITE = 1, REGION_APPEND = 2 };
+enum set_kind { SET_FULL = 1, SET_INCREMENT = 2 };
+
+/* Types of elements. Numbers are on media and on the wire: never reuse one. */
+enum element_type {
+	ELEMENT_BYTE = 1,
+	ELEMENT_CHAR,
+	ELEMENT_INT8,
+	ELEMENT_UINT8,
+	ELEMENT_INT16,
+	ELEMENT_UINT16,
+	ELEMENT_INT32,
+	ELEMENT_UINT32,
+	ELEMENT_INT64,
+	ELEMENT_UINT64,
+	ELEMENT_FLOAT,
+	ELEMENT_DOUBLE,
+	ELEMENT_LONG_DOUBLE,
+	ELEMENT_COMPLEX_FLOAT,
+	ELEMENT_COMPLEX_DOUBLE,
+	ELEMENT_BOOL,
+	ELEMENT_LOGICAL, /* Fortran's, 4 bytes by default */
+	ELEMENT_TYPE_END
+};
+
+struct segment {
+	char name[SEGMENT_NAME_BYTES];
+	uint32_t type; /* enum element_type */
+	uint32_t element_bytes;
+	uint64_t count;
+};
+
+struct set_info {
+	uint64_t epoch; /* 0: no set */
+	uint32_t kind;	/* enum set_kind */
+	uint32_t segment_count;
+	uint64_t data_bytes;   /* all segments, with the gaps that alignment leaves */
+	uint64_t table_offset; /* in the slot; a multiple of SET_ALIGN, >= data_bytes */
+	uint64_t table_bytes;
+	uint64_t table_digest; /* checksum() of the table */
+	uint64_t time_ns;      /* of publication, since the epoch */
+};
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * testpoint.h - named points at which a test stops or kills the process; nothing in production builds.
+ *
+ * With --enable-test-points, HOLDFAST_TEST_POINT="NAME:ACTION[:COUNT]" in the environment makes the
+ * COUNTth passage (default 1) of TEST_POINT("NAME") do ACTION: "kill" (SIGKILL), "stop" (SIGSTOP) or
+ * "exit" (_exit(99)).
+ */
+#ifndef HOLDFAST_TESTPOINT_H
+#define HOLDFAST_TESTPOINT_H
+
+#ifdef HOLDFAST_TEST_POINTS
+void testpoint_pass(const char *name);
+#define TEST_POINT(name) testpoint_pass(name)
+#else
+#define TEST_POINT(name) ((void)0)
+#endif
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * media.h - mapping, persisting and copying on persistent memory. Every store of ours to persistent
+ * memory goes through it (libpmemobj makes its own). Back ends are `const struct media_ops`.
+ *
+ * A mapping may be used by several threads; persisting disjoint or overlapping ranges at the same time
+ * is fine. Map and unmap are the owner's.
+ */
+#ifndef HOLDFAST_MEDIA_H
+#define HOLDFAST_MEDIA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "common/error.h"
+
+#define MEDIA_ABI 1
+
+/* What a store must pass before it is durable: nothing more than a fence (eADR), a cache-line
+ * write-back (ADR), or msync of its pages (page cache). */
+enum media_granularity { MEDIA_BYTE, MEDIA_CACHE_LINE, MEDIA_PAGE };
+
+/* What data persisted on this medium lives through; each includes those before it. */
+enum media_survives { MEDIA_SURVIVES_PROCESS, MEDIA_SURVIVES_REBOOT, MEDIA_SURVIVES_POWER };
+
+struct media_map;
+
+struct media_ops {
+	unsigned abi;
+	const char *name;
+	/* Maps the first `bytes` of the open file `fd`, shared, read-write; fd may be closed afterwards. */
+	int (*map)(int fd, size_t bytes, struct media_map **map, struct error *err);
+	void (*unmap)(struct media_map *map); /* takes NULL */
+	void *(*base)(const struct media_map *map);
+	size_t (*bytes)(const struct media_map *map);
+	enum media_granularity (*granularity)(const struct media_map *map);
+	/* Makes the range durable; what was stored before the call is, after its return. */
+	int (*persist)(struct media_map *map, size_t offset, size_t bytes, struct error *err);
+	/* As persist, and out of the memory controller's buffers too, where the platform has a way. */
+	int (*deep_flush)(struct media_map *map, size_t offset, size_t bytes, struct error *err);
+	/* Copies `bytes` from `source` into the mapping with streaming stores; not yet persistent. */
+	void (*copy)(struct media_map *map, size_t offset, const void *source, size_t bytes);
+};
+
+extern const struct media_ops media_pmem2;
+
+/* The back end in use: media_pmem2, unless a test chose another. */
+extern const struct media_ops *media;
+
+/* Gives the file its full size in real blocks (posix_fallocate): a later store never meets ENOSPC. */
+int media_allocate(int fd, uint64_t bytes, struct error *err);
+
+/* Faults every page of the mapping in, writable, without changing a byte. */
+int media_populate(struct media_map *map, struct error *err);
+
+/* Judges what a file in this directory survives; `why` (at least 96 bytes) gets "tmpfs" or the like. */
+int media_judge(const char *directory, enum media_survives *survives, char *why, size_t capacity,
+		struct error *err);
+
+/* "process death", "process death and reboot", "process death, reboot and power loss". */
+const char *media_survives_text(enum media_survives survives);
+
+#endif

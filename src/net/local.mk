@@ -1,0 +1,4 @@
+noinst_LTLIBRARIES += libnet.la
+libnet_la_SOURCES = %D%/net.c %D%/net.h %D%/ofi.c
+libnet_la_CFLAGS = $(AM_CFLAGS) $(LIBFABRIC_CFLAGS)
+libnet_la_LIBADD = $(LIBFABRIC_LIBS) $(SODIUM_LIBS) libcommon.la

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * net.h - the data plane: one-sided writes and reads between a client's memory and ranges of slots that
+ * the NI exposes. No messages travel on it. Back ends are `const struct net_ops`.
+ *
+ * Target side (in the NI): net_ops.listen starts the back end's own progress threads; a client that
+ * connects with a one-time token which the NI told it about (target_admit) becomes a *peer*. Grants are
+ * exposed to one peer only; another peer's key is worthless. All target functions may be called from
+ * any thread, and none of them waits for a client.
+ *
+ * Initiator side (in the client): a connection belongs to one thread at a time. Transfers are submitted
+ * while the window has room and reaped as they complete, in any order: never rely on their order. A
+ * completion says that the target's memory holds the data, not that it is durable.
+ */
+#ifndef HOLDFAST_NET_H
+#define HOLDFAST_NET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "common/error.h"
+
+#define NET_ABI		  1
+#define NET_TOKEN_BYTES	  16
+#define NET_ADDRESS_BYTES 128
+#define NET_NAME_BYTES	  32
+
+/* Where a target listens. `format` is the back end's (libfabric's FI_SOCKADDR_IN and so on). */
+struct net_address {
+	uint32_t format;
+	uint32_t bytes;
+	uint8_t raw[NET_ADDRESS_BYTES];
+};
+
+/* What a grant's key is, as it travels to the client. */
+struct net_key {
+	uint64_t address; /* of the first byte: virtual address, or 0 where the back end counts from 0 */
+	uint64_t key;
+	uint64_t bytes;
+};
+
+enum net_rights { NET_READ = 1, NET_WRITE = 2 };
+
+struct net_params {
+	const char *provider; /* ofi: "tcp", ...; NULL or "" for the default */
+	const char *node;     /* target: address or name to listen on; NULL for any */
+	unsigned threads;     /* target: progress threads, at least 1 */
+	size_t chunk_bytes;   /* initiator: largest single transfer; 0 for the default */
+	unsigned window;      /* initiator: transfers in flight; 0 for the default */
+	/* target: called at the start of each progress thread, to bind it near memory and device; may be
+	 * NULL. `device` is the fabric device's PCI address ("0000:3b:00.0") or "". */
+	void (*thread_start)(void *arg, unsigned thread, const char *device);
+	void *thread_arg;
+};
+
+struct net_target;
+struct net_grant;
+struct net_conn;
+
+struct net_transfer {
+	void *local;
+	uint64_t offset; /* in the grant */
+	size_t bytes;	 /* at most chunk_bytes */
+	bool write;
+	int status; /* at reap: 0 or -errno */
+	void *context;
+	void *reserved[8]; /* the back end's, while in flight */
+};
+
+struct net_ops {
+	unsigned abi;
+	const char *name;
+
+	/* ---- target ---- */
+	int (*listen)(const struct net_params *params, struct net_target **target,
+		      struct net_address *address, struct error *err);
+	/* One client may connect, once, with this token; it becomes the peer `peer`. */
+	int (*target_admit)(struct net_target *target, uint64_t peer,
+			    const uint8_t token[NET_TOKEN_BYTES], struct error *err);
+	/* Cuts the peer off (connection closed, grants revoked, token forgotten). After its return
+	 * nothing that the peer sent, or still sends, is stored. Unknown peers are fine. */
+	void (*target_expel)(struct net_target *target, uint64_t peer);
+	/* Exposes base[0..bytes) to the peer, under a fresh random key where the fabric lets us choose.
+	 * -ENOTCONN: the peer has not connected, or is gone. The memory must stay until the revoke. */
+	int (*expose)(struct net_target *target, uint64_t peer, void *base, size_t bytes, unsigned rights,
+		      struct net_grant **grant, struct net_key *key, struct error *err);
+	/* After its return no new access with the key succeeds; frees the grant. Takes NULL. */
+	void (*revoke)(struct net_grant *grant);
+	/* Stops the threads, closes all. Takes NULL. */
+	void (*target_close)(struct net_target *target);
+
+	/* ---- initiator ---- */
+	int (*connect)(const struct net_params *params, const struct net_address *address,
+		       const uint8_t token[NET_TOKEN_BYTES], uint64_t deadline, struct net_conn **conn,
+		       struct error *err);
+	/* Chunk size and window that this connection uses. */
+	void (*limits)(const struct net_conn *conn, size_t *chunk_bytes, unsigned *window);
+	/* Makes local memory known to the device, where it must be; a no-op elsewhere. Transfers must lie
+	 * within one registered range. */
+	int (*register_local)(struct net_conn *conn, void *base, size_t bytes, void **registration,
+			      struct error *err);
+	void (*unregister_local)(struct net_conn *conn, void *registration);
+	/* Starts one transfer; it and its memory stay the back end's until reaped. -EAGAIN: the window is
+	 * full, reap first. Other errors: nothing was started. */
+	int (*submit)(struct net_conn *conn, const struct net_key *key, struct net_transfer *transfer,
+		      struct error *err);
+	/* Waits until at least one transfer completed or the deadline passed; stores up to `max` completed
+	 * ones. Returns how many (> 0), -ETIMEDOUT, or -errno where the connection is lost: then all that
+	 * is in flight is forgotten and only close() remains. */
+	int (*reap)(struct net_conn *conn, struct net_transfer **done, unsigned max, uint64_t deadline,
+		    struct error *err);
+	/* Closes; what is in flight is abandoned, local memory is untouched afterwards. Takes NULL. */
+	void (*close)(struct net_conn *conn);
+};
+
+/* The back end of this name; NULL where there is none. "" and NULL mean the default, "ofi". */
+const struct net_ops *net_find(const char *name);
+
+extern const struct net_ops net_ofi;
+
+#endif

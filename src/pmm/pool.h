@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * pool.h - the pool: a directory that holds metadata (libpmemobj) and one file per slot. It owns jobs
+ * and their regions (job.h, region.h). No networking here.
+ *
+ * One thread uses a pool. What the functions return by pointer is the pool's and lives until the thing
+ * itself is dropped or the pool closed.
+ *
+ * Everything that changes metadata is one libpmemobj transaction: after a crash it happened or not.
+ */
+#ifndef HOLDFAST_POOL_H
+#define HOLDFAST_POOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "common/error.h"
+#include "media/media.h"
+
+#define POOL_VERSION 1
+
+struct pool;
+
+struct pool_params {
+	uint64_t size_bytes;	 /* for slots; a pool that exists keeps its contents if this is enough */
+	uint64_t metadata_bytes; /* at creation; 0 for the default, 64 MiB */
+	bool accept_damage;	 /* withdraw sets whose slot file is missing or short, instead of refusing */
+};
+
+struct pool_stat {
+	uint64_t size_bytes;
+	uint64_t reserved_bytes; /* by regions, whether their slots hold a set or not */
+	uint64_t jobs, regions, sets;
+	enum media_survives survives;
+	char medium[96];
+	char directory[256];
+	uint8_t id[16]; /* random, made at creation */
+};
+
+/*
+ * Opens the pool in `directory`, or creates it where the directory is empty or missing. Takes the pool's
+ * lock (waiting a few seconds for the NI processes of a server that just died), checks every record's
+ * checksum and every slot file, removes slot files that no record names. Errors: -EBUSY (a server runs
+ * on it), -EPROTONOSUPPORT (unknown version), -EUCLEAN (damaged or truncated; the text names what), -ENOSPC
+ * (size_bytes is more than the file system has, or less than regions reserve), -EACCES and the like.
+ */
+int pool_open(const char *directory, const struct pool_params *params, struct pool **pool,
+	      struct error *err);
+void pool_close(struct pool *pool); /* takes NULL */
+
+/* The open description that holds the pool's lock. A process that inherits it keeps the lock alive. */
+int pool_lock_fd(const struct pool *pool);
+
+void pool_get_stat(const struct pool *pool, struct pool_stat *stat);
+
+#endif

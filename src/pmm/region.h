@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* region.h - the region of one rank: generation, slots, and the sets published in them. */
+#ifndef HOLDFAST_REGION_H
+#define HOLDFAST_REGION_H
+
+#include <stdint.h>
+#include "common/error.h"
+#include "common/set.h"
+
+struct job;
+struct region;
+
+/* -EEXIST, -ENOSPC (metadata is full), -EINVAL (rank outside the job). Generation starts at 1. */
+int region_create(struct job *job, uint32_t rank, enum region_mode mode, struct region **region,
+		  struct error *err);
+
+/* Removes the region, its sets and slot files. */
+int region_drop(struct region *region, struct error *err);
+
+struct job *region_job(const struct region *region);
+uint32_t region_rank(const struct region *region);
+enum region_mode region_mode(const struct region *region);
+uint64_t region_generation(const struct region *region);
+uint64_t region_reserved_bytes(const struct region *region);
+
+/* Raises the generation (in one transaction) and tells the new one. */
+int region_fence(struct region *region, uint64_t *generation, struct error *err);
+
+/* ---- slots ---- */
+
+/* The set published in the slot (0 .. SLOTS_PER_REGION - 1); NULL where there is none. */
+const struct set_info *region_set(const struct region *region, unsigned slot);
+
+/* Its segments, set_info.segment_count of them, in order; valid until the slot's set changes. */
+const struct segment *region_segments(const struct region *region, unsigned slot);
+
+/* The slot that holds this epoch's set, or -ENOENT. */
+int region_slot_of(const struct region *region, uint64_t epoch);
+
+/*
+ * Picks the slot for a new set: one that does not hold epoch `keep`; an empty one rather than one with a
+ * set, the older set rather than the newer. keep = 0 says that the job has no complete epoch.
+ * -ENOENT: keep is not 0 and the region does not hold it. -EEXIST: keep is 0 though the job has a complete
+ * epoch, which the caller would lose. Changes nothing.
+ */
+int region_pick_slot(const struct region *region, uint64_t keep, unsigned *slot, struct error *err);
+
+/*
+ * Reserves room for sets of `bytes` in every slot of the region, in the pool's account, rounding up.
+ * -ENOSPC: the pool's size does not allow it, and nothing changed. Tells the capacity each slot must be
+ * given (media_allocate on slot_open()) before region_grown() records it. A capacity that is large enough
+ * is told as it is. The reservation is volatile until region_grown().
+ */
+int region_reserve(struct region *region, uint64_t bytes, uint64_t *capacity_bytes, struct error *err);
+
+/* Gives a reservation back which could not be met: down to the slots' recorded capacity. */
+void region_unreserve(struct region *region);
+
+/* Records that the slot's file is `capacity_bytes` long, durably. Its set, if any, stays. */
+int region_grown(struct region *region, unsigned slot, uint64_t capacity_bytes, struct error *err);
+
+/* Recorded capacity of the slot in bytes; 0 where it has no file yet. */
+uint64_t region_slot_capacity(const struct region *region, unsigned slot);
+
+/* A number unique in the pool, for the slot's file; 0 where it has none yet. */
+uint64_t region_slot_file(const struct region *region, unsigned slot);
+
+/* Opens the slot's file for reading and writing, making an empty one (and recording its number, durably)
+ * where the slot has none. The descriptor is the caller's. */
+int region_slot_open(struct region *region, unsigned slot, int *fd, struct error *err);
+
+/* Withdraws the slot's set from the metadata, before its bytes are overwritten. No set is fine. */
+int region_withdraw(struct region *region, unsigned slot, struct error *err);
+
+/* Publishes a set whose data is durable, in one transaction. The slot must be empty and the set fit. */
+int region_publish(struct region *region, unsigned slot, const struct set_info *set,
+		   const struct segment *segments, struct error *err);
+
+#endif
