@@ -1,1 +1,18 @@
-# nothing yet
+noinst_PROGRAMS += bench/hf-bench
+bench_hf_bench_SOURCES = \
+	%D%/bench.h %D%/main.c \
+	%D%/child.c %D%/child.h \
+	%D%/commit.c \
+	%D%/crew.c %D%/crew.h \
+	%D%/report.c %D%/report.h \
+	%D%/rma.c %D%/rma.h \
+	%D%/server.c %D%/server.h \
+	%D%/transfer.c
+bench_hf_bench_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/%D%
+bench_hf_bench_CFLAGS = $(AM_CFLAGS) $(LIBFABRIC_CFLAGS) $(JANSSON_CFLAGS)
+bench_hf_bench_LDADD = libclient.la libnet.la libwire.la libcommon.la $(LIBFABRIC_LIBS) $(JANSSON_LIBS)
+
+# More: make bench BENCHFLAGS='--only commit-4k --json FILE'
+.PHONY: bench
+bench: bench/hf-bench$(EXEEXT) $(sbin_PROGRAMS)
+	$(builddir)/bench/hf-bench $(BENCHFLAGS)

@@ -1,1 +1,13 @@
-# nothing yet
+dist_man_MANS += %D%/man/pmuctl.1 %D%/man/pmu-server.8
+dist_doc_DATA += %D%/getting-started.md %D%/performance.md
+
+# For the administrator to copy and fill in.
+dist_pkgdata_DATA = %D%/pmu-server.conf
+pkgdata_DATA = %D%/pmu-server.service
+EXTRA_DIST += %D%/pmu-server.service.in
+CLEANFILES += %D%/pmu-server.service
+
+%D%/pmu-server.service: %D%/pmu-server.service.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) %D% && \
+	sed -e 's|[@]sbindir[@]|$(sbindir)|' -e 's|[@]sysconfdir[@]|$(sysconfdir)|' \
+		$(srcdir)/%D%/pmu-server.service.in >$@.tmp && mv $@.tmp $@

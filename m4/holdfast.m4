@@ -44,3 +44,15 @@ AC_DEFUN([HOLDFAST_OPEN_MPI], [
       holdfast_packages="$holdfast_packages libopenmpi-dev"])])
   AC_SUBST([MCA_CPPFLAGS])
 ])
+
+# HOLDFAST_MPI_FORTRAN: MPI's flags for the Fortran compiler, for the Fortran example; no need for either.
+AC_DEFUN([HOLDFAST_MPI_FORTRAN], [
+  AC_ARG_VAR([MPIFC], [Open MPI's Fortran compiler wrapper])
+  AC_PATH_PROGS([MPIFC], [mpifort.openmpi mpifort])
+  AS_IF([test -n "$FC" && test -n "$MPIFC"], [
+    MPI_FCFLAGS=`$MPIFC --showme:compile 2>/dev/null`
+    MPI_FCLIBS=`$MPIFC --showme:link 2>/dev/null`])
+  AC_SUBST([MPI_FCFLAGS])
+  AC_SUBST([MPI_FCLIBS])
+  AM_CONDITIONAL([HAVE_FORTRAN], [test -n "$MPI_FCLIBS"])
+])

@@ -1,1 +1,10 @@
-# nothing yet
+noinst_LTLIBRARIES += libclient.la
+libclient_la_SOURCES = \
+	%D%/client.h \
+	%D%/control.c %D%/control.h \
+	%D%/get.c \
+	%D%/mover.c %D%/mover.h \
+	%D%/put.c \
+	%D%/session.c %D%/session.h
+libclient_la_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS)
+libclient_la_LIBADD = $(SODIUM_LIBS)

@@ -1,5 +1,6 @@
 noinst_LTLIBRARIES += libcommon.la
 libcommon_la_SOURCES = \
+	%D%/address.c %D%/address.h \
 	%D%/checksum.c %D%/checksum.h \
 	%D%/clock.c %D%/clock.h \
 	%D%/error.c %D%/error.h \

@@ -9,6 +9,12 @@
 #ifndef HOLDFAST_TESTPOINT_H
 #define HOLDFAST_TESTPOINT_H
 
+#ifdef HAVE_CONFIG_H
+#include "config.h"
+#endif
+
+#include "config.h"
+
 #ifdef HOLDFAST_TEST_POINTS
 void testpoint_pass(const char *name);
 #define TEST_POINT(name) testpoint_pass(name)

@@ -28,7 +28,8 @@ struct media_map;
 struct media_ops {
 	unsigned abi;
 	const char *name;
-	/* Maps the first `bytes` of the open file `fd`, shared, read-write; fd may be closed afterwards. */
+	/* Maps the first `bytes` (a multiple of the page size) of the open file `fd`, shared, read-write; fd
+	 * may be closed afterwards. -ERANGE: the file is shorter. */
 	int (*map)(int fd, size_t bytes, struct media_map **map, struct error *err);
 	void (*unmap)(struct media_map *map); /* takes NULL */
 	void *(*base)(const struct media_map *map);

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* pmem2.c - the back end on libpmem2: fsdax, devdax, and any file through the page cache. */
+#include "media/media.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <libpmem2.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+struct media_map {
+	struct pmem2_map *map;
+	uint8_t *base;
+	size_t bytes;
+	enum media_granularity granularity;
+	pmem2_persist_fn persist;
+	pmem2_memcpy_fn memcpy;
+	uintptr_t page_mask;
+};
+
+/* libpmem2 returns -errno, or its own codes below -100000; those that a file can cause get an errno. */
+static int pmem2_code(int rc)
+{
+	switch (rc) {
+	case PMEM2_E_MAP_RANGE:
+	case PMEM2_E_SOURCE_EMPTY:
+		return -ERANGE;
+	case PMEM2_E_INVALID_FILE_HANDLE:
+	case PMEM2_E_INVALID_FILE_TYPE:
+	case PMEM2_E_LENGTH_UNALIGNED:
+		return -EINVAL;
+	case PMEM2_E_NOSUPP:
+	case PMEM2_E_GRANULARITY_NOT_SUPPORTED:
+		return -EOPNOTSUPP;
+	}
+	return rc <= PMEM2_E_UNKNOWN ? -EIO : rc;
+}
+
+static int pmem2_error(struct error *err, int rc, const char *what)
+{
+	return error_set(err, pmem2_code(rc), "%s: %s", what, pmem2_errormsg());
+}
+
+static void pmem2_media_unmap(struct media_map *map)
+{
+	if (!map)
+		return;
+	pmem2_map_delete(&map->map);
+	free(map);
+}
+
+static enum media_granularity granularity_of(struct pmem2_map *map)
+{
+	switch (pmem2_map_get_store_granularity(map)) {
+	case PMEM2_GRANULARITY_BYTE:
+		return MEDIA_BYTE;
+	case PMEM2_GRANULARITY_CACHE_LINE:
+		return MEDIA_CACHE_LINE;
+	default:
+		return MEDIA_PAGE;
+	}
+}
+
+static int map_new(struct pmem2_config *config, struct pmem2_source *source, size_t bytes,
+		   struct pmem2_map **map, struct error *err)
+{
+	int rc;
+
+	rc = pmem2_config_set_required_store_granularity(config, PMEM2_GRANULARITY_PAGE);
+	if (!rc)
+		rc = pmem2_config_set_length(config, bytes);
+	if (!rc)
+		rc = pmem2_map_new(map, config, source);
+	return rc ? pmem2_error(err, rc, "cannot map a file") : 0;
+}
+
+static int pmem2_media_map(int fd, size_t bytes, struct media_map **out, struct error *err)
+{
+	struct pmem2_source *source = NULL;
+	struct pmem2_config *config = NULL;
+	struct media_map *map;
+	int rc;
+
+	if (!bytes) /* to libpmem2, all of the file */
+		return error_set(err, -EINVAL, "cannot map 0 bytes of a file");
+	map = calloc(1, sizeof(*map));
+	if (!map)
+		return error_nomem(err, "a mapping");
+	rc = pmem2_source_from_fd(&source, fd);
+	if (rc) {
+		rc = pmem2_error(err, rc, "cannot map a file");
+		goto err_free;
+	}
+	rc = pmem2_config_new(&config);
+	if (rc) {
+		rc = pmem2_error(err, rc, "cannot map a file");
+		goto err_source;
+	}
+	rc = map_new(config, source, bytes, &map->map, err);
+	pmem2_config_delete(&config);
+	if (rc)
+		goto err_source;
+	pmem2_source_delete(&source);
+	map->base = pmem2_map_get_address(map->map);
+	map->bytes = bytes;
+	map->granularity = granularity_of(map->map);
+	map->persist = pmem2_get_persist_fn(map->map);
+	map->memcpy = pmem2_get_memcpy_fn(map->map);
+	map->page_mask = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
+	*out = map;
+	return 0;
+
+err_source:
+	pmem2_source_delete(&source);
+err_free:
+	free(map);
+	return rc;
+}
+
+static void *pmem2_media_base(const struct media_map *map)
+{
+	return map->base;
+}
+
+static size_t pmem2_media_bytes(const struct media_map *map)
+{
+	return map->bytes;
+}
+
+static enum media_granularity pmem2_media_granularity(const struct media_map *map)
+{
+	return map->granularity;
+}
+
+static int range_check(const struct media_map *map, size_t offset, size_t bytes, struct error *err)
+{
+	if (offset <= map->bytes && bytes <= map->bytes - offset)
+		return 0;
+	return error_set(err, -EINVAL, "range %zu+%zu is outside of the mapping of %zu bytes", offset, bytes,
+			 map->bytes);
+}
+
+/* libpmem2's persist function returns nothing, so that a failed write to the disk would go unnoticed. */
+static int persist_pages(struct media_map *map, size_t offset, size_t bytes, struct error *err)
+{
+	uintptr_t start = (uintptr_t)(map->base + offset);
+	uintptr_t page = start & ~map->page_mask;
+
+	if (msync((void *)page, bytes + (start - page), MS_SYNC))
+		return error_set(err, -errno, "cannot write %zu bytes to the medium: %s", bytes,
+				 strerror(errno));
+	return 0;
+}
+
+static int pmem2_media_persist(struct media_map *map, size_t offset, size_t bytes, struct error *err)
+{
+	int rc = range_check(map, offset, bytes, err);
+
+	if (rc || !bytes)
+		return rc;
+	if (map->granularity == MEDIA_PAGE)
+		return persist_pages(map, offset, bytes, err);
+	map->persist(map->base + offset, bytes);
+	return 0;
+}
+
+static int pmem2_media_deep_flush(struct media_map *map, size_t offset, size_t bytes, struct error *err)
+{
+	int rc = pmem2_media_persist(map, offset, bytes, err);
+
+	if (rc || !bytes || map->granularity == MEDIA_PAGE)
+		return rc;
+	rc = pmem2_deep_flush(map->map, map->base + offset, bytes);
+	return rc ? pmem2_error(err, rc, "cannot flush the memory controller's buffers") : 0;
+}
+
+/* On pages libpmem2's memcpy would also msync, and drop the error; so this is our own. */
+static void copy_streaming(uint8_t *to, const uint8_t *from, size_t bytes)
+{
+#ifdef __SSE2__
+	size_t head = -(uintptr_t)to & 15;
+
+	if (bytes >= 4096) {
+		memcpy(to, from, head);
+		to += head;
+		from += head;
+		bytes -= head;
+		for (; bytes >= 64; to += 64, from += 64, bytes -= 64) {
+			__m128i a = _mm_loadu_si128((const __m128i *)from);
+			__m128i b = _mm_loadu_si128((const __m128i *)(from + 16));
+			__m128i c = _mm_loadu_si128((const __m128i *)(from + 32));
+			__m128i d = _mm_loadu_si128((const __m128i *)(from + 48));
+
+			_mm_stream_si128((__m128i *)to, a);
+			_mm_stream_si128((__m128i *)(to + 16), b);
+			_mm_stream_si128((__m128i *)(to + 32), c);
+			_mm_stream_si128((__m128i *)(to + 48), d);
+		}
+		_mm_sfence(); /* another thread may be the one that persists */
+	}
+#endif
+	memcpy(to, from, bytes);
+}
+
+static void pmem2_media_copy(struct media_map *map, size_t offset, const void *source, size_t bytes)
+{
+	assert(offset <= map->bytes && bytes <= map->bytes - offset);
+	if (!bytes)
+		return;
+	if (map->granularity == MEDIA_PAGE)
+		copy_streaming(map->base + offset, source, bytes);
+	else
+		map->memcpy(map->base + offset, source, bytes, PMEM2_F_MEM_NONTEMPORAL);
+}
+
+const struct media_ops media_pmem2 = {
+	.abi = MEDIA_ABI,
+	.name = "pmem2",
+	.map = pmem2_media_map,
+	.unmap = pmem2_media_unmap,
+	.base = pmem2_media_base,
+	.bytes = pmem2_media_bytes,
+	.granularity = pmem2_media_granularity,
+	.persist = pmem2_media_persist,
+	.deep_flush = pmem2_media_deep_flush,
+	.copy = pmem2_media_copy,
+};

@@ -74,7 +74,8 @@ struct net_ops {
 	/* ---- target ---- */
 	int (*listen)(const struct net_params *params, struct net_target **target,
 		      struct net_address *address, struct error *err);
-	/* One client may connect, once, with this token; it becomes the peer `peer`. */
+	/* One client may connect, once, with this token; it becomes the peer `peer`. A peer whose
+	 * connection is lost may be admitted again, with another token. */
 	int (*target_admit)(struct net_target *target, uint64_t peer,
 			    const uint8_t token[NET_TOKEN_BYTES], struct error *err);
 	/* Cuts the peer off (connection closed, grants revoked, token forgotten). After its return
@@ -84,12 +85,17 @@ struct net_ops {
 	 * -ENOTCONN: the peer has not connected, or is gone. The memory must stay until the revoke. */
 	int (*expose)(struct net_target *target, uint64_t peer, void *base, size_t bytes, unsigned rights,
 		      struct net_grant **grant, struct net_key *key, struct error *err);
-	/* After its return no new access with the key succeeds; frees the grant. Takes NULL. */
+	/* After its return no new access with the key succeeds; frees the grant. Takes NULL. An access
+	 * that is under way may go on where the fabric is software: tcp receives a write that it has begun
+	 * to the end. So revoke the grants of a client that says that all its transfers are complete (at
+	 * COMMIT; one that lies spoils its own set, and checksums tell); expel the peer in all other cases,
+	 * before the memory is read, reused or unmapped. */
 	void (*revoke)(struct net_grant *grant);
-	/* Stops the threads, closes all. Takes NULL. */
+	/* Stops the threads, closes all. All grants are revoked by then. Takes NULL. */
 	void (*target_close)(struct net_target *target);
 
 	/* ---- initiator ---- */
+	/* -ECONNREFUSED: nobody listens; -EACCES: the token was rejected; -ETIMEDOUT: no answer. */
 	int (*connect)(const struct net_params *params, const struct net_address *address,
 		       const uint8_t token[NET_TOKEN_BYTES], uint64_t deadline, struct net_conn **conn,
 		       struct error *err);
@@ -106,7 +112,8 @@ struct net_ops {
 		      struct error *err);
 	/* Waits until at least one transfer completed or the deadline passed; stores up to `max` completed
 	 * ones. Returns how many (> 0), -ETIMEDOUT, or -errno where the connection is lost: then all that
-	 * is in flight is forgotten and only close() remains. */
+	 * is in flight is forgotten and only close() remains. A refused transfer may take the connection
+	 * with it (on tcp it does): it and all behind it are reaped with a status, and then it is lost. */
 	int (*reap)(struct net_conn *conn, struct net_transfer **done, unsigned max, uint64_t deadline,
 		    struct error *err);
 	/* Closes; what is in flight is abandoned, local memory is untouched afterwards. Takes NULL. */

@@ -1,1 +1,8 @@
-# nothing yet
+noinst_LTLIBRARIES += libni.la
+libni_la_SOURCES = \
+	%D%/locality.c %D%/locality.h \
+	%D%/mapping.c %D%/mapping.h \
+	%D%/ni.c %D%/ni.h \
+	%D%/worker.c %D%/worker.h
+libni_la_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS)
+libni_la_LIBADD = $(HWLOC_LIBS) libnet.la libmedia.la libwire.la libcommon.la

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * format.h - the records of a pool, as they lie on the medium (docs/on-media-format.md).
+ *
+ *   root ──> newest job ──> older job ──> ...
+ *              └─> rank table: one entry a rank ──> region
+ *                                                     ├─ slot 0 ──> layout: the segments of its set
+ *                                                     └─ slot 1 ──> layout
+ *
+ * Each is an object of libpmemobj; references are offsets in the pool, 0 for none. Integers are
+ * little-endian. Every record ends (a header: is followed) by an XXH3-64 checksum of the bytes before it,
+ * changed in the same transaction. Reserved bytes are zero and covered.
+ *
+ * POOL_VERSION (pool.h) rises when a program that does not know the change would misread a pool. The first
+ * 16 bytes of the root record keep their meaning in every version.
+ */
+#ifndef HOLDFAST_FORMAT_H
+#define HOLDFAST_FORMAT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "common/set.h"
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "a pool is little-endian, and so is libpmemobj's own part of it the host's"
+#endif
+
+#define FORMAT_LAYOUT	  "holdfast" /* libpmemobj's name for what is in the pool */
+#define FORMAT_MAGIC	  "HOLDFAST"
+#define FORMAT_FILE_CHARS 16 /* a slot's file is called by its number, in hexadecimal */
+
+/* Type numbers of libpmemobj's objects; the root object has 0. */
+enum format_type { FORMAT_JOB = 1, FORMAT_TABLE = 2, FORMAT_REGION = 3, FORMAT_LAYOUT_OF_SET = 4 };
+
+enum format_tag { TAG_JOB = 0x4a424f4a, TAG_REGION = 0x47455247, TAG_SEGMENTS = 0x53474553 };
+
+/* A job that is being dropped is no longer listed; pool_open() goes on where a crash stopped it. */
+enum format_job_state { JOB_STATE_LIVE = 1, JOB_STATE_DROPPED = 2 };
+
+struct root_record {
+	char magic[8];
+	uint32_t version;
+	uint32_t record_bytes; /* of this record */
+	uint8_t id[16];
+	uint64_t created_ns;
+	uint64_t metadata_bytes; /* of the metadata file */
+	uint64_t next_file;	 /* number of the next slot file; numbers are never used again */
+	uint64_t next_job;
+	uint64_t first_job; /* the newest */
+	uint64_t reserved[6];
+	uint64_t checksum;
+};
+_Static_assert(sizeof(struct root_record) == 128, "root record");
+_Static_assert(offsetof(struct root_record, version) == 8, "root record");
+_Static_assert(offsetof(struct root_record, record_bytes) == 12, "root record");
+_Static_assert(offsetof(struct root_record, created_ns) == 32, "root record");
+_Static_assert(offsetof(struct root_record, first_job) == 64, "root record");
+_Static_assert(offsetof(struct root_record, checksum) == 120, "root record");
+
+struct job_record {
+	uint32_t tag;
+	uint32_t ranks;
+	uint64_t number;
+	uint64_t created_ns;
+	uint64_t next;	/* the next older job */
+	uint64_t table; /* of `ranks` entries */
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t state;
+	uint32_t reserved_flags;
+	char name[JOB_NAME_BYTES];
+	uint64_t reserved[8];
+	uint64_t checksum;
+};
+_Static_assert(sizeof(struct job_record) == 256, "job record");
+_Static_assert(offsetof(struct job_record, next) == 24, "job record");
+_Static_assert(offsetof(struct job_record, uid) == 40, "job record");
+_Static_assert(offsetof(struct job_record, name) == 56, "job record");
+_Static_assert(offsetof(struct job_record, checksum) == 248, "job record");
+
+/* An entry of the rank table. Its checksum covers {region, job number, rank}: see rank_key. */
+struct rank_record {
+	uint64_t region;
+	uint64_t checksum;
+};
+_Static_assert(sizeof(struct rank_record) == 16, "entry of the rank table");
+
+struct rank_key {
+	uint64_t region;
+	uint64_t job;
+	uint64_t rank;
+};
+_Static_assert(sizeof(struct rank_key) == 24, "what an entry's checksum covers");
+
+/* A slot and the set in it; without a set, epoch to layout are 0. */
+struct slot_record {
+	uint64_t file;	   /* number; 0: none yet */
+	uint64_t capacity; /* bytes that the file has, at least */
+	uint64_t epoch;
+	uint32_t kind; /* enum set_kind */
+	uint32_t segment_count;
+	uint64_t data_bytes;
+	uint64_t table_offset;
+	uint64_t table_bytes;
+	uint64_t table_digest;
+	uint64_t time_ns;
+	uint64_t layout; /* segments_record */
+	uint64_t reserved[9];
+	uint64_t checksum;
+};
+_Static_assert(sizeof(struct slot_record) == 160, "slot record");
+_Static_assert(offsetof(struct slot_record, kind) == 24, "slot record");
+_Static_assert(offsetof(struct slot_record, data_bytes) == 32, "slot record");
+_Static_assert(offsetof(struct slot_record, layout) == 72, "slot record");
+_Static_assert(offsetof(struct slot_record, checksum) == 152, "slot record");
+
+struct region_record {
+	uint32_t tag;
+	uint32_t rank;
+	uint64_t job; /* its number */
+	uint32_t mode; /* enum region_mode */
+	uint32_t slot_count;
+	uint64_t generation;
+	uint64_t reserved[3];
+	uint64_t checksum; /* of what is before; the slots have their own */
+	struct slot_record slots[SLOTS_PER_REGION];
+};
+_Static_assert(offsetof(struct region_record, mode) == 16, "region record");
+_Static_assert(offsetof(struct region_record, checksum) == 56, "region record");
+_Static_assert(offsetof(struct region_record, slots) == 64, "region record");
+_Static_assert(sizeof(struct region_record) == 64 + 160 * SLOTS_PER_REGION, "region record");
+
+/* The layout of a set: this header, then its segments as set.h has them. */
+struct segments_record {
+	uint32_t tag;
+	uint32_t segment_count;
+	uint64_t job;
+	uint32_t rank;
+	uint32_t slot;
+	uint64_t epoch;
+	uint64_t segments_checksum; /* of all segments */
+	uint64_t reserved[2];	    /* the segments' shapes, one day */
+	uint64_t checksum;	    /* of what is before */
+	struct segment segments[];
+};
+_Static_assert(offsetof(struct segments_record, epoch) == 24, "segments record");
+_Static_assert(offsetof(struct segments_record, checksum) == 56, "segments record");
+_Static_assert(sizeof(struct segments_record) == 64, "segments record");
+_Static_assert(sizeof(struct segment) == 80, "segment");
+_Static_assert(offsetof(struct segment, type) == 64, "segment");
+_Static_assert(offsetof(struct segment, element_bytes) == 68, "segment");
+_Static_assert(offsetof(struct segment, count) == 72, "segment");
+
+#endif

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* job.c - the jobs of a pool. */
+#include "pmm/job.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/testpoint.h"
+#include "pmm/index.h"
+
+struct job *job_find(struct pool *pool, uint32_t uid, const char *name)
+{
+	return index_name_find(pool, uid, name);
+}
+
+/* ---- create ---- */
+
+static bool name_valid(const char *name)
+{
+	size_t length = strnlen(name, JOB_NAME_BYTES);
+
+	if (!length || length == JOB_NAME_BYTES)
+		return false;
+	for (size_t i = 0; i < length; i++) {
+		if ((unsigned char)name[i] < ' ' || name[i] == 127 || name[i] == '/')
+			return false;
+	}
+	return true;
+}
+
+struct job_creation {
+	const struct job *job;
+	uint32_t gid;
+	struct job_record *record;
+};
+
+static int job_create_change(struct pool *pool, void *arg)
+{
+	struct job_creation *creation = arg;
+	const struct job *job = creation->job;
+	struct root_record *root = pool->root;
+	struct job_record *record;
+	struct rank_record *table;
+	int rc;
+
+	record = change_allocate(pool, sizeof(*record), FORMAT_JOB);
+	if (!record)
+		return -ENOMEM;
+	table = change_allocate(pool, job->ranks * sizeof(*table), FORMAT_TABLE);
+	if (!table)
+		return -ENOMEM;
+	rc = change_record(root, sizeof(*root));
+	if (rc)
+		return rc;
+	for (uint32_t rank = 0; rank < job->ranks; rank++)
+		table[rank].checksum = rank_checksum(0, root->next_job, rank);
+	record->tag = TAG_JOB;
+	record->ranks = job->ranks;
+	record->number = root->next_job++;
+	record->created_ns = clock_realtime_ns();
+	record->next = root->first_job;
+	record->table = record_offset(pool, table);
+	record->uid = job->uid;
+	record->gid = creation->gid;
+	record->state = JOB_STATE_LIVE;
+	memcpy(record->name, job->name, strlen(job->name));
+	record_seal(record);
+	root->first_job = record_offset(pool, record);
+	record_seal(root);
+	creation->record = record;
+	return 0;
+}
+
+int job_create(struct pool *pool, uint32_t uid, uint32_t gid, const char *name, uint32_t ranks,
+	       struct job **out, struct error *err)
+{
+	struct job_creation creation = {.gid = gid};
+	struct job *job;
+	int rc;
+
+	if (!name_valid(name))
+		return error_set(err, -EINVAL, "a job's name has 1 to %d bytes, without control characters "
+				 "and '/'", JOB_NAME_BYTES - 1);
+	if (!ranks || ranks > RANKS_MAX)
+		return error_set(err, -EINVAL, "job %s: %u ranks are not 1 to %u", name, ranks, RANKS_MAX);
+	job = index_job_new(pool, uid, name, ranks);
+	if (!job)
+		return error_nomem(err, "a job");
+	rc = index_name_add(job);
+	if (rc) {
+		rc = rc == -EEXIST ? error_set(err, rc, "job %s of user %u exists", name, uid)
+				   : error_nomem(err, "a job");
+		goto err_free;
+	}
+	creation.job = job;
+	rc = transaction(pool, job_create_change, &creation, err, "create a job");
+	if (rc)
+		goto err_name;
+	index_job_set_record(job, creation.record);
+	index_job_link(job);
+	pool->jobs++;
+	*out = job;
+	return 0;
+
+err_name:
+	index_name_remove(job);
+err_free:
+	index_job_free(job);
+	return rc;
+}
+
+/* ---- drop ---- */
+
+/*
+ * A job of thousands of ranks is too much for one transaction, which needs room of its own. So a first one
+ * says that it is dropped; from then on it is not listed, and what is left of it goes piece by piece, if
+ * need be when the pool is opened next.
+ */
+static int job_drop_change(struct pool *pool, void *arg)
+{
+	struct job *job = arg;
+	int rc = change_record(job->record, sizeof(*job->record));
+
+	(void)pool;
+	if (rc)
+		return rc;
+	job->record->state = JOB_STATE_DROPPED;
+	record_seal(job->record);
+	return 0;
+}
+
+static int job_remove_change(struct pool *pool, void *arg)
+{
+	struct job *job = arg;
+	struct job_record *record = job->record, *newer = job->newer ? job->newer->record : NULL;
+	uint64_t next = record->next;
+	int rc;
+
+	rc = newer ? change_record(newer, sizeof(*newer)) : change_record(pool->root, sizeof(*pool->root));
+	if (!rc)
+		rc = change_free(pool, record->table);
+	if (!rc)
+		rc = change_free(pool, record_offset(pool, record));
+	if (rc)
+		return rc;
+	if (newer) {
+		newer->next = next;
+		record_seal(newer);
+	} else {
+		pool->root->first_job = next;
+		record_seal(pool->root);
+	}
+	return 0;
+}
+
+int job_finish_drop(struct job *job, struct error *err)
+{
+	int rc;
+
+	for (uint32_t rank = 0; rank < job->ranks; rank++) {
+		if (!job->regions[rank])
+			continue;
+		rc = region_drop(job->regions[rank], err);
+		if (rc)
+			return rc;
+		TEST_POINT("job-drop-region");
+	}
+	rc = transaction(job->pool, job_remove_change, job, err, "remove a job's record");
+	if (rc)
+		return rc;
+	index_job_unlink(job);
+	index_job_free(job);
+	return 0;
+}
+
+int job_drop(struct job *job, struct error *err)
+{
+	struct pool *pool = job->pool;
+	struct error later = {0};
+	int rc;
+
+	/* The tree finds the job by what its record says. */
+	rc = transaction(pool, job_drop_change, job, err, "remove a job");
+	if (rc)
+		return rc;
+	index_name_remove(job);
+	pool->jobs--;
+	TEST_POINT("job-dropped");
+	if (job_finish_drop(job, &later))
+		log_warning("pool %s: the rest of a removed job stays until the pool is opened again: %s",
+			    pool->directory, later.text);
+	return 0;
+}
+
+/* ---- look ---- */
+
+struct job *job_next(struct pool *pool, struct job *job)
+{
+	job = job ? job->newer : pool->oldest;
+	while (job && job->record->state != JOB_STATE_LIVE)
+		job = job->newer;
+	return job;
+}
+
+const char *job_name(const struct job *job)
+{
+	return job->name;
+}
+
+uint32_t job_uid(const struct job *job)
+{
+	return job->uid;
+}
+
+uint32_t job_gid(const struct job *job)
+{
+	return job->record->gid;
+}
+
+uint32_t job_ranks(const struct job *job)
+{
+	return job->ranks;
+}
+
+uint64_t job_created_ns(const struct job *job)
+{
+	return job->record->created_ns;
+}
+
+uint64_t job_reserved_bytes(const struct job *job)
+{
+	return job->reserved_bytes;
+}
+
+uint64_t job_complete_epoch(const struct job *job)
+{
+	return job->complete_epoch;
+}
+
+struct region *job_region(const struct job *job, uint32_t rank)
+{
+	return rank < job->ranks ? job->regions[rank] : NULL;
+}

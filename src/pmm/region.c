@@ -1,0 +1,589 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* region.c - the region of one rank: generation, slots, and the sets published in them. */
+#include "pmm/region.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/checksum.h"
+#include "common/clock.h"
+#include "common/size.h"
+#include "common/testpoint.h"
+#include "pmm/index.h"
+
+#define CAPACITY_UNIT 65536u
+
+/* "job NAME, rank N: " in front of the text that is there. */
+static int region_context(const struct region *region, struct error *err, int code)
+{
+	error_context(err, "job %s, rank %u", region->job->name, region->record->rank);
+	return code;
+}
+
+/* ---- create and drop ---- */
+
+struct region_change {
+	struct region *region;
+	struct job *job;
+	uint32_t rank;
+	enum region_mode mode;
+	unsigned slot;
+	uint64_t number; /* file, capacity or generation */
+	const struct set_info *set;
+	const struct segment *segments;
+};
+
+static int table_change(struct job *job, uint32_t rank, uint64_t region)
+{
+	struct rank_record *entry = &job->table[rank];
+	int rc = change_record(entry, sizeof(*entry));
+
+	if (rc)
+		return rc;
+	entry->region = region;
+	entry->checksum = rank_checksum(region, job->record->number, rank);
+	return 0;
+}
+
+static int region_create_change(struct pool *pool, void *arg)
+{
+	struct region_change *change = arg;
+	struct region_record *record;
+
+	record = change_allocate(pool, sizeof(*record), FORMAT_REGION);
+	if (!record)
+		return -ENOMEM;
+	record->tag = TAG_REGION;
+	record->rank = change->rank;
+	record->job = change->job->record->number;
+	record->mode = change->mode;
+	record->slot_count = SLOTS_PER_REGION;
+	record->generation = 1;
+	record_seal(record);
+	for (unsigned slot = 0; slot < SLOTS_PER_REGION; slot++)
+		record_seal(&record->slots[slot]);
+	change->region->record = record;
+	return table_change(change->job, change->rank, record_offset(pool, record));
+}
+
+int region_create(struct job *job, uint32_t rank, enum region_mode mode, struct region **out,
+		  struct error *err)
+{
+	struct region_change change = {.job = job, .rank = rank, .mode = mode};
+	struct region *region;
+	int rc;
+
+	if (rank >= job->ranks)
+		return error_set(err, -EINVAL, "job %s has %u ranks, and no rank %u", job->name, job->ranks,
+				 rank);
+	if (mode != REGION_OVERWRITE)
+		return error_set(err, -EINVAL, "job %s, rank %u: regions have overwrite mode in this version",
+				 job->name, rank);
+	if (job->regions[rank])
+		return error_set(err, -EEXIST, "job %s, rank %u: the region exists", job->name, rank);
+	region = calloc(1, sizeof(*region));
+	if (!region)
+		return error_nomem(err, "a region");
+	region->job = job;
+	change.region = region;
+	rc = transaction(job->pool, region_create_change, &change, err, "create a region");
+	if (rc) {
+		free(region);
+		return rc;
+	}
+	job->regions[rank] = region;
+	job->pool->regions++;
+	*out = region;
+	return 0;
+}
+
+static int region_drop_change(struct pool *pool, void *arg)
+{
+	struct region *region = arg;
+	struct region_record *record = region->record;
+	int rc = table_change(region->job, record->rank, 0);
+
+	for (unsigned slot = 0; !rc && slot < SLOTS_PER_REGION; slot++)
+		rc = change_free(pool, record->slots[slot].layout);
+	return rc ? rc : change_free(pool, record_offset(pool, record));
+}
+
+static void account(struct region *region, uint64_t capacity)
+{
+	uint64_t old = region_reserved_bytes(region);
+
+	region->reserved_capacity = capacity;
+	region->job->reserved_bytes += region_reserved_bytes(region) - old;
+	region->job->pool->reserved_bytes += region_reserved_bytes(region) - old;
+}
+
+static void set_gone(struct region *region, unsigned slot)
+{
+	if (!region->sets[slot].epoch)
+		return;
+	epoch_remove(region->job, region->sets[slot].epoch);
+	region->job->pool->sets--;
+	region->sets[slot] = (struct set_info){0};
+}
+
+int region_drop(struct region *region, struct error *err)
+{
+	struct job *job = region->job;
+	uint64_t files[SLOTS_PER_REGION];
+	uint32_t rank = region->record->rank;
+	int rc;
+
+	for (unsigned slot = 0; slot < SLOTS_PER_REGION; slot++)
+		files[slot] = region->record->slots[slot].file;
+	rc = transaction(job->pool, region_drop_change, region, err, "remove a region");
+	if (rc)
+		return region_context(region, err, rc);
+	/* P6: the records are gone, durably, before the files go. */
+	TEST_POINT("region-dropped");
+	for (unsigned slot = 0; slot < SLOTS_PER_REGION; slot++) {
+		set_gone(region, slot);
+		slotfile_remove(job->pool, files[slot]);
+	}
+	account(region, 0);
+	job->regions[rank] = NULL;
+	job->pool->regions--;
+	free(region);
+	return 0;
+}
+
+/* ---- look ---- */
+
+struct job *region_job(const struct region *region)
+{
+	return region->job;
+}
+
+uint32_t region_rank(const struct region *region)
+{
+	return region->record->rank;
+}
+
+enum region_mode region_mode(const struct region *region)
+{
+	return (enum region_mode)region->record->mode;
+}
+
+uint64_t region_generation(const struct region *region)
+{
+	return region->record->generation;
+}
+
+uint64_t region_reserved_bytes(const struct region *region)
+{
+	return SLOTS_PER_REGION * region->reserved_capacity;
+}
+
+const struct set_info *region_set(const struct region *region, unsigned slot)
+{
+	assert(slot < SLOTS_PER_REGION);
+	return region->sets[slot].epoch ? &region->sets[slot] : NULL;
+}
+
+const struct segment *region_segments(const struct region *region, unsigned slot)
+{
+	const struct segments_record *record;
+
+	assert(slot < SLOTS_PER_REGION);
+	if (!region->sets[slot].epoch)
+		return NULL;
+	record = record_at(region->job->pool, region->record->slots[slot].layout);
+	return record->segments;
+}
+
+uint64_t region_slot_capacity(const struct region *region, unsigned slot)
+{
+	assert(slot < SLOTS_PER_REGION);
+	return region->record->slots[slot].capacity;
+}
+
+uint64_t region_slot_file(const struct region *region, unsigned slot)
+{
+	assert(slot < SLOTS_PER_REGION);
+	return region->record->slots[slot].file;
+}
+
+int region_slot_of(const struct region *region, uint64_t epoch)
+{
+	for (unsigned slot = 0; epoch && slot < SLOTS_PER_REGION; slot++) {
+		if (region->sets[slot].epoch == epoch)
+			return (int)slot;
+	}
+	return -ENOENT;
+}
+
+int region_pick_slot(const struct region *region, uint64_t keep, unsigned *slot, struct error *err)
+{
+	uint64_t complete = region->job->complete_epoch;
+	int picked = -1;
+
+	if (keep && region_slot_of(region, keep) < 0)
+		return error_set(err, -ENOENT, "job %s, rank %u: epoch %" PRIu64 ", which is to be kept, is not "
+				 "there", region->job->name, region_rank(region), keep);
+	if (!keep && complete)
+		return error_set(err, -EEXIST, "job %s, rank %u: epoch %" PRIu64 " is complete and would be "
+				 "lost: restore it, or remove the job", region->job->name,
+				 region_rank(region), complete);
+	/* An empty slot has epoch 0 and so is the oldest. */
+	for (int i = 0; i < SLOTS_PER_REGION; i++) {
+		if (keep && region->sets[i].epoch == keep)
+			continue;
+		if (picked < 0 || region->sets[i].epoch < region->sets[picked].epoch)
+			picked = i;
+	}
+	*slot = (unsigned)picked;
+	return 0;
+}
+
+/* ---- generation ---- */
+
+static int region_fence_change(struct pool *pool, void *arg)
+{
+	struct region *region = arg;
+	/* Up to the checksum; the slots have their own. */
+	int rc = change_record(region->record, offsetof(struct region_record, slots));
+
+	(void)pool;
+	if (rc)
+		return rc;
+	region->record->generation++;
+	record_seal(region->record);
+	return 0;
+}
+
+int region_fence(struct region *region, uint64_t *generation, struct error *err)
+{
+	int rc = transaction(region->job->pool, region_fence_change, region, err, "fence a region");
+
+	if (rc)
+		return region_context(region, err, rc);
+	/* P5: the new generation is durable before anybody is told of it. */
+	TEST_POINT("region-fenced");
+	*generation = region->record->generation;
+	return 0;
+}
+
+/* ---- room ---- */
+
+int region_reserve(struct region *region, uint64_t bytes, uint64_t *capacity_bytes, struct error *err)
+{
+	const struct pool *pool = region->job->pool;
+	uint64_t held = region_reserved_bytes(region), others = pool->reserved_bytes - held, capacity;
+	char need[32], size[32], rest[32];
+
+	if (bytes <= region->reserved_capacity && region->reserved_capacity) {
+		*capacity_bytes = region->reserved_capacity;
+		return 0;
+	}
+	capacity = bytes > UINT64_MAX - CAPACITY_UNIT ? UINT64_MAX : size_round_up(bytes ? bytes : 1, CAPACITY_UNIT);
+	if (capacity > (pool->size_bytes - others) / SLOTS_PER_REGION)
+		return error_set(err, -ENOSPC, "job %s, rank %u: no room for sets of %s in each of %d slots: the "
+				 "pool's size is %s, of which %s are left; remove jobs, or start the server with a "
+				 "larger --size", region->job->name, region_rank(region),
+				 size_format(bytes, need, sizeof(need)), SLOTS_PER_REGION,
+				 size_format(pool->size_bytes, size, sizeof(size)),
+				 size_format(pool->size_bytes - others, rest, sizeof(rest)));
+	account(region, capacity);
+	*capacity_bytes = capacity;
+	return 0;
+}
+
+static uint64_t recorded_capacity(const struct region *region)
+{
+	uint64_t capacity = 0;
+
+	for (unsigned slot = 0; slot < SLOTS_PER_REGION; slot++) {
+		if (region->record->slots[slot].capacity > capacity)
+			capacity = region->record->slots[slot].capacity;
+	}
+	return capacity;
+}
+
+void region_unreserve(struct region *region)
+{
+	account(region, recorded_capacity(region));
+}
+
+static int region_grown_change(struct pool *pool, void *arg)
+{
+	struct region_change *change = arg;
+	struct slot_record *slot = &change->region->record->slots[change->slot];
+	int rc = change_record(slot, sizeof(*slot));
+
+	(void)pool;
+	if (rc)
+		return rc;
+	slot->capacity = change->number;
+	record_seal(slot);
+	return 0;
+}
+
+/* The file has the size and it is durable, or an error. */
+static int slot_file_grown(const struct region *region, unsigned slot, uint64_t bytes, struct error *err)
+{
+	struct stat st;
+	int fd, rc;
+
+	rc = slotfile_open(region->job->pool, region->record->slots[slot].file, &fd, err);
+	if (rc)
+		return rc;
+	if (fstat(fd, &st))
+		rc = error_set(err, -errno, "cannot stat the file of slot %u: %s", slot, strerror(errno));
+	else if ((uint64_t)st.st_size < bytes)
+		rc = error_set(err, -EINVAL, "the file of slot %u has %lld bytes and not %" PRIu64, slot,
+			       (long long)st.st_size, bytes);
+	else if (fsync(fd))
+		rc = error_set(err, -errno, "cannot make the file of slot %u durable: %s", slot,
+			       strerror(errno));
+	close(fd);
+	return rc;
+}
+
+int region_grown(struct region *region, unsigned slot, uint64_t capacity_bytes, struct error *err)
+{
+	struct region_change change = {.region = region, .slot = slot, .number = capacity_bytes};
+	const struct slot_record *record;
+	int rc;
+
+	assert(slot < SLOTS_PER_REGION);
+	record = &region->record->slots[slot];
+	if (capacity_bytes == record->capacity)
+		return 0;
+	if (!record->file || capacity_bytes < record->capacity || capacity_bytes > region->reserved_capacity)
+		return error_set(err, -EINVAL, "job %s, rank %u, slot %u: a capacity of %" PRIu64 " bytes is not "
+				 "from %" PRIu64 " to the %" PRIu64 " that are reserved", region->job->name,
+				 region_rank(region), slot, capacity_bytes, record->capacity,
+				 region->reserved_capacity);
+	/* P2: the file has its full size, durably, before its capacity is recorded. */
+	rc = slot_file_grown(region, slot, capacity_bytes, err);
+	if (rc)
+		return region_context(region, err, rc);
+	TEST_POINT("slot-grown");
+	rc = transaction(region->job->pool, region_grown_change, &change, err, "record a slot's capacity");
+	return rc ? region_context(region, err, rc) : 0;
+}
+
+/* ---- slot files ---- */
+
+static int slot_file_change(struct pool *pool, void *arg)
+{
+	struct region_change *change = arg;
+	struct slot_record *slot = &change->region->record->slots[change->slot];
+	int rc = change_record(slot, sizeof(*slot));
+
+	if (!rc)
+		rc = change_record(pool->root, sizeof(*pool->root));
+	if (rc)
+		return rc;
+	slot->file = pool->root->next_file++;
+	record_seal(slot);
+	record_seal(pool->root);
+	return 0;
+}
+
+int region_slot_open(struct region *region, unsigned slot, int *out, struct error *err)
+{
+	struct region_change change = {.region = region, .slot = slot};
+	struct pool *pool = region->job->pool;
+	uint64_t number;
+	int fd, rc;
+
+	assert(slot < SLOTS_PER_REGION);
+	if (region->record->slots[slot].file) {
+		rc = slotfile_open(pool, region->record->slots[slot].file, out, err);
+		return rc ? region_context(region, err, rc) : 0;
+	}
+	/* P2: the file is in its directory, durably, before its number is recorded. */
+	number = pool->root->next_file;
+	rc = slotfile_create(pool, number, &fd, err);
+	if (rc)
+		return region_context(region, err, rc);
+	TEST_POINT("slot-created");
+	rc = transaction(pool, slot_file_change, &change, err, "record a slot's file");
+	if (rc) {
+		slotfile_remove(pool, number);
+		close(fd);
+		return region_context(region, err, rc);
+	}
+	*out = fd;
+	return 0;
+}
+
+/* ---- sets ---- */
+
+/* Without its set, and without layout, the slot's record is what it was before. */
+static int slot_clear(struct pool *pool, struct slot_record *slot)
+{
+	int rc = change_record(slot, sizeof(*slot));
+
+	if (!rc)
+		rc = change_free(pool, slot->layout);
+	if (rc)
+		return rc;
+	slot->epoch = 0;
+	slot->kind = 0;
+	slot->segment_count = 0;
+	slot->data_bytes = 0;
+	slot->table_offset = 0;
+	slot->table_bytes = 0;
+	slot->table_digest = 0;
+	slot->time_ns = 0;
+	slot->layout = 0;
+	record_seal(slot);
+	return 0;
+}
+
+static int region_withdraw_change(struct pool *pool, void *arg)
+{
+	const struct region_change *change = arg;
+
+	return slot_clear(pool, &change->region->record->slots[change->slot]);
+}
+
+int region_withdraw(struct region *region, unsigned slot, struct error *err)
+{
+	struct region_change change = {.region = region, .slot = slot};
+	int rc;
+
+	assert(slot < SLOTS_PER_REGION);
+	if (!region->sets[slot].epoch)
+		return 0;
+	rc = transaction(region->job->pool, region_withdraw_change, &change, err, "withdraw a set");
+	if (rc)
+		return region_context(region, err, rc);
+	/* P1: the old set is listed no more, durably, before its slot is overwritten. */
+	set_gone(region, slot);
+	TEST_POINT("set-withdrawn");
+	return 0;
+}
+
+static int region_forget_change(struct pool *pool, void *arg)
+{
+	const struct region_change *change = arg;
+	struct slot_record *slot = &change->region->record->slots[change->slot];
+	int rc = slot_clear(pool, slot);
+
+	if (rc)
+		return rc;
+	slot->file = 0;
+	slot->capacity = 0;
+	record_seal(slot);
+	return 0;
+}
+
+int region_forget_slot(struct region *region, unsigned slot, struct error *err)
+{
+	struct region_change change = {.region = region, .slot = slot};
+	int rc = transaction(region->job->pool, region_forget_change, &change, err, "empty a damaged slot");
+
+	if (rc)
+		return region_context(region, err, rc);
+	set_gone(region, slot);
+	region_unreserve(region);
+	return 0;
+}
+
+static bool segments_valid(const struct set_info *set, const struct segment *segments)
+{
+	for (uint32_t i = 0; i < set->segment_count; i++) {
+		if (!memchr(segments[i].name, '\0', sizeof(segments[i].name)) || !segments[i].name[0] ||
+		    segments[i].type < ELEMENT_BYTE || segments[i].type >= ELEMENT_TYPE_END)
+			return false;
+	}
+	return true;
+}
+
+static int set_check(const struct region *region, unsigned slot, const struct set_info *set,
+		     const struct segment *segments, struct error *err)
+{
+	uint64_t capacity = region->record->slots[slot].capacity;
+
+	if (region->sets[slot].epoch)
+		return error_set(err, -EEXIST, "slot %u holds the set of epoch %" PRIu64, slot,
+				 region->sets[slot].epoch);
+	if (!set->epoch || region_slot_of(region, set->epoch) >= 0)
+		return error_set(err, -EEXIST, "epoch %" PRIu64 " is 0, or has a set already", set->epoch);
+	if (set->kind != SET_FULL)
+		return error_set(err, -EINVAL, "a set of kind %u is none of overwrite mode", set->kind);
+	if (set->table_offset > capacity || set->table_bytes > capacity - set->table_offset ||
+	    set->data_bytes > set->table_offset || set->table_offset % SET_ALIGN)
+		return error_set(err, -EINVAL, "a set of %" PRIu64 " bytes with a table of %" PRIu64 " at %" PRIu64
+				 " does not fit into a slot of %" PRIu64, set->data_bytes, set->table_bytes,
+				 set->table_offset, capacity);
+	if (set->segment_count > SET_SEGMENTS_MAX || !segments_valid(set, segments))
+		return error_set(err, -EINVAL, "the set's layout makes no sense");
+	return 0;
+}
+
+static int region_publish_change(struct pool *pool, void *arg)
+{
+	const struct region_change *change = arg;
+	struct region_record *region = change->region->record;
+	struct slot_record *slot = &region->slots[change->slot];
+	const struct set_info *set = change->set;
+	size_t segments_bytes = set->segment_count * sizeof(struct segment);
+	struct segments_record *layout;
+	int rc;
+
+	layout = change_allocate(pool, sizeof(*layout) + segments_bytes, FORMAT_LAYOUT_OF_SET);
+	if (!layout)
+		return -ENOMEM;
+	rc = change_record(slot, sizeof(*slot));
+	if (rc)
+		return rc;
+	layout->tag = TAG_SEGMENTS;
+	layout->segment_count = set->segment_count;
+	layout->job = region->job;
+	layout->rank = region->rank;
+	layout->slot = change->slot;
+	layout->epoch = set->epoch;
+	if (segments_bytes)
+		memcpy(layout->segments, change->segments, segments_bytes);
+	layout->segments_checksum = checksum(layout->segments, segments_bytes);
+	record_seal(layout);
+	slot->epoch = set->epoch;
+	slot->kind = set->kind;
+	slot->segment_count = set->segment_count;
+	slot->data_bytes = set->data_bytes;
+	slot->table_offset = set->table_offset;
+	slot->table_bytes = set->table_bytes;
+	slot->table_digest = set->table_digest;
+	slot->time_ns = set->time_ns ? set->time_ns : clock_realtime_ns();
+	slot->layout = record_offset(pool, layout);
+	record_seal(slot);
+	return 0;
+}
+
+int region_publish(struct region *region, unsigned slot, const struct set_info *set,
+		   const struct segment *segments, struct error *err)
+{
+	struct region_change change = {.region = region, .slot = slot, .set = set, .segments = segments};
+	struct job *job = region->job;
+	int rc;
+
+	assert(slot < SLOTS_PER_REGION);
+	rc = set_check(region, slot, set, segments, err);
+	if (rc)
+		return region_context(region, err, rc);
+	if (epoch_reserve(job))
+		return error_nomem(err, "the index of a pool");
+	TEST_POINT("set-publish");
+	/* P4: one transaction publishes the set. */
+	rc = transaction(job->pool, region_publish_change, &change, err, "publish a set");
+	if (rc)
+		return region_context(region, err, rc);
+	TEST_POINT("set-published");
+	slot_set_info(&region->record->slots[slot], &region->sets[slot]);
+	epoch_add(job, set->epoch);
+	job->pool->sets++;
+	return 0;
+}

@@ -1,1 +1,16 @@
-# nothing yet
+sbin_PROGRAMS += pmu-server
+pmu_server_SOURCES = \
+	%D%/att.c %D%/att.h \
+	%D%/attach.c \
+	%D%/conf.c %D%/conf.h \
+	%D%/drop.c \
+	%D%/list.c \
+	%D%/main.c \
+	%D%/ni_process.c %D%/ni_process.h \
+	%D%/read.c \
+	%D%/request.c %D%/request.h \
+	%D%/server.c %D%/server.h \
+	%D%/session.c %D%/session.h \
+	%D%/set.c
+pmu_server_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(INIH_CFLAGS) $(SODIUM_CFLAGS)
+pmu_server_LDADD = libni.la libpmm.la libwire.la libcommon.la $(EVENT_LIBS) $(INIH_LIBS) $(SODIUM_LIBS)

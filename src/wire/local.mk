@@ -1,1 +1,9 @@
-# nothing yet
+noinst_LTLIBRARIES += libwire.la
+libwire_la_SOURCES = \
+	%D%/auth.c %D%/auth.h %D%/auth_none.c %D%/auth_psk.c \
+	%D%/cursor.c %D%/cursor.h \
+	%D%/ni_wire.c %D%/ni_wire.h \
+	%D%/table.c %D%/table.h \
+	%D%/wire.c %D%/wire.h
+libwire_la_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS)
+libwire_la_LIBADD = $(SODIUM_LIBS) libcommon.la

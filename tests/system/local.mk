@@ -1,1 +1,16 @@
-# nothing yet
+# Each starts servers and jobs of its own; lib.sh and run.sh say how. Numbered by theme.
+system_tests = \
+	%D%/0010-ranks-agree.t \
+	%D%/0100-undisturbed-run.t \
+	%D%/0110-kill-one-rank.t \
+	%D%/0120-kill-all-ranks.t \
+	%D%/0130-kill-ni.t \
+	%D%/0140-kill-pmm.t
+EXTRA_DIST += $(system_tests) %D%/lib.sh %D%/run.sh
+EXTRA_DIST += quickstart tests/debian/install tests/valgrind.supp
+
+# The ranks' side alone, over a client that is a fake.
+check_PROGRAMS += %D%/ckpt_ranks
+%C%_ckpt_ranks_SOURCES = %D%/ckpt_ranks.c %D%/fake_client.c %D%/fake_client.h
+%C%_ckpt_ranks_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS)
+%C%_ckpt_ranks_LDADD = libckpt.la

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* bench.h - what is to be measured, and the rows that come out. */
+#ifndef BENCH_BENCH_H
+#define BENCH_BENCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "common/error.h"
+
+struct report;
+
+struct plan {
+	bool (*wants)(const char *row); /* whether --only leaves this row in */
+	unsigned ranks;			/* 0: what the benchmark thinks best */
+	uint64_t bytes;			/* a rank; 0: likewise */
+	unsigned runs;			/* that count, after those that warm up */
+	const char *server;		/* pmu-server; NULL: look for it */
+	const char *scratch;		/* directory of our own, on tmpfs unless the user says otherwise */
+	struct report *report;
+};
+
+/* One function for each family of rows. */
+int transfer_bench(const struct plan *plan, struct error *err);
+int commit_bench(const struct plan *plan, struct error *err);
+
+#endif

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* report.c - the statistics, the table, the JSON file. */
+#include "report.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+#include <jansson.h>
+#include <rdma/fabric.h>
+#include "common/size.h"
+
+struct report {
+	json_t *root;
+	json_t *rows;
+};
+
+void samples_add(struct samples *samples, double value, double limit, double copy)
+{
+	if (samples->count == SAMPLES_MAX)
+		return;
+	samples->value[samples->count] = value;
+	samples->limit[samples->count] = limit;
+	samples->copy[samples->count++] = copy;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Of sorted values, `share` of the way up. */
+static double quantile(const double *values, unsigned count, double share)
+{
+	double place = share * (count - 1);
+	unsigned below = (unsigned)place;
+
+	if (below + 1 >= count)
+		return values[count - 1];
+	return values[below] + (place - below) * (values[below + 1] - values[below]);
+}
+
+double median(double *values, unsigned count)
+{
+	qsort(values, count, sizeof(*values), compare);
+	return quantile(values, count, 0.5);
+}
+
+/* ---- the machine ---- */
+
+/* The value of the first line "KEY : VALUE" of a file in /proc. */
+static const char *proc_value(const char *file, const char *key, char *value, size_t capacity)
+{
+	FILE *in = fopen(file, "r");
+	char line[512], *at;
+
+	snprintf(value, capacity, "unknown");
+	if (!in)
+		return value;
+	while (fgets(line, sizeof(line), in)) {
+		at = strchr(line, ':');
+		if (strncmp(line, key, strlen(key)) || !at)
+			continue;
+		at += 1 + strspn(at + 1, " \t");
+		at[strcspn(at, "\n")] = '\0';
+		snprintf(value, capacity, "%s", at);
+		break;
+	}
+	fclose(in);
+	return value;
+}
+
+static json_t *machine(void)
+{
+	char cpu[256];
+	struct utsname uts = {0};
+	uint32_t fabric = fi_version();
+	char libfabric[32];
+
+	uname(&uts);
+	snprintf(libfabric, sizeof(libfabric), "%u.%u", FI_MAJOR(fabric), FI_MINOR(fabric));
+	return json_pack("{s:s, s:I, s:I, s:s, s:s, s:s, s:s}", "cpu",
+			 proc_value("/proc/cpuinfo", "model name", cpu, sizeof(cpu)), "cores",
+			 (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "memory_bytes",
+			 (json_int_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE), "arch", uts.machine,
+			 "kernel", uts.release, "libfabric", libfabric, "compiler", __VERSION__);
+}
+
+/* ---- rows ---- */
+
+int report_open(struct report **report, struct error *err)
+{
+	struct report *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return error_nomem(err, "the report");
+	r->rows = json_array();
+	r->root = json_pack("{s:o, s:O}", "machine", machine(), "rows", r->rows);
+	if (!r->root) {
+		report_close(r);
+		return error_nomem(err, "the report");
+	}
+	printf("%-15s %5s %8s %9s %9s %-5s %6s %7s %5s %9s\n", "name", "ranks", "bytes", "value", "limit",
+	       "unit", "ratio", "spread", "runs", "memcpy");
+	*report = r;
+	return 0;
+}
+
+int report_row(struct report *report, const char *name, unsigned ranks, uint64_t bytes, const char *unit,
+	       const struct samples *samples, struct error *err)
+{
+	struct samples sorted = *samples;
+	double ratios[SAMPLES_MAX], value, limit, copy, ratio, spread;
+	char size[32];
+	json_t *row;
+
+	if (!samples->count)
+		return error_set(err, -EINVAL, "%s: no run was measured", name);
+	for (unsigned i = 0; i < samples->count; i++)
+		ratios[i] = samples->value[i] / samples->limit[i];
+	value = median(sorted.value, sorted.count);
+	limit = median(sorted.limit, sorted.count);
+	copy = median(sorted.copy, sorted.count);
+	ratio = median(ratios, sorted.count);
+	spread = (quantile(ratios, sorted.count, 0.75) - quantile(ratios, sorted.count, 0.25)) / ratio;
+
+	printf("%-15s %5u %8s %9.2f %9.2f %-5s %6.2f %6.0f%% %5u ", name, ranks,
+	       size_format(bytes, size, sizeof(size)), value, limit, unit, ratio, spread * 100,
+	       sorted.count);
+	printf(copy > 0 ? "%9.2f\n" : "        -\n", copy);
+	fflush(stdout);
+
+	row = json_pack("{s:s, s:i, s:I, s:f, s:s, s:f, s:f, s:i, s:f}", "name", name, "ranks", (int)ranks,
+			"bytes", (json_int_t)bytes, "value", value, "unit", unit, "limit", limit, "ratio",
+			ratio, "runs", (int)sorted.count, "spread", spread);
+	if (row && copy > 0)
+		json_object_set_new(row, "memcpy", json_real(copy));
+	if (!row || json_array_append_new(report->rows, row))
+		return error_nomem(err, "a row of the report");
+	return 0;
+}
+
+void report_note(struct report *report, const char *fmt, ...)
+{
+	va_list args;
+
+	(void)report;
+	fflush(stdout);
+	va_start(args, fmt);
+	fputs("hf-bench: ", stderr);
+	vfprintf(stderr, fmt, args);
+	fputc('\n', stderr);
+	va_end(args);
+}
+
+int report_write(const struct report *report, const char *file, struct error *err)
+{
+	if (json_dump_file(report->root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(6)))
+		return error_set(err, -EIO, "cannot write %s: %s", file, strerror(errno));
+	return 0;
+}
+
+void report_close(struct report *report)
+{
+	if (!report)
+		return;
+	json_decref(report->root);
+	json_decref(report->rows);
+	free(report);
+}

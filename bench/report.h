@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* report.h - paired runs, and what becomes of them: a row of the table and of the JSON file. */
+#ifndef BENCH_REPORT_H
+#define BENCH_REPORT_H
+
+#include <stdint.h>
+#include "common/error.h"
+
+#define SAMPLES_MAX 999
+
+/* What was measured and its limit, alternating, in the same unit: pairs[i] were taken next to each other. */
+struct samples {
+	unsigned count;
+	double value[SAMPLES_MAX];
+	double limit[SAMPLES_MAX];
+	double copy[SAMPLES_MAX]; /* memcpy, of as many processes; all 0 where that says nothing */
+};
+
+/* Not more than SAMPLES_MAX. */
+void samples_add(struct samples *samples, double value, double limit, double copy);
+
+/* Sorts `values`. */
+double median(double *values, unsigned count);
+
+struct report;
+
+int report_open(struct report **report, struct error *err);
+/* Prints a row at once. `unit` must live as long as the report. */
+int report_row(struct report *report, const char *name, unsigned ranks, uint64_t bytes, const char *unit,
+	       const struct samples *samples, struct error *err);
+/* Says beside the table that something is left out, and why. */
+void report_note(struct report *report, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int report_write(const struct report *report, const char *file, struct error *err);
+void report_close(struct report *report);
+
+#endif

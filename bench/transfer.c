@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * transfer.c - checkpoint-ofi and restore-ofi: full sets through Holdfast, beside libfabric RMA alone and
+ * memcpy, by the same processes, from the same buffers, in turns.
+ */
+#include "bench.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/mman.h>
+#include "child.h"
+#include "client/client.h"
+#include "common/clock.h"
+#include "common/size.h"
+#include "crew.h"
+#include "report.h"
+#include "rma.h"
+#include "server.h"
+
+#define PROVIDER      "tcp"
+#define WARM_RUNS     2 /* a region has two slots */
+#define RUNS	      9
+#define POOL_OVERHEAD (256u << 20)
+
+/* One number of ranks with one size. Set up by the parent, inherited by its children. */
+struct transfer {
+	const struct plan *plan;
+	unsigned ranks;
+	uint64_t bytes; /* a rank */
+	struct server *server;
+	struct crew *crew;
+	pid_t target;
+	uint16_t port; /* the target's */
+	void *files[RMA_CLIENTS_MAX];
+	bool checkpoint, restore;
+};
+
+/* ---- in a rank's process ---- */
+
+struct member {
+	unsigned rank;
+	uint64_t bytes;
+	void *buffer; /* what the application would checkpoint */
+	void *file;   /* what the raw target exposes */
+	struct client *client;
+	struct rma_conn *rma;
+	struct client_segment segment;
+};
+
+static int map_buffer(struct member *m, struct error *err)
+{
+	uint64_t x = m->rank + 1;
+
+	m->buffer = mmap(NULL, m->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (m->buffer == MAP_FAILED)
+		return error_nomem(err, "a buffer");
+	for (uint64_t i = 0; i < m->bytes / 8; i++) {
+		x = x * 6364136223846793005u + 1442695040888963407u;
+		((uint64_t *)m->buffer)[i] = x;
+	}
+	return 0;
+}
+
+static int member_begin(void *arg, unsigned rank, void **state, struct error *err)
+{
+	const struct transfer *t = arg;
+	struct client_options options = {.server = server_address(t->server),
+					 .net = "ofi",
+					 .provider = PROVIDER,
+					 .auth = "none",
+					 .chunk_bytes = RMA_CHUNK_BYTES,
+					 .window = RMA_WINDOW};
+	struct client_identity identity = {.job = "transfer",
+					   .rank = rank,
+					   .ranks = t->ranks,
+					   .mode = REGION_OVERWRITE,
+					   .launch = "hf-bench"};
+	struct member *m = calloc(1, sizeof(*m));
+	int rc;
+
+	if (!m)
+		return error_nomem(err, "a rank");
+	m->rank = rank;
+	m->bytes = t->bytes;
+	m->file = t->files[rank];
+	rc = map_buffer(m, err);
+	if (rc)
+		return rc;
+	madvise(m->file, m->bytes, MADV_POPULATE_WRITE); /* not inherited; else the warm-up does it */
+	rc = rma_connect(PROVIDER, t->port, rank, &m->rma, err);
+	if (rc)
+		return rc;
+	rc = client_open(&options, &identity, &m->client, err);
+	if (rc)
+		return rc;
+	m->segment = (struct client_segment){{"data", ELEMENT_BYTE, 1, m->bytes}, m->buffer};
+	*state = m;
+	return 0;
+}
+
+static void member_end(void *state)
+{
+	struct member *m = state;
+
+	client_close(m->client, true, NULL);
+	rma_close(m->rma);
+}
+
+static int do_put(void *state, uint64_t epoch, double *value, struct error *err)
+{
+	struct member *m = state;
+
+	(void)value;
+	return client_put(m->client, epoch, epoch - 1, &m->segment, 1, err);
+}
+
+static int do_get(void *state, uint64_t epoch, double *value, struct error *err)
+{
+	struct member *m = state;
+
+	(void)value;
+	return client_get(m->client, m->rank, epoch, &m->segment, 1, err);
+}
+
+static int do_write(void *state, uint64_t unused, double *value, struct error *err)
+{
+	struct member *m = state;
+
+	(void)unused;
+	(void)value;
+	return rma_transfer(m->rma, true, m->buffer, m->bytes, err);
+}
+
+static int do_read(void *state, uint64_t unused, double *value, struct error *err)
+{
+	struct member *m = state;
+
+	(void)unused;
+	(void)value;
+	return rma_transfer(m->rma, false, m->buffer, m->bytes, err);
+}
+
+static int do_copy(void *state, uint64_t unused, double *value, struct error *err)
+{
+	struct member *m = state;
+
+	(void)unused;
+	(void)value;
+	(void)err;
+	memcpy(m->file, m->buffer, m->bytes);
+	return 0;
+}
+
+/* ---- in the parent ---- */
+
+/* The kind of memory that a pool on tmpfs gives: a file, mapped shared, with all its pages there. */
+static int map_file(const struct transfer *t, unsigned rank, void **base, struct error *err)
+{
+	char path[PATH_MAX];
+	int fd, rc;
+
+	snprintf(path, sizeof(path), "%s/raw.%u", t->plan->scratch, rank);
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_set(err, -errno, "cannot make %s: %s", path, strerror(errno));
+	unlink(path);
+	rc = posix_fallocate(fd, 0, (off_t)t->bytes);
+	if (!rc) {
+		*base = mmap(NULL, t->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+		rc = *base == MAP_FAILED ? errno : 0;
+	}
+	close(fd);
+	if (rc) {
+		*base = NULL;
+		return error_set(err, -rc, "no room for %s: %s", path, strerror(rc));
+	}
+	return 0;
+}
+
+static void target_run(const struct transfer *t, int ready_fd)
+{
+	struct rma_target target = {PROVIDER, t->files, t->bytes, t->ranks, RMA_THREADS};
+	struct error err = {0};
+
+	for (unsigned i = 0; i < t->ranks; i++)
+		madvise(t->files[i], t->bytes, MADV_POPULATE_WRITE);
+	rma_serve(&target, ready_fd, &err);
+	fprintf(stderr, "hf-bench: %s\n", err.text);
+	_exit(1);
+}
+
+static int target_start(struct transfer *t, struct error *err)
+{
+	int ready[2], rc;
+
+	if (pipe2(ready, O_CLOEXEC))
+		return error_set(err, -errno, "pipe: %s", strerror(errno));
+	t->target = child_fork(SIGKILL, err);
+	if (!t->target) {
+		close(ready[0]);
+		target_run(t, ready[1]);
+	}
+	close(ready[1]);
+	rc = t->target < 0 ? t->target : child_wait_input(ready[0], deadline_in_ms(60000), err);
+	if (!rc && read(ready[0], &t->port, sizeof(t->port)) != sizeof(t->port))
+		rc = error_set(err, -ECHILD, "the target of raw RMA did not start");
+	close(ready[0]);
+	if (t->target < 0)
+		t->target = 0;
+	return rc;
+}
+
+static int set_up(struct transfer *t, struct error *err)
+{
+	static const struct crew_work work = {member_begin, member_end};
+	uint64_t slots = 2 * t->ranks * (t->bytes + t->bytes / 64);
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < t->ranks; i++)
+		rc = map_file(t, i, &t->files[i], err);
+	if (!rc)
+		rc = target_start(t, err);
+	if (!rc)
+		rc = server_start(t->plan->server, t->plan->scratch, slots + POOL_OVERHEAD, &t->server, err);
+	if (!rc)
+		rc = crew_start(&work, t, t->ranks, &t->crew, err);
+	return rc;
+}
+
+static void tear_down(struct transfer *t)
+{
+	crew_dismiss(t->crew);
+	server_stop(t->server);
+	child_end(t->target, SIGKILL);
+	for (unsigned i = 0; i < t->ranks; i++) {
+		if (t->files[i])
+			munmap(t->files[i], t->bytes);
+	}
+}
+
+/* One turn: Holdfast, its limit and memcpy, in an order that changes from turn to turn. GB/s each. */
+static int turn(struct transfer *t, crew_task *holdfast, crew_task *limit, uint64_t epoch, bool backwards,
+		double speed[3], struct error *err)
+{
+	crew_task *tasks[3] = {holdfast, limit, do_copy};
+	double seconds;
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < 3; i++) {
+		unsigned which = backwards ? 2 - i : i;
+
+		rc = crew_do(t->crew, tasks[which], epoch, &seconds, NULL, err);
+		speed[which] = (double)t->ranks * (double)t->bytes / seconds / 1e9;
+	}
+	return rc;
+}
+
+static int measure(struct transfer *t, struct error *err)
+{
+	unsigned runs = t->plan->runs ? t->plan->runs : RUNS;
+	struct samples put = {0}, get = {0};
+	uint64_t epoch = 0;
+	double speed[3];
+	int rc = 0;
+
+	for (unsigned i = 0; !rc && i < WARM_RUNS + runs; i++) {
+		if (t->checkpoint || !epoch) {
+			rc = turn(t, do_put, do_write, ++epoch, i % 2, speed, err);
+			if (!rc && i >= WARM_RUNS)
+				samples_add(&put, speed[0], speed[1], speed[2]);
+		}
+		if (!rc && t->restore) {
+			rc = turn(t, do_get, do_read, epoch, i % 2, speed, err);
+			if (!rc && i >= WARM_RUNS)
+				samples_add(&get, speed[0], speed[1], speed[2]);
+		}
+	}
+	if (!rc && t->checkpoint)
+		rc = report_row(t->plan->report, "checkpoint-ofi", t->ranks, t->bytes, "GB/s", &put, err);
+	if (!rc && t->restore)
+		rc = report_row(t->plan->report, "restore-ofi", t->ranks, t->bytes, "GB/s", &get, err);
+	return rc;
+}
+
+/* Memory for buffers, raw files and slots, all of which is the same where scratch is a tmpfs. */
+static bool fits(const struct transfer *t)
+{
+	uint64_t need = t->ranks * t->bytes * 4 + t->ranks * t->bytes / 16 + 2ull * POOL_OVERHEAD;
+
+	return need < (uint64_t)sysconf(_SC_AVPHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static int transfer(const struct plan *plan, unsigned ranks, uint64_t bytes, struct error *err)
+{
+	struct transfer t = {.plan = plan,
+			     .ranks = ranks,
+			     .bytes = bytes,
+			     .checkpoint = plan->wants("checkpoint-ofi"),
+			     .restore = plan->wants("restore-ofi")};
+	char size[32];
+	int rc;
+
+	size_format(bytes, size, sizeof(size));
+	if (!fits(&t) && plan->bytes)
+		return error_set(err, -ENOMEM, "%u rank(s) of %s need four times that in free memory: choose "
+				 "less with --bytes or --ranks", ranks, size);
+	if (!fits(&t)) {
+		report_note(plan->report, "leaving out %u rank(s) of %s: not enough free memory", ranks, size);
+		return 0;
+	}
+	rc = set_up(&t, err);
+	if (!rc)
+		rc = measure(&t, err);
+	if (rc && t.server)
+		server_explain(t.server, err);
+	tear_down(&t);
+	return rc ? error_context(err, "%u rank(s) of %s", ranks, size) : 0;
+}
+
+int transfer_bench(const struct plan *plan, struct error *err)
+{
+	static const uint64_t sizes[] = {64ull << 20, 256ull << 20, 1ull << 30};
+	int rc = 0;
+
+	for (unsigned ranks = 1; !rc && ranks <= RMA_CLIENTS_MAX; ranks++) {
+		if (plan->ranks ? ranks != plan->ranks : ranks > 2)
+			continue;
+		if (plan->bytes) {
+			rc = transfer(plan, ranks, plan->bytes, err);
+			continue;
+		}
+		for (unsigned i = 0; !rc && i < sizeof(sizes) / sizeof(sizes[0]); i++)
+			rc = transfer(plan, ranks, sizes[i], err);
+	}
+	return rc;
+}

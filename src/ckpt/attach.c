@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* attach.c - a job from hf_attach() to hf_detach(), and that of the plug-in. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "ckpt/job.h"
+#include "ckpt/outcome.h"
+#include "ckpt/plugin.h"
+#include "common/clock.h"
+
+/* The job that the plug-in attached, until it is detached. */
+static hf_job_t world;
+
+/* Rank 0 decides on name, launch and incarnation, and tells all. */
+static int name_agree(struct hf_job *job, const char *given)
+{
+	int code = HF_OK;
+
+	if (!job->rank)
+		code = name_decide(given, job->options.job, &job->name, &job->err);
+	code = outcome_agree(job->comm, code, &job->err, NULL);
+	if (code)
+		return code;
+	if (PMPI_Bcast(&job->name, (int)sizeof(job->name), MPI_BYTE, 0, job->comm) != MPI_SUCCESS)
+		return job_fail(job, HF_EMPI, "MPI_Bcast failed: the ranks cannot agree on a name");
+	return HF_OK;
+}
+
+static int region_open(struct hf_job *job)
+{
+	const struct options *options = &job->options;
+	const struct client_options to = {
+		.server = options->server,
+		.net = options->net,
+		.provider = options->fabric,
+		.auth = options->auth,
+		.key_file = options->key_file,
+		.timeout_ms = options->timeout_ms,
+		.reconnect_ms = options->reconnect_ms ? options->reconnect_ms : 1,
+		.chunk_bytes = options->chunk_bytes,
+		.window = (unsigned)options->window,
+	};
+	struct client_identity who = {
+		.job = job->name.job,
+		.rank = (uint32_t)job->rank,
+		.ranks = (uint32_t)job->ranks,
+		.mode = REGION_OVERWRITE,
+		.incarnation = job->name.incarnation,
+		.force = options->takeover,
+	};
+	int code;
+
+	memcpy(who.launch, job->name.launch, sizeof(who.launch));
+	code = client_open(&to, &who, &job->client, &job->err);
+	if (!code)
+		return HF_OK;
+	job->client = NULL;
+	job_client_failed(job, code);
+	/* What the caller got wrong here, it got wrong in the configuration. */
+	if (code == -EINVAL || code == -ENOENT)
+		job->err.code = HF_ECONFIG;
+	return job->err.code;
+}
+
+static void job_free(struct hf_job *job)
+{
+	int finalized = 1;
+
+	segments_free(&job->segments);
+	layout_free(&job->layout);
+	options_free(&job->options);
+	PMPI_Finalized(&finalized);
+	if (!finalized && job->comm != MPI_COMM_NULL)
+		PMPI_Comm_free(&job->comm);
+	free(job);
+}
+
+static int attach_failed(struct hf_job *job, int code)
+{
+	struct error unused;
+
+	/* Regions of a launch that has just begun hold nothing, and no later run can find them. */
+	if (job->client)
+		client_close(job->client,
+			     job->name.origin == NAME_LAUNCH && !job->name.incarnation && !job->highest,
+			     &unused);
+	message_keep(&job->err);
+	job_free(job);
+	return code;
+}
+
+static int comm_take(struct hf_job *job, MPI_Comm comm)
+{
+	int inter = 0;
+
+	job->comm = MPI_COMM_NULL;
+	if (PMPI_Comm_test_inter(comm, &inter) != MPI_SUCCESS || inter)
+		return job_fail(job, HF_EINVAL, "the communicator is not an intra-communicator");
+	if (PMPI_Comm_dup(comm, &job->comm) != MPI_SUCCESS)
+		return job_fail(job, HF_EMPI, "MPI_Comm_dup failed");
+	if (PMPI_Comm_set_errhandler(job->comm, MPI_ERRORS_RETURN) != MPI_SUCCESS ||
+	    PMPI_Comm_rank(job->comm, &job->rank) != MPI_SUCCESS ||
+	    PMPI_Comm_size(job->comm, &job->ranks) != MPI_SUCCESS)
+		return job_fail(job, HF_EMPI, "the communicator cannot be used");
+	return HF_OK;
+}
+
+int hf_attach(MPI_Comm comm, const char *job_name, hf_job_t *out)
+{
+	struct error err;
+	struct hf_job *job;
+	int code;
+
+	if (!out || comm == MPI_COMM_NULL) {
+		error_set(&err, HF_EINVAL, out ? "the communicator is MPI_COMM_NULL"
+					       : "there is no place for the handle");
+		message_keep(&err);
+		return HF_EINVAL;
+	}
+	job = calloc(1, sizeof(*job));
+	if (!job) {
+		error_set(&err, HF_ENOMEM, "out of memory for a job");
+		message_keep(&err);
+		return HF_ENOMEM;
+	}
+	code = comm_take(job, comm);
+	if (code)
+		return attach_failed(job, code);
+	code = outcome_agree(job->comm, options_load(&job->options, &job->err), &job->err, NULL);
+	if (!code)
+		code = name_agree(job, job_name);
+	if (!code)
+		code = outcome_agree(job->comm, region_open(job), &job->err, NULL);
+	if (!code)
+		code = job_agree_epochs(job);
+	if (!code && job->complete)
+		code = job_settle_layout(job);
+	/* Damage is hf_restore()'s to report. */
+	if (code == HF_EDAMAGED)
+		code = HF_OK;
+	if (code)
+		return attach_failed(job, code);
+	job->last_attempt_ns = clock_monotonic_ns();
+	if (job->options.verbose && !job->rank)
+		job_say(job, "attached to %s with %d ranks; newest complete epoch: %" PRIu64,
+			job->options.server, job->ranks, job->complete);
+	*out = job;
+	return HF_OK;
+}
+
+int hf_detach(hf_job_t job, int finished)
+{
+	int code = HF_OK, all = 0, mine = finished != 0, finalized = 1;
+
+	if (!job)
+		return HF_OK;
+	if (job == world)
+		world = NULL;
+	PMPI_Finalized(&finalized);
+	/*
+	 * The job is finished when all ranks say so, and no rank's sets go before the last one has: a rank
+	 * that dies on its way here still finds all of them.
+	 */
+	if (!finalized && PMPI_Allreduce(&mine, &all, 1, MPI_INT, MPI_MIN, job->comm) != MPI_SUCCESS) {
+		code = job_fail(job, HF_EMPI, "MPI_Allreduce failed: the sets stay");
+		all = 0;
+	}
+	if (!code) {
+		code = client_close(job->client, all, &job->err);
+		if (code)
+			code = job_client_failed(job, code);
+		if (!finalized)
+			code = outcome_agree(job->comm, code, &job->err, NULL);
+	} else {
+		client_close(job->client, false, NULL);
+	}
+	if (code)
+		message_keep(&job->err);
+	job_free(job);
+	return code;
+}
+
+hf_job_t hf_world(void)
+{
+	return world;
+}
+
+int hf_plugin_attach(void)
+{
+	hf_job_t job;
+	int code = hf_attach(MPI_COMM_WORLD, NULL, &job);
+
+	if (!code)
+		world = job;
+	return code;
+}
+
+int hf_plugin_detach(void)
+{
+	hf_job_t job = world;
+	int mine, any = 1, code;
+	bool finished;
+
+	if (!job)
+		return HF_OK;
+	mine = job->protected_any;
+	PMPI_Allreduce(&mine, &any, 1, MPI_INT, MPI_MAX, job->comm);
+	finished = job->name.origin == NAME_LAUNCH;
+	if (!job->rank) {
+		if (!any)
+			job_say(job, "the plug-in was on, but the application never protected anything "
+				     "(hf_protect(hf_world(), ...)): there were no checkpoints");
+		else if (!finished)
+			job_say(job, "its checkpoints stay (newest complete epoch: %" PRIu64
+				     "), and a later run goes on from them; "
+				     "hf_detach(hf_world(), 1) or `pmuctl rm %s` removes them",
+				job->complete, job->name.job);
+	}
+	mine = job->rank;
+	code = hf_detach(job, finished);
+	if (code && !mine)
+		fprintf(stderr, "holdfast: detaching at MPI_Finalize: %s: %s\n", hf_strerror(code),
+			hf_message(NULL));
+	return code;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* checkpoint.c - the public calls that make checkpoints. */
+#include <inttypes.h>
+#include "ckpt/job.h"
+#include "ckpt/outcome.h"
+#include "common/clock.h"
+#include "common/testpoint.h"
+
+static int kind_check(struct hf_job *job, int kind)
+{
+	switch (kind) {
+	case HF_AUTO:
+	case HF_FULL:
+		return HF_OK;
+	case HF_INCREMENT:
+		return job_fail(job, HF_ENOSYS,
+				"increments are not in this version; use HF_AUTO or HF_FULL");
+	default:
+		return job_fail(job, HF_EINVAL, "there is no kind %d of checkpoint", kind);
+	}
+}
+
+/* This rank's part of epoch `epoch`; `layout` is what it then holds. */
+static int set_put(struct hf_job *job, int kind, uint64_t epoch, struct layout *layout)
+{
+	int code = kind_check(job, kind);
+
+	if (!code && job->fenced)
+		code = job_fenced(job);
+	if (!code)
+		code = layout_of_segments(layout, epoch, &job->segments, &job->err);
+	if (code)
+		return code;
+	code = client_put(job->client, epoch, job->complete, job->segments.list, job->segments.count,
+			  &job->err);
+	if (code) {
+		/* The reply may be lost, and the set there all the same. */
+		job->stale = true;
+		return job_client_failed(job, code);
+	}
+	TEST_POINT("ckpt-put");
+	return HF_OK;
+}
+
+int hf_checkpoint(hf_job_t job, int kind)
+{
+	uint64_t begin = clock_monotonic_ns(), epoch;
+	struct layout layout = {0};
+	int code = HF_OK;
+
+	if (!job)
+		return message_no_job();
+	/*
+	 * `complete` and `highest` are the same on all ranks, from hf_attach() on: only a checkpoint that
+	 * failed leaves doubt about who holds what, and then the lists of sets are asked.
+	 */
+	if (job->unsettled)
+		code = job_agree_epochs(job);
+	if (code)
+		goto out;
+	epoch = ++job->highest;
+	code = outcome_agree(job->comm, set_put(job, kind, epoch, &layout), &job->err, NULL);
+	if (code) {
+		job->unsettled = true;
+		layout_free(&layout);
+		goto out;
+	}
+	job->complete = epoch;
+	layout_free(&job->layout);
+	job->layout = layout;
+out:
+	job->last_attempt_ns = clock_monotonic_ns();
+	if (!code && job->options.verbose && !job->rank)
+		job_say(job, "epoch %" PRIu64 " is complete after %.3f s", epoch,
+			(double)(job->last_attempt_ns - begin) / 1e9);
+	return code;
+}
+
+int hf_due(hf_job_t job, int *due)
+{
+	int says = 0;
+
+	if (!job)
+		return message_no_job();
+	if (!due)
+		return job_fail(job, HF_EINVAL, "there is no place for the answer");
+	if (!job->rank && job->options.interval_ms)
+		says = (clock_monotonic_ns() - job->last_attempt_ns) / 1000000 >=
+		       job->options.interval_ms;
+	if (PMPI_Bcast(&says, 1, MPI_INT, 0, job->comm) != MPI_SUCCESS)
+		return job_fail(job, HF_EMPI, "MPI_Bcast failed: rank 0 cannot say whether it is time");
+	*due = says;
+	return HF_OK;
+}
+
+static int not_yet(hf_job_t job)
+{
+	return job ? job_fail(job, HF_ENOSYS,
+			      "asynchronous checkpoints are not in this version; use hf_checkpoint()")
+		   : message_no_job();
+}
+
+int hf_checkpoint_start(hf_job_t job, int kind)
+{
+	(void)kind;
+	return not_yet(job);
+}
+
+int hf_checkpoint_test(hf_job_t job, int *complete)
+{
+	(void)complete;
+	return not_yet(job);
+}
+
+int hf_checkpoint_wait(hf_job_t job)
+{
+	return not_yet(job);
+}

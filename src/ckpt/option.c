@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* option.c - the table of configuration variables, and where their values come from. */
+#include "ckpt/option.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <ini.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "ckpt/plugin.h"
+#include "common/size.h"
+
+#define PATH_BYTES  4096
+#define SYSTEM_FILE SYSCONFDIR "/holdfast/holdfast.conf"
+
+enum option_type { TYPE_STRING, TYPE_SIZE, TYPE_SECONDS, TYPE_COUNT, TYPE_BOOL };
+
+struct option {
+	struct hf_option public;
+	enum option_type type;
+	size_t offset;	     /* in struct options */
+	const char *allowed; /* of a string: its words, with '|' between them; NULL for any */
+};
+
+#define OPTION(name, type, field, fallback, allowed, help)                                         \
+	{{name, fallback, help}, type, offsetof(struct options, field), allowed}
+
+static const struct option table[] = {
+	OPTION("server", TYPE_STRING, server, "", NULL,
+	       "pmu-server to use: HOST[:PORT], [V6ADDR]:PORT or unix:PATH"),
+	OPTION("job", TYPE_STRING, job, "", NULL,
+	       "name of the job; without one it is called after the batch job, else after this run"),
+	OPTION("mode", TYPE_STRING, mode, "full", "full|incremental",
+	       "full: every checkpoint is whole; incremental: not in this version"),
+	OPTION("interval", TYPE_SECONDS, interval_ms, "600", NULL,
+	       "seconds between checkpoints, for hf_due(); 0: it never says so"),
+	OPTION("fabric", TYPE_STRING, fabric, "", NULL,
+	       "provider of the network back end; the server's own choice without it"),
+	OPTION("net", TYPE_STRING, net, "", NULL,
+	       "network back end of the data plane; the best one without it"),
+	OPTION("auth", TYPE_STRING, auth, "", "psk|none",
+	       "how to authenticate; psk where key_file is set, else none"),
+	OPTION("key_file", TYPE_STRING, key_file, "", NULL,
+	       "file with the pre-shared key, readable by its owner only"),
+	OPTION("timeout", TYPE_SECONDS, timeout_ms, "10", NULL,
+	       "seconds for one request or transfer"),
+	OPTION("reconnect", TYPE_SECONDS, reconnect_ms, "30", NULL,
+	       "seconds for which a server that went away is tried again"),
+	OPTION("chunk", TYPE_SIZE, chunk_bytes, "0", NULL,
+	       "bytes of one transfer; 0: what suits the back end"),
+	OPTION("window", TYPE_COUNT, window, "0", NULL,
+	       "transfers under way at a time; 0: what suits the back end"),
+	OPTION("takeover", TYPE_BOOL, takeover, "no", NULL,
+	       "take the job over although another run of it is alive, which is cut off"),
+	OPTION("verbose", TYPE_BOOL, verbose, "no", NULL,
+	       "rank 0 says on stderr what is done, and how long it took"),
+};
+
+#define TABLE_LENGTH (sizeof(table) / sizeof(table[0]))
+
+static char *overrides[TABLE_LENGTH];
+
+static const struct option *option_find(const char *name)
+{
+	for (size_t i = 0; i < TABLE_LENGTH; i++)
+		if (!strcmp(table[i].public.name, name))
+			return &table[i];
+	return NULL;
+}
+
+const struct hf_option *hf_option_at(size_t index)
+{
+	return index < TABLE_LENGTH ? &table[index].public : NULL;
+}
+
+int hf_option_override(const char *name, const char *value)
+{
+	const struct option *option = option_find(name);
+	char *copy = NULL;
+
+	if (!option)
+		return HF_EINVAL;
+	if (value && *value) {
+		copy = strdup(value);
+		if (!copy)
+			return HF_ENOMEM;
+	}
+	free(overrides[option - table]);
+	overrides[option - table] = copy;
+	return HF_OK;
+}
+
+static bool is_word(const char *allowed, const char *value)
+{
+	size_t length = strlen(value);
+
+	while (length && *allowed) {
+		size_t word = strcspn(allowed, "|");
+
+		if (word == length && !strncmp(allowed, value, length))
+			return true;
+		allowed += word + (allowed[word] == '|');
+	}
+	return false;
+}
+
+static int parse_seconds(const char *text, uint64_t *ms)
+{
+	double seconds;
+	char *end;
+
+	if (!isdigit((unsigned char)*text) && *text != '.')
+		return -EINVAL;
+	errno = 0;
+	seconds = strtod(text, &end);
+	if (errno || end == text || *end || strpbrk(text, "xXpPeE") || seconds > 1e9)
+		return -EINVAL;
+	*ms = (uint64_t)(seconds * 1000 + 0.5);
+	/* What is not nothing must not be rounded to 0, which has a meaning of its own. */
+	if (!*ms && seconds > 0)
+		*ms = 1;
+	return 0;
+}
+
+static int parse_count(const char *text, uint64_t *count)
+{
+	unsigned long value;
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return -EINVAL;
+	errno = 0;
+	value = strtoul(text, &end, 10);
+	if (errno || *end || value > 1000000)
+		return -EINVAL;
+	*count = value;
+	return 0;
+}
+
+static int parse_bool(const char *text, bool *value)
+{
+	if (is_word("1|yes|true|on", text))
+		*value = true;
+	else if (is_word("0|no|false|off", text))
+		*value = false;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+/* Sets one variable. `where` names the source in the message. */
+static int option_set(const struct option *option, struct options *options, const char *value,
+		      const char *where, struct error *err)
+{
+	void *field = (char *)options + option->offset;
+	const char *allowed = "";
+	bool ok = true;
+	char *copy;
+
+	switch (option->type) {
+	case TYPE_STRING:
+		ok = !option->allowed || is_word(option->allowed, value);
+		allowed = option->allowed;
+		break;
+	case TYPE_SIZE:
+		ok = !size_parse(value, field);
+		allowed = "a size, such as 4096, 64K or 1M";
+		break;
+	case TYPE_SECONDS:
+		ok = !parse_seconds(value, field);
+		allowed = "a number of seconds, such as 10 or 0.5";
+		break;
+	case TYPE_COUNT:
+		ok = !parse_count(value, field);
+		allowed = "a whole number from 0 to 1000000";
+		break;
+	case TYPE_BOOL:
+		ok = !parse_bool(value, field);
+		allowed = "yes or no";
+		break;
+	}
+	if (!ok)
+		return error_set(err, HF_ECONFIG, "%s: %s cannot be \"%s\"; allowed: %s", where,
+				 option->public.name, value, allowed);
+	if (option->type != TYPE_STRING)
+		return HF_OK;
+	copy = strdup(value);
+	if (!copy)
+		return error_set(err, HF_ENOMEM, "out of memory for the configuration");
+	free(*(char **)field);
+	*(char **)field = copy;
+	return HF_OK;
+}
+
+/* A file on its way through the parser. */
+struct file {
+	FILE *stream;
+	const char *path;
+	struct options *options;
+	struct error *err;
+	unsigned line;
+	int code;
+};
+
+/*
+ * Reads a line for the parser and counts it, for messages. Leading blanks go: the parser would take an
+ * indented line for more of the value above.
+ */
+static char *file_line(char *line, int capacity, void *stream)
+{
+	struct file *file = stream;
+	size_t blanks;
+
+	if (file->code || !fgets(line, capacity, file->stream))
+		return NULL;
+	file->line++;
+	if (!strchr(line, '\n') && !feof(file->stream)) {
+		file->code = error_set(file->err, HF_ECONFIG, "%s:%u: the line is longer than %d bytes",
+				       file->path, file->line, capacity - 2);
+		return NULL;
+	}
+	blanks = strspn(line, " \t");
+	memmove(line, line + blanks, strlen(line + blanks) + 1);
+	return line;
+}
+
+static int file_variable(void *user, const char *section, const char *name, const char *value)
+{
+	struct file *file = user;
+	const struct option *option = option_find(name);
+	char where[PATH_BYTES + 32];
+
+	if (file->code)
+		return 0;
+	if (*section) {
+		file->code = error_set(file->err, HF_ECONFIG,
+				       "%s:%u: there are no sections in this file, but [%s]",
+				       file->path, file->line, section);
+		return 0;
+	}
+	if (!option) {
+		char names[256] = "";
+
+		for (size_t i = 0; i < TABLE_LENGTH; i++)
+			snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s",
+				 i ? ", " : "", table[i].public.name);
+		file->code = error_set(file->err, HF_ECONFIG,
+				       "%s:%u: there is no variable \"%s\"; allowed: %s", file->path,
+				       file->line, name, names);
+		return 0;
+	}
+	if (!*value)
+		return 1;
+	snprintf(where, sizeof(where), "%s:%u", file->path, file->line);
+	file->code = option_set(option, file->options, value, where, file->err);
+	return file->code == HF_OK;
+}
+
+/* Reads one file; one that does not exist is an error only where it `must` be there. */
+static int file_read(const char *path, bool must, struct options *options, struct error *err)
+{
+	struct file file = {.path = path, .options = options, .err = err};
+	int line;
+
+	file.stream = fopen(path, "re");
+	if (!file.stream) {
+		if (!must && (errno == ENOENT || errno == ENOTDIR))
+			return HF_OK;
+		return error_set(err, HF_ECONFIG, "cannot read the configuration file %s: %s", path,
+				 strerror(errno));
+	}
+	line = ini_parse_stream(file_line, &file, file_variable, &file);
+	if (!file.code && ferror(file.stream))
+		file.code = error_set(err, HF_ECONFIG, "cannot read the configuration file %s: %s", path,
+				      strerror(errno));
+	fclose(file.stream);
+	if (!file.code && line < 0)
+		file.code = error_set(err, HF_ENOMEM, "out of memory for the configuration file %s",
+				      path);
+	if (!file.code && line)
+		file.code = error_set(err, HF_ECONFIG, "%s:%d: not a line of the form \"name = value\"",
+				      path, line);
+	return file.code;
+}
+
+static int files_read(struct options *options, struct error *err)
+{
+	const char *named = getenv("HOLDFAST_CONFIG"), *home = getenv("HOME");
+	char path[PATH_BYTES];
+	int code;
+
+	if (named && *named)
+		return file_read(named, true, options, err);
+	code = file_read(SYSTEM_FILE, false, options, err);
+	if (code || !home || !*home)
+		return code;
+	if ((size_t)snprintf(path, sizeof(path), "%s/.config/holdfast.conf", home) >= sizeof(path))
+		return HF_OK;
+	return file_read(path, false, options, err);
+}
+
+static int environment_read(struct options *options, struct error *err)
+{
+	for (size_t i = 0; i < TABLE_LENGTH; i++) {
+		char name[64] = "HOLDFAST_", where[96];
+		size_t at = strlen(name);
+		const char *value;
+		int code;
+
+		for (const char *c = table[i].public.name; *c; c++)
+			name[at++] = (char)toupper((unsigned char)*c);
+		name[at] = '\0';
+		value = getenv(name);
+		if (!value || !*value)
+			continue;
+		snprintf(where, sizeof(where), "environment variable %s", name);
+		code = option_set(&table[i], options, value, where, err);
+		if (code)
+			return code;
+	}
+	return HF_OK;
+}
+
+static int overrides_read(struct options *options, struct error *err)
+{
+	for (size_t i = 0; i < TABLE_LENGTH; i++) {
+		char where[96];
+		int code;
+
+		if (!overrides[i])
+			continue;
+		snprintf(where, sizeof(where), "MCA variable hook_holdfast_%s", table[i].public.name);
+		code = option_set(&table[i], options, overrides[i], where, err);
+		if (code)
+			return code;
+	}
+	return HF_OK;
+}
+
+static int defaults_set(struct options *options, struct error *err)
+{
+	for (size_t i = 0; i < TABLE_LENGTH; i++) {
+		int code;
+
+		if (!*table[i].public.fallback)
+			continue;
+		code = option_set(&table[i], options, table[i].public.fallback, "default", err);
+		if (code)
+			return code;
+	}
+	return HF_OK;
+}
+
+/* What no single variable tells. */
+static int options_check(struct options *options, struct error *err)
+{
+	if (!options->server)
+		return error_set(err, HF_ECONFIG,
+				 "no server is named: set HOLDFAST_SERVER=HOST[:PORT] in the "
+				 "environment, or \"server = HOST[:PORT]\" in ~/.config/holdfast.conf or "
+				 "%s, or, with the Open MPI plug-in, --mca hook_holdfast_server "
+				 "HOST[:PORT]",
+				 SYSTEM_FILE);
+	if (!strcmp(options->mode, "incremental"))
+		return error_set(err, HF_ENOSYS,
+				 "mode = incremental is not in this version; use mode = full");
+	if (!options->timeout_ms)
+		return error_set(err, HF_ECONFIG, "timeout cannot be 0: every wait has a deadline");
+	if (!options->auth) {
+		options->auth = strdup(options->key_file ? "psk" : "none");
+		if (!options->auth)
+			return error_set(err, HF_ENOMEM, "out of memory for the configuration");
+	}
+	if (!strcmp(options->auth, "psk") && !options->key_file)
+		return error_set(err, HF_ECONFIG,
+				 "auth = psk needs key_file, the file with the pre-shared key");
+	return HF_OK;
+}
+
+int options_load(struct options *options, struct error *err)
+{
+	struct options loaded = {0};
+	int code = defaults_set(&loaded, err);
+
+	if (!code)
+		code = files_read(&loaded, err);
+	if (!code)
+		code = environment_read(&loaded, err);
+	if (!code)
+		code = overrides_read(&loaded, err);
+	if (!code)
+		code = options_check(&loaded, err);
+	if (code) {
+		options_free(&loaded);
+		return code;
+	}
+	*options = loaded;
+	return HF_OK;
+}
+
+void options_free(struct options *options)
+{
+	for (size_t i = 0; i < TABLE_LENGTH; i++) {
+		char **field = (char **)((char *)options + table[i].offset);
+
+		if (table[i].type != TYPE_STRING)
+			continue;
+		free(*field);
+		*field = NULL;
+	}
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* protect.c - the public calls about a rank's own segments. */
+#include <inttypes.h>
+#include <string.h>
+#include "ckpt/job.h"
+#include "ckpt/protect.h"
+#include "ckpt/type.h"
+
+int protect_element(struct hf_job *job, const char *name, void *addr, const struct element *element)
+{
+	struct client_segment entry = {.at = addr};
+	uint64_t bytes;
+	int code = segment_name_check(name, &job->err);
+
+	if (code)
+		return code;
+	if (__builtin_mul_overflow(element->count, (uint64_t)element->bytes, &bytes) ||
+	    bytes > PTRDIFF_MAX)
+		return job_fail(job, HF_EINVAL, "segment %s is larger than memory can be", name);
+	if (!addr && bytes)
+		return job_fail(job, HF_EINVAL, "segment %s has %" PRIu64 " bytes, but its address is NULL",
+				name, bytes);
+	memcpy(entry.segment.name, name, strlen(name));
+	entry.segment.type = element->type;
+	entry.segment.element_bytes = element->bytes;
+	entry.segment.count = element->count;
+	code = segments_set(&job->segments, &entry, &job->err);
+	if (!code)
+		job->protected_any = true;
+	return code;
+}
+
+int hf_protect(hf_job_t job, const char *name, void *addr, size_t count, MPI_Datatype type)
+{
+	struct element element;
+	int code;
+
+	if (!job)
+		return message_no_job();
+	code = element_of_type(type, &element, &job->err);
+	if (code) {
+		error_context(&job->err, "segment %.*s", HF_SEGMENT_NAME_MAX, name ? name : "(no name)");
+		return code;
+	}
+	if (__builtin_mul_overflow(element.count, (uint64_t)count, &element.count))
+		return job_fail(job, HF_EINVAL, "segment %.*s is larger than memory can be",
+				HF_SEGMENT_NAME_MAX, name ? name : "(no name)");
+	return protect_element(job, name, addr, &element);
+}
+
+int hf_unprotect(hf_job_t job, const char *name)
+{
+	int code;
+
+	if (!job)
+		return message_no_job();
+	code = segment_name_check(name, &job->err);
+	return code ? code : segments_remove(&job->segments, name, &job->err);
+}
+
+int hf_stored(hf_job_t job, const char *name, size_t *count, MPI_Datatype *type)
+{
+	const struct segment *stored;
+	MPI_Datatype datatype;
+	int code;
+
+	if (!job)
+		return message_no_job();
+	code = segment_name_check(name, &job->err);
+	if (code)
+		return code;
+	if (!job->complete)
+		return job_nothing_left(job);
+	if (job->layout.epoch != job->complete) {
+		struct layout layout = {.epoch = job->complete};
+
+		code = client_layout(job->client, (uint32_t)job->rank, layout.epoch, &layout.list,
+				     &layout.count, &job->err);
+		if (code)
+			return job_client_failed(job, code);
+		layout_free(&job->layout);
+		job->layout = layout;
+	}
+	stored = layout_find(&job->layout, name);
+	if (!stored)
+		return job_fail(job, HF_ESEGMENT,
+				"epoch %" PRIu64 " of job %s has no segment %s of rank %d", job->complete,
+				job->name.job, name, job->rank);
+	datatype = element_datatype(stored->type, stored->element_bytes);
+	if (type && datatype == MPI_DATATYPE_NULL)
+		return job_fail(job, HF_ESEGMENT,
+				"segment %s has elements of type %s of %u bytes, which this MPI lacks", name,
+				element_name(stored->type), stored->element_bytes);
+	if (count)
+		*count = stored->count;
+	if (type)
+		*type = datatype;
+	return HF_OK;
+}

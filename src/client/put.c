@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* put.c - writing one set: BEGIN, one-sided writes with a checksum for every block, COMMIT. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include "client/mover.h"
+#include "client/session.h"
+#include "common/checksum.h"
+#include "common/size.h"
+#include "common/testpoint.h"
+#include "wire/table.h"
+
+struct put {
+	uint64_t epoch, keep;
+	const struct client_segment *segments;
+	size_t count;
+	struct table table;
+	void *table_buffer;
+	struct set_info info;
+	bool committed; /* a COMMIT was sent; whether it came to be is not known */
+	void **registrations; /* count + 1 */
+};
+
+static uint64_t segment_bytes(const struct segment *segment)
+{
+	return segment->count * segment->element_bytes;
+}
+
+/* Gives every segment its place in the set, and the table its size. */
+static int put_plan(struct put *put, uint32_t rank, struct error *err)
+{
+	uint64_t offset = 0, blocks = 0, extents = 0, bytes;
+	struct table_extent *extent;
+
+	if (put->count > SET_SEGMENTS_MAX)
+		return error_set(err, -EINVAL, "%zu segments; a set has at most %d", put->count,
+				 SET_SEGMENTS_MAX);
+	for (size_t i = 0; i < put->count; i++) {
+		const struct segment *s = &put->segments[i].segment;
+
+		if (__builtin_mul_overflow(s->count, (uint64_t)s->element_bytes, &bytes) ||
+		    bytes > UINT64_MAX / 4 || offset > UINT64_MAX / 4)
+			return error_set(err, -EINVAL, "segment '%s' is too large", s->name);
+		extents += bytes > 0;
+		blocks += table_blocks(bytes);
+		offset += size_round_up(bytes, SET_ALIGN);
+	}
+	put->info = (struct set_info){
+		.epoch = put->epoch,
+		.kind = SET_FULL,
+		.segment_count = (uint32_t)put->count,
+		.data_bytes = offset,
+		.table_offset = offset,
+		.table_bytes = table_size(extents, blocks),
+	};
+	put->table_buffer = calloc(1, put->info.table_bytes);
+	put->registrations = calloc(put->count + 1, sizeof(*put->registrations));
+	if (!put->table_buffer || !put->registrations)
+		return error_nomem(err, "the table of a set");
+	put->table = table_init(put->table_buffer, extents, blocks);
+	put->table.header->epoch = put->epoch;
+	put->table.header->rank = rank;
+	put->table.header->segment_count = (uint32_t)put->count;
+	extent = put->table.extents;
+	offset = blocks = 0;
+	for (size_t i = 0; i < put->count; i++) {
+		bytes = segment_bytes(&put->segments[i].segment);
+		if (bytes)
+			*extent++ = (struct table_extent){
+				.segment = (uint32_t)i,
+				.bytes = bytes,
+				.set_offset = offset,
+				.first_block = blocks,
+			};
+		blocks += table_blocks(bytes);
+		offset += size_round_up(bytes, SET_ALIGN);
+	}
+	return 0;
+}
+
+static int put_register(struct client *client, struct put *put, struct error *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < put->count && !rc; i++) {
+		const struct client_segment *s = &put->segments[i];
+
+		if (segment_bytes(&s->segment))
+			rc = client->net->register_local(client->conn, s->at, segment_bytes(&s->segment),
+							 &put->registrations[i], err);
+	}
+	if (!rc)
+		rc = client->net->register_local(client->conn, put->table_buffer, put->info.table_bytes,
+						 &put->registrations[put->count], err);
+	return rc;
+}
+
+static void put_unregister(struct client *client, struct put *put)
+{
+	for (size_t i = 0; i <= put->count; i++) {
+		if (put->registrations[i] && client->conn)
+			client->net->unregister_local(client->conn, put->registrations[i]);
+		put->registrations[i] = NULL;
+	}
+}
+
+/* Hashes a chunk while it is about to go through the cache anyway, and sends it. */
+static int put_extent(struct put *put, struct mover *mover, const struct table_extent *extent,
+		      struct error *err)
+{
+	uint8_t *at = put->segments[extent->segment].at;
+	uint64_t *sum = put->table.checksums + extent->first_block;
+	uint64_t done, n, block;
+	int rc;
+
+	for (done = 0; done < extent->bytes; done += n) {
+		n = extent->bytes - done;
+		if (n > mover_chunk_bytes(mover))
+			n = mover_chunk_bytes(mover);
+		for (block = 0; block < n; block += SET_BLOCK_BYTES)
+			*sum++ = checksum(at + done + block,
+					  n - block < SET_BLOCK_BYTES ? n - block : SET_BLOCK_BYTES);
+		rc = mover_start(mover, true, at + done, extent->set_offset + done, n, NULL, err);
+		if (rc)
+			return rc;
+		TEST_POINT("client.put.mid-write");
+	}
+	return 0;
+}
+
+static int put_table(struct put *put, struct mover *mover, struct error *err)
+{
+	uint64_t done, n;
+	int rc;
+
+	put->info.table_digest = checksum(put->table_buffer, put->info.table_bytes);
+	for (done = 0; done < put->info.table_bytes; done += n) {
+		n = put->info.table_bytes - done;
+		if (n > mover_chunk_bytes(mover))
+			n = mover_chunk_bytes(mover);
+		rc = mover_start(mover, true, (uint8_t *)put->table_buffer + done,
+				 put->info.table_offset + done, n, NULL, err);
+		if (rc)
+			return rc;
+	}
+	return mover_drain(mover, err);
+}
+
+static int put_write(struct client *client, struct put *put, const struct wire_grant *grant,
+		     struct error *err)
+{
+	struct mover *mover = NULL;
+	int rc;
+
+	rc = mover_new(client->net, client->conn, &grant->key, client->options.timeout_ms, NULL, NULL,
+		       &mover, err);
+	for (uint64_t i = 0; i < put->table.header->extent_count && !rc; i++)
+		rc = put_extent(put, mover, &put->table.extents[i], err);
+	if (!rc)
+		rc = put_table(put, mover, err);
+	if (rc)
+		session_drop(client); /* before the memory of what is in flight goes */
+	mover_free(mover);
+	return rc;
+}
+
+static int put_commit(struct client *client, struct put *put, uint64_t grant, struct error *err)
+{
+	struct wire_commit commit = {.grant = grant, .set = {.info = put->info}};
+	int rc;
+
+	commit.set.segments = calloc(put->count + 1, sizeof(*commit.set.segments));
+	if (!commit.set.segments)
+		return error_nomem(err, "the layout of a set");
+	for (size_t i = 0; i < put->count; i++)
+		commit.set.segments[i] = put->segments[i].segment;
+	put->committed = true;
+	rc = control_call(&client->control, WIRE_COMMIT, wire_commit_fields, &commit, wire_nothing_fields,
+			  NULL, session_deadline(client, put->info.data_bytes), err);
+	free(commit.set.segments);
+	return rc;
+}
+
+/* The list of sets, as BEGIN and COMMIT change it. */
+static void sets_remove(struct client *client, uint64_t epoch)
+{
+	for (size_t i = 0; i < client->set_count; i++) {
+		if (client->sets[i].epoch == epoch) {
+			client->set_count--;
+			memmove(&client->sets[i], &client->sets[i + 1],
+				(client->set_count - i) * sizeof(client->sets[0]));
+			return;
+		}
+	}
+}
+
+static void sets_add(struct client *client, const struct set_info *info)
+{
+	if (client->set_count < SLOTS_PER_REGION)
+		client->sets[client->set_count++] = *info;
+}
+
+/* Did an earlier attempt publish the set, and only its reply was lost? */
+static bool put_is_there(const struct client *client, const struct put *put)
+{
+	for (size_t i = 0; i < client->set_count && put->committed; i++) {
+		if (client->sets[i].epoch == put->epoch &&
+		    client->sets[i].table_digest == put->info.table_digest)
+			return true;
+	}
+	return false;
+}
+
+static int put_attempt(struct client *client, void *arg, struct error *err)
+{
+	struct wire_begin_reply begun = {0};
+	struct put *put = arg;
+	struct wire_begin begin = {
+		.epoch = put->epoch,
+		.kind = SET_FULL,
+		.keep = put->keep,
+		.bytes = put->info.table_offset + put->info.table_bytes,
+	};
+	struct wire_abort abort = {put->epoch};
+	int rc;
+
+	if (put_is_there(client, put))
+		return 0;
+	rc = control_call(&client->control, WIRE_BEGIN, wire_begin_fields, &begin,
+			  wire_begin_reply_fields, &begun,
+			  session_deadline(client, SLOTS_PER_REGION * begin.bytes), err);
+	if (rc)
+		return rc;
+	TEST_POINT("client.put.after-begin");
+	sets_remove(client, begun.withdrawn);
+	rc = put_register(client, put, err);
+	if (rc) {
+		put_unregister(client, put);
+		control_call(&client->control, WIRE_ABORT, wire_abort_fields, &abort,
+			     wire_nothing_fields, NULL, session_deadline(client, 0), NULL);
+		return rc;
+	}
+	rc = put_write(client, put, &begun.grant, err);
+	put_unregister(client, put);
+	if (rc)
+		return rc;
+	TEST_POINT("client.put.before-commit");
+	rc = put_commit(client, put, begun.grant.grant, err);
+	if (rc)
+		return rc;
+	TEST_POINT("client.put.after-commit");
+	sets_add(client, &put->info);
+	return 0;
+}
+
+int client_put(struct client *client, uint64_t epoch, uint64_t keep,
+	       const struct client_segment *segments, size_t count, struct error *err)
+{
+	struct put put = {.epoch = epoch, .keep = keep, .segments = segments, .count = count};
+	int rc;
+
+	rc = put_plan(&put, client->identity.rank, err);
+	if (!rc)
+		rc = session_retry(client, put_attempt, &put, err);
+	free(put.table_buffer);
+	free(put.registrations);
+	return rc;
+}

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* session.c - attaching to a region, and attaching again. */
+#include "client/session.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sodium.h>
+#include "common/clock.h"
+
+#define TIMEOUT_MS	  10000u
+#define RECONNECT_MS	  30000u
+#define CONNECT_MS	  5000u /* of timeout_ms, for one connection and its handshake */
+#define FIRST_MS	  5000u /* for a first attachment to come about */
+#define PAUSE_MS	  100u
+#define SLOW_BYTES_PER_MS 20000u
+
+uint64_t session_deadline(const struct client *client, uint64_t bytes)
+{
+	return deadline_in_ms(client->options.timeout_ms + bytes / SLOW_BYTES_PER_MS);
+}
+
+void session_drop(struct client *client)
+{
+	if (client->conn)
+		client->net->close(client->conn);
+	client->conn = NULL;
+	control_close(&client->control);
+	client->attached = false;
+}
+
+/* Errors after which the same thing may go well on a new session. */
+static bool is_transient(const struct client *client, int rc)
+{
+	switch (rc) {
+	case -ECONNRESET:
+	case -ECONNREFUSED:
+	case -ECONNABORTED:
+	case -ECANCELED:
+	case -ENETRESET:
+	case -ENETUNREACH:
+	case -EHOSTUNREACH:
+	case -ENOTCONN:
+	case -EPIPE:
+	case -ENXIO:
+	case -ETIMEDOUT:
+		return true;
+	case -EIO:
+	case -EACCES: /* of the fabric, where the session was dropped; the server means what it says */
+		return !client->attached;
+	default:
+		return false;
+	}
+}
+
+/* A wildcard IP in the data plane's address stands for that of the control connection. */
+static void fill_address(struct net_address *data, const struct control *control)
+{
+	const struct sockaddr *peer = (const struct sockaddr *)&control->peer.storage;
+	struct sockaddr_storage storage = {0};
+	struct sockaddr_in *in = (struct sockaddr_in *)&storage;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&storage;
+
+	if (data->bytes > sizeof(storage))
+		return;
+	memcpy(&storage, data->raw, data->bytes);
+	if (data->bytes == sizeof(*in) && in->sin_family == AF_INET &&
+	    in->sin_addr.s_addr == htonl(INADDR_ANY))
+		in->sin_addr.s_addr = peer->sa_family == AF_INET
+					      ? ((const struct sockaddr_in *)peer)->sin_addr.s_addr
+					      : htonl(INADDR_LOOPBACK);
+	else if (data->bytes == sizeof(*in6) && in6->sin6_family == AF_INET6 &&
+		 IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr))
+		in6->sin6_addr = peer->sa_family == AF_INET6
+					 ? ((const struct sockaddr_in6 *)peer)->sin6_addr
+					 : in6addr_loopback;
+	memcpy(data->raw, &storage, data->bytes);
+}
+
+static int data_connect(struct client *client, struct wire_open_reply *reply, uint64_t deadline,
+			struct error *err)
+{
+	const struct client_options *options = &client->options;
+	bool own = options->provider && *options->provider;
+	struct net_params params = {
+		.provider = own ? options->provider : reply->provider,
+		.chunk_bytes = options->chunk_bytes,
+		.window = options->window,
+	};
+	const char *name = options->net && *options->net ? options->net : reply->net;
+
+	client->net = net_find(name);
+	if (!client->net)
+		return error_set(err, -EINVAL,
+				 "there is no data plane '%s' here: set the variable 'net', or install the "
+				 "server's release",
+				 name);
+	fill_address(&reply->address, &client->control);
+	return client->net->connect(&params, &reply->address, reply->token, deadline, &client->conn, err);
+}
+
+static int open_region(struct client *client, uint64_t deadline, struct wire_open_reply *reply,
+		       struct error *err)
+{
+	const struct client_identity *identity = &client->identity;
+	struct wire_open open = {
+		.rank = identity->rank,
+		.ranks = identity->ranks,
+		.mode = identity->mode,
+		.incarnation = identity->incarnation,
+		.generation = client->generation,
+		.flags = (identity->force ? WIRE_OPEN_FORCE : 0u) |
+			 (client->generation ? WIRE_OPEN_REATTACH : 0u),
+	};
+	int rc;
+
+	strncpy(open.job, client->job, sizeof(open.job) - 1);
+	memcpy(open.launch, identity->launch, sizeof(open.launch));
+	memcpy(open.client, client->id, sizeof(open.client));
+	rc = control_call(&client->control, WIRE_OPEN, wire_open_fields, &open, wire_open_reply_fields,
+			  reply, deadline, err);
+	if (rc != -ENOENT)
+		return rc;
+	if (client->generation)
+		return error_set(err, -ESTALE, "the region of rank %u of job '%s' was removed from the "
+				 "server while this process wrote it", identity->rank, client->job);
+	rc = control_call(&client->control, WIRE_CREATE, wire_open_fields, &open, wire_open_reply_fields,
+			  reply, deadline, err);
+	return rc == -EEXIST ? -EAGAIN : rc; /* somebody was faster: open it */
+}
+
+static void fence(struct client *client, const struct error *err)
+{
+	client->fenced = true;
+	client->fence = *err;
+}
+
+static int attach(struct client *client, struct error *err)
+{
+	uint64_t timeout_ms = client->options.timeout_ms, deadline = deadline_in_ms(timeout_ms);
+	struct wire_open_reply reply = {0};
+	int rc;
+
+	session_drop(client);
+	rc = control_connect(&client->options,
+			     deadline_in_ms(timeout_ms < CONNECT_MS ? timeout_ms : CONNECT_MS),
+			     &client->control, err);
+	if (rc == -EACCES)
+		return error_context(err, "login"), -EKEYREJECTED;
+	if (!rc)
+		rc = open_region(client, deadline, &reply, err);
+	if (!rc)
+		rc = data_connect(client, &reply, deadline, err);
+	if (rc == -ESTALE)
+		fence(client, err);
+	if (rc) {
+		session_drop(client);
+		return rc;
+	}
+	client->attached = true;
+	client->generation = reply.generation;
+	client->set_count = reply.set_count;
+	memcpy(client->sets, reply.sets, sizeof(client->sets));
+	return 0;
+}
+
+int session_retry(struct client *client, session_attempt_fn *attempt, void *arg, struct error *err)
+{
+	uint64_t deadline = deadline_in_ms(client->options.reconnect_ms);
+	bool was_attached;
+	int rc;
+
+	for (;;) {
+		if (client->fenced) {
+			*err = client->fence;
+			return err->code;
+		}
+		was_attached = client->attached;
+		rc = was_attached ? 0 : attach(client, err);
+		if (!rc) {
+			rc = attempt(client, arg, err);
+			/* The time without a server counts from here. */
+			deadline = was_attached || !rc ? deadline_in_ms(client->options.reconnect_ms)
+						       : deadline;
+		}
+		if (!is_transient(client, rc) && rc != -EBUSY && rc != -EAGAIN)
+			break;
+		session_drop(client);
+		if (!deadline_left_ms(deadline))
+			return error_context(err, "the server was away for more than %llu s",
+					     (unsigned long long)client->options.reconnect_ms / 1000);
+		deadline_sleep_ms(deadline, PAUSE_MS);
+	}
+	return rc == -EKEYREJECTED ? -EACCES : rc;
+}
+
+/* ---- client.h ---- */
+
+static int first_attach(struct client *client, struct error *err)
+{
+	uint64_t deadline = deadline_in_ms(FIRST_MS);
+	int rc;
+
+	for (;;) {
+		rc = attach(client, err);
+		/* The server may be starting anew, a former primary may be dying. Not for long: the address
+		 * may be wrong as well, or the primary well. */
+		if (rc == -ETIMEDOUT || (!is_transient(client, rc) && rc != -EBUSY && rc != -EAGAIN))
+			break;
+		if (!deadline_left_ms(deadline))
+			break;
+		deadline_sleep_ms(deadline, PAUSE_MS);
+	}
+	return rc == -EKEYREJECTED ? -EACCES : rc;
+}
+
+int client_open(const struct client_options *options, const struct client_identity *identity,
+		struct client **out, struct error *err)
+{
+	struct client *client = calloc(1, sizeof(*client));
+	int rc;
+
+	if (!client)
+		return error_nomem(err, "a client");
+	client->options = *options;
+	client->identity = *identity;
+	client->control.fd = -1;
+	if (!client->options.timeout_ms)
+		client->options.timeout_ms = TIMEOUT_MS;
+	if (!client->options.reconnect_ms)
+		client->options.reconnect_ms = RECONNECT_MS;
+	client->job = strdup(identity->job);
+	if (!client->job || sodium_init() < 0) {
+		rc = error_nomem(err, "a client");
+		goto err_free;
+	}
+	if (!wire_job_name_ok(client->job)) {
+		rc = error_set(err, -EINVAL,
+			       "'%s' cannot name a job: 1 to %d bytes, without '/' and control characters",
+			       client->job, JOB_NAME_BYTES - 1);
+		goto err_free;
+	}
+	randombytes_buf(client->id, sizeof(client->id));
+	rc = first_attach(client, err);
+	if (rc)
+		goto err_free;
+	*out = client;
+	return 0;
+
+err_free:
+	free(client->job);
+	free(client);
+	return rc;
+}
+
+static int drop_attempt(struct client *client, void *arg, struct error *err)
+{
+	struct wire_target target = {.uid = WIRE_UID_SELF};
+
+	(void)arg;
+	return control_call(&client->control, WIRE_DROP, wire_target_fields, &target, wire_nothing_fields,
+			    NULL, session_deadline(client, 0), err);
+}
+
+int client_close(struct client *client, bool finished, struct error *err)
+{
+	int rc = 0;
+
+	if (!client)
+		return 0;
+	if (finished)
+		rc = session_retry(client, drop_attempt, NULL, err);
+	session_drop(client);
+	free(client->job);
+	free(client);
+	return rc;
+}
+
+size_t client_sets(const struct client *client, const struct set_info **sets)
+{
+	*sets = client->sets;
+	return client->set_count;
+}
+
+static int refresh_attempt(struct client *client, void *arg, struct error *err)
+{
+	bool *fresh = arg;
+
+	(void)client;
+	/* OPEN's reply has the list: a session that was just attached knows it. */
+	if (*fresh)
+		return 0;
+	*fresh = true;
+	return error_set(err, -ECONNRESET, "the list of sets is asked for again");
+}
+
+int client_refresh(struct client *client, struct error *err)
+{
+	bool fresh = !client->attached;
+
+	return session_retry(client, refresh_attempt, &fresh, err);
+}

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* ofi_conn.c - the initiator's half: one connection, owned by one thread at a time. */
+#include "net/ofi.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include "common/clock.h"
+
+#define CHUNK_BYTES_DEFAULT (1u << 20)
+#define WINDOW_DEFAULT	    16u
+#define REAP_BATCH	    16u
+
+/* Local memory that the device had to be told about. */
+struct registration {
+	struct registration *next;
+	struct fid_mr *mr;
+	char *base;
+	size_t bytes;
+};
+
+struct net_conn {
+	struct fi_info *info;
+	struct fid_fabric *fabric;
+	struct fid_domain *domain;
+	struct fid_eq *eq;
+	struct fid_cq *cq;
+	struct fid_ep *ep;
+	int eq_fd, cq_fd;
+	size_t chunk_bytes;
+	unsigned window, in_flight;
+	int lost; /* -errno once the connection is gone */
+	struct registration *registrations;
+};
+
+_Static_assert(sizeof(struct fi_context2) <= sizeof(((struct net_transfer *)0)->reserved),
+	       "a provider's context fits a transfer");
+
+static struct net_transfer *transfer_of(void *context)
+{
+	return (struct net_transfer *)((char *)context - offsetof(struct net_transfer, reserved));
+}
+
+/* Takes the error event off the queue: 0 where there was none, else its -errno. */
+static int conn_event_error(struct net_conn *conn, bool *rejected)
+{
+	char data[64];
+	struct fi_eq_err_entry entry = {.err_data = data, .err_data_size = sizeof(data)};
+
+	if (fi_eq_readerr(conn->eq, &entry, 0) < 0)
+		return 0;
+	if (rejected)
+		*rejected = entry.err_data_size >= sizeof(OFI_REJECTED) && entry.err_data &&
+			    !memcmp(entry.err_data, OFI_REJECTED, sizeof(OFI_REJECTED));
+	return entry.err ? -entry.err : -EIO;
+}
+
+static int conn_wait_connected(struct net_conn *conn, uint64_t deadline, struct error *err)
+{
+	for (;;) {
+		int left_ms = deadline_left_ms(deadline);
+		union ofi_event event;
+		bool rejected = false;
+		uint32_t type;
+		ssize_t n;
+		int rc;
+
+		/* A look without waiting comes first, for a deadline that is too near. */
+		errno = 0; /* tcp takes a stale EAGAIN for a reason to wait on */
+		n = fi_eq_read(conn->eq, &type, &event, sizeof(event), 0);
+		if (n == -FI_EAGAIN && left_ms > 0)
+			n = fi_eq_sread(conn->eq, &type, &event, sizeof(event),
+					left_ms < 100 ? left_ms : 100, 0);
+		if (n >= 0 && type == FI_CONNECTED)
+			return 0;
+		if (n >= 0 && type == FI_SHUTDOWN)
+			return error_set(err, -ECONNRESET,
+					 "the server's data port closed the connection while it was made");
+		if (n == -FI_EAVAIL) {
+			rc = conn_event_error(conn, &rejected);
+			if (rejected)
+				return error_set(err, -EACCES,
+						 "the server's data port rejected the token of this "
+						 "session: it is unknown, used or withdrawn");
+			if (rc == -ECONNREFUSED)
+				return error_set(err, rc,
+						 "the server's data port refused the connection: nobody "
+						 "listens there, or a firewall is in the way");
+			if (rc)
+				return ofi_failed(err, rc, "connecting to the server's data port failed");
+			continue;
+		}
+		if (n < 0 && n != -FI_EAGAIN && n != -FI_ETIMEDOUT && n != -FI_EINTR)
+			return ofi_failed(err, n, "waiting for the server's data port failed");
+		if (deadline_left_ms(deadline) == 0)
+			return error_set(err, -ETIMEDOUT,
+					 "the server's data port did not answer in time: is it the data "
+					 "port of a pmu-server, and does a firewall drop the packets?");
+	}
+}
+
+int ofi_connect(const struct net_params *params, const struct net_address *address,
+		const uint8_t token[NET_TOKEN_BYTES], uint64_t deadline, struct net_conn **out,
+		struct error *err)
+{
+	struct net_conn *conn = calloc(1, sizeof(*conn));
+	const char *what = "";
+	int rc;
+
+	if (!conn)
+		return error_nomem(err, "a connection");
+	conn->chunk_bytes = params->chunk_bytes ? params->chunk_bytes : CHUNK_BYTES_DEFAULT;
+	conn->window = params->window ? params->window : WINDOW_DEFAULT;
+	rc = ofi_query(params->provider, NULL, address, &conn->info, err);
+	if (rc)
+		goto err_close;
+	if (conn->chunk_bytes > conn->info->ep_attr->max_msg_size)
+		conn->chunk_bytes = conn->info->ep_attr->max_msg_size;
+	if (conn->window > conn->info->tx_attr->size)
+		conn->window = (unsigned)conn->info->tx_attr->size;
+	conn->info->tx_attr->size = conn->window;
+	conn->info->rx_attr->size = 1; /* nobody sends messages */
+
+	what = "opening the fabric";
+	rc = fi_fabric(conn->info->fabric_attr, &conn->fabric, NULL);
+	if (!rc)
+		rc = ofi_open_eq(conn->fabric, &conn->eq, &conn->eq_fd);
+	if (!rc)
+		rc = fi_domain(conn->fabric, conn->info, &conn->domain, NULL);
+	if (!rc)
+		rc = ofi_open_cq(conn->domain, conn->window + 1, &conn->cq, &conn->cq_fd);
+	if (rc)
+		goto err_what;
+	what = "creating the endpoint";
+	rc = fi_endpoint(conn->domain, conn->info, &conn->ep, NULL);
+	if (!rc)
+		rc = fi_ep_bind(conn->ep, &conn->eq->fid, 0);
+	if (!rc)
+		rc = fi_ep_bind(conn->ep, &conn->cq->fid, FI_TRANSMIT | FI_RECV);
+	if (!rc)
+		rc = fi_enable(conn->ep);
+	if (rc)
+		goto err_what;
+	what = "connecting to the server's data port failed";
+	rc = fi_connect(conn->ep, address->raw, token, NET_TOKEN_BYTES);
+	if (rc)
+		goto err_what;
+	rc = conn_wait_connected(conn, deadline, err);
+	if (rc)
+		goto err_close;
+	*out = conn;
+	return 0;
+
+err_what:
+	ofi_failed(err, rc, what);
+err_close:
+	ofi_disconnect(conn);
+	return rc;
+}
+
+void ofi_disconnect(struct net_conn *conn)
+{
+	if (!conn)
+		return;
+	/* The endpoint goes first: with it, the provider's hold on local memory. */
+	ofi_close(conn->ep);
+	while (conn->registrations)
+		ofi_unregister_local(conn, conn->registrations);
+	ofi_close(conn->cq);
+	ofi_close(conn->domain);
+	ofi_close(conn->eq);
+	ofi_close(conn->fabric);
+	fi_freeinfo(conn->info);
+	free(conn);
+}
+
+void ofi_limits(const struct net_conn *conn, size_t *chunk_bytes, unsigned *window)
+{
+	*chunk_bytes = conn->chunk_bytes;
+	*window = conn->window;
+}
+
+int ofi_register_local(struct net_conn *conn, void *base, size_t bytes, void **registration,
+		       struct error *err)
+{
+	struct registration *entry;
+	int rc;
+
+	*registration = NULL;
+	if (!(conn->info->domain_attr->mr_mode & FI_MR_LOCAL))
+		return 0;
+	entry = calloc(1, sizeof(*entry));
+	if (!entry)
+		return error_nomem(err, "a registration");
+	rc = ofi_register(conn->domain, conn->info, conn->ep, base, bytes, FI_READ | FI_WRITE,
+			  ofi_random_key(conn->info), &entry->mr);
+	if (rc) {
+		free(entry);
+		return ofi_failed(err, rc, "registering memory with the network device failed "
+					   "(is the locked-memory limit, ulimit -l, too low?)");
+	}
+	entry->base = base;
+	entry->bytes = bytes;
+	entry->next = conn->registrations;
+	conn->registrations = entry;
+	*registration = entry;
+	return 0;
+}
+
+void ofi_unregister_local(struct net_conn *conn, void *registration)
+{
+	for (struct registration **at = &conn->registrations; *at; at = &(*at)->next) {
+		struct registration *entry = *at;
+
+		if (entry == registration) {
+			*at = entry->next;
+			ofi_close(entry->mr);
+			free(entry);
+			return;
+		}
+	}
+}
+
+static const struct registration *conn_find_registration(const struct net_conn *conn,
+							  const struct net_transfer *transfer)
+{
+	const char *base = transfer->local;
+
+	for (const struct registration *entry = conn->registrations; entry; entry = entry->next) {
+		if (base >= entry->base && (size_t)(base - entry->base) <= entry->bytes &&
+		    transfer->bytes <= entry->bytes - (size_t)(base - entry->base))
+			return entry;
+	}
+	return NULL;
+}
+
+/* Looks whether the connection is gone; true the first time and ever after. */
+static bool conn_check_lost(struct net_conn *conn)
+{
+	union ofi_event event;
+	uint32_t type;
+	ssize_t n;
+	int rc;
+
+	while (!conn->lost) {
+		errno = 0;
+		n = fi_eq_read(conn->eq, &type, &event, sizeof(event), 0);
+		if (n >= 0 && type == FI_SHUTDOWN) {
+			conn->lost = -ECONNRESET;
+		} else if (n == -FI_EAVAIL) {
+			rc = conn_event_error(conn, NULL);
+			if (rc)
+				conn->lost = rc;
+		} else if (n < 0) {
+			break;
+		}
+	}
+	return conn->lost != 0;
+}
+
+static int conn_lost(struct net_conn *conn, struct error *err)
+{
+	conn->in_flight = 0;
+	return error_set(err, conn->lost, "the connection to the server's data port is lost: %s",
+			 fi_strerror(-conn->lost));
+}
+
+int ofi_submit(struct net_conn *conn, const struct net_key *key, struct net_transfer *transfer,
+	       struct error *err)
+{
+	struct iovec local = {.iov_base = transfer->local, .iov_len = transfer->bytes};
+	struct fi_rma_iov remote = {
+		.addr = key->address + transfer->offset, .len = transfer->bytes, .key = key->key};
+	struct fi_msg_rma message = {.msg_iov = &local,
+				     .iov_count = 1,
+				     .rma_iov = &remote,
+				     .rma_iov_count = 1,
+				     .context = transfer->reserved};
+	const struct registration *registration;
+	void *desc = NULL;
+	ssize_t rc;
+
+	if (transfer->bytes == 0 || transfer->bytes > conn->chunk_bytes)
+		return error_set(err, -EINVAL, "a transfer of %zu bytes; 1 to %zu are allowed",
+				 transfer->bytes, conn->chunk_bytes);
+	if (transfer->offset > key->bytes || transfer->bytes > key->bytes - transfer->offset)
+		return error_set(err, -ERANGE, "a transfer beyond the end of the grant");
+	if (conn->lost)
+		return conn_lost(conn, err);
+	if (conn->in_flight >= conn->window)
+		return error_set(err, -EAGAIN, "the window of %u transfers is full", conn->window);
+	if (conn->info->domain_attr->mr_mode & FI_MR_LOCAL) {
+		registration = conn_find_registration(conn, transfer);
+		if (!registration)
+			return error_set(err, -EFAULT, "a transfer of memory that is not registered");
+		desc = fi_mr_desc(registration->mr);
+		message.desc = &desc;
+	}
+	/* A completion has to wait for the target: tcp completes writes that it refuses otherwise. */
+	rc = transfer->write ? fi_writemsg(conn->ep, &message, FI_COMPLETION | FI_DELIVERY_COMPLETE)
+			     : fi_readmsg(conn->ep, &message, FI_COMPLETION);
+	if (rc == -FI_EAGAIN)
+		return error_set(err, -EAGAIN, "the provider has no room for a further transfer");
+	if (rc) {
+		if (conn_check_lost(conn))
+			return conn_lost(conn, err);
+		return ofi_failed(err, rc, transfer->write ? "starting a write failed"
+							   : "starting a read failed");
+	}
+	conn->in_flight++;
+	return 0;
+}
+
+/* Takes completions that are there: how many, or -errno. */
+static int conn_completed(struct net_conn *conn, struct net_transfer **done, unsigned max)
+{
+	struct fi_cq_entry entries[REAP_BATCH];
+	struct fi_cq_err_entry failed = {0};
+	unsigned count = 0;
+
+	while (count < max) {
+		unsigned want = max - count < REAP_BATCH ? max - count : REAP_BATCH;
+		ssize_t n = fi_cq_read(conn->cq, entries, want);
+
+		if (n == -FI_EAVAIL) {
+			n = fi_cq_readerr(conn->cq, &failed, 0);
+			if (n == 1 && failed.op_context) {
+				done[count] = transfer_of(failed.op_context);
+				done[count++]->status = failed.err ? -failed.err : -EIO;
+				continue;
+			}
+		}
+		if (n == -FI_EAGAIN || n == 0)
+			break;
+		if (n < 0)
+			return count ? (int)count : (int)n;
+		for (ssize_t i = 0; i < n; i++) {
+			done[count] = transfer_of(entries[i].op_context);
+			done[count++]->status = 0;
+		}
+		if ((unsigned)n < want)
+			break; /* that was all: a further look would only cost */
+	}
+	conn->in_flight -= count < conn->in_flight ? count : conn->in_flight;
+	return (int)count;
+}
+
+int ofi_reap(struct net_conn *conn, struct net_transfer **done, unsigned max, uint64_t deadline,
+	     struct error *err)
+{
+	struct fid *fids[] = {&conn->cq->fid, &conn->eq->fid};
+	struct pollfd fds[] = {{.fd = conn->cq_fd, .events = POLLIN},
+			       {.fd = conn->eq_fd, .events = POLLIN}};
+	int n, left_ms, rc;
+
+	for (;;) {
+		n = conn_completed(conn, done, max);
+		if (n > 0)
+			return n;
+		if (n < 0 && !conn->lost)
+			conn->lost = n;
+		/* What failed with the connection has been handed over above, so it is lost now. */
+		if (conn->lost || (fds[1].revents && conn_check_lost(conn))) {
+			n = conn_completed(conn, done, max);
+			return n > 0 ? n : conn_lost(conn, err);
+		}
+		left_ms = deadline_left_ms(deadline);
+		if (left_ms == 0)
+			return error_set(err, -ETIMEDOUT, "no transfer completed in time, %u are in flight",
+					 conn->in_flight);
+		rc = fi_trywait(conn->fabric, fids, 2);
+		fds[1].revents = POLLIN; /* an event may be what keeps us from waiting */
+		if (rc == -FI_EAGAIN)
+			continue;
+		if (rc) {
+			conn->lost = rc;
+			continue;
+		}
+		if (poll(fds, 2, left_ms) < 0 && errno != EINTR) {
+			conn->lost = -errno;
+			continue;
+		}
+	}
+}

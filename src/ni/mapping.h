@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * mapping.h - the slots that a NI has mapped, by file number, counted by use: the table itself, every
+ * grant and every piece of work in progress hold one use each. Any thread.
+ */
+#ifndef HOLDFAST_MAPPING_H
+#define HOLDFAST_MAPPING_H
+
+#include <stdint.h>
+#include "common/error.h"
+#include "media/media.h"
+
+struct mapping {
+	uint64_t file;
+	struct media_map *map;
+	unsigned uses;	      /* guarded by the table's lock */
+	struct mapping *next; /* in the table, while it is there */
+};
+
+/* Maps `bytes` of fd as slot file `file`, all pages present; replaces what was there under this number. */
+int mapping_add(uint64_t file, int fd, uint64_t bytes, struct error *err);
+
+/* The mapping with one more use, or NULL where there is none of at least `bytes`. */
+struct mapping *mapping_use(uint64_t file, uint64_t bytes);
+
+/* Gives one use back; the last unmaps. Takes NULL. */
+void mapping_release(struct mapping *mapping);
+
+/* Takes it out of the table: it goes when its last use ends. */
+void mapping_remove(uint64_t file);
+
+#endif

@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* ni.c - the NI: takes the PMM's orders. */
+#include "ni/ni.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "common/log.h"
+#include "common/testpoint.h"
+#include "ni/locality.h"
+#include "ni/mapping.h"
+#include "ni/worker.h"
+#include "net/net.h"
+#include "wire/ni_wire.h"
+#include "wire/table.h"
+
+#define WORKERS 4
+
+/* A range of a slot that a peer may reach. The main thread's alone. */
+struct grant {
+	uint64_t id, peer;
+	struct net_grant *net;
+	struct mapping *mapping;
+	struct grant *next;
+};
+
+/* A long order on its way through a worker. */
+struct task {
+	struct ni_request request;
+	struct mapping *mapping; /* COMMIT, VERIFY */
+	int fd;			 /* MAP */
+};
+
+static struct {
+	int socket;
+	uint32_t numa_node;
+	const struct net_ops *net;
+	struct net_target *target;
+	struct grant *grants;
+} ni;
+
+static void reply_send(struct ni_reply *reply)
+{
+	uint8_t message[NI_MESSAGE_BYTES];
+	struct cursor c = cursor_pack(message, sizeof(message));
+
+	ni_reply_fields(&c, reply);
+	/* Datagrams are whole, whichever thread sends. Where the PMM is gone, so are we, soon. */
+	while (send(ni.socket, message, (size_t)(c.at - message), MSG_NOSIGNAL) < 0 && errno == EINTR)
+		continue;
+}
+
+static void reply_error(uint64_t id, int status, const struct error *err)
+{
+	struct ni_reply reply = {.id = id, .status = status};
+
+	if (status)
+		memcpy(reply.text, err->text, sizeof(reply.text));
+	reply_send(&reply);
+}
+
+/* ---- long orders, in workers ---- */
+
+static void task_end(struct task *task)
+{
+	mapping_release(task->mapping);
+	if (task->fd >= 0)
+		close(task->fd);
+	free(task);
+}
+
+static int map_file(const struct ni_request *request, int fd, struct error *err)
+{
+	struct mapping *mapped;
+	int rc;
+
+	if (!(request->flags & NI_ALLOCATE)) {
+		mapped = mapping_use(request->file, request->bytes);
+		mapping_release(mapped);
+		if (mapped)
+			return 0;
+	} else {
+		rc = media_allocate(fd, request->bytes, err);
+		if (rc)
+			return rc;
+		/* P2: the file has its full size durably before its capacity is recorded. */
+		if (fsync(fd))
+			return error_set(err, -errno, "fsync of a slot file: %s", strerror(errno));
+	}
+	return mapping_add(request->file, fd, request->bytes, err);
+}
+
+static void task_map(void *arg)
+{
+	struct task *task = arg;
+	struct error err = {0};
+	int rc = map_file(&task->request, task->fd, &err);
+
+	reply_error(task->request.id, rc, &err);
+	task_end(task);
+}
+
+/* Compares every block of the set with its table; the reply gets what differs. */
+static int check_blocks(const struct task *task, struct ni_reply *reply, struct error *err)
+{
+	const struct set_info *set = &task->request.set;
+	uint8_t *base = media->base(task->mapping->map);
+	struct table table;
+	uint64_t bad_block = 0, n;
+	int rc;
+
+	rc = table_open(base + set->table_offset, set, task->request.rank, &table, err);
+	if (rc)
+		return rc;
+	reply->blocks = table.header->block_count;
+	for (uint64_t i = 0; i < table.header->extent_count; i++) {
+		const struct table_extent *extent = &table.extents[i];
+
+		n = table_compare(&table, extent->first_block, base + extent->set_offset, extent->bytes,
+				  &bad_block);
+		if (n && !reply->bad_blocks)
+			snprintf(reply->text, sizeof(reply->text),
+				 "segment %u, bytes from %llu on", extent->segment,
+				 (unsigned long long)(extent->offset + (bad_block - extent->first_block) *
+									      SET_BLOCK_BYTES));
+		reply->bad_blocks += n;
+	}
+	return 0;
+}
+
+static void task_verify(void *arg)
+{
+	struct task *task = arg;
+	struct ni_reply reply = {.id = task->request.id};
+	struct error err = {0};
+
+	if (check_blocks(task, &reply, &err)) {
+		/* Without a table nothing of the set can be trusted: that is one finding, not a failure. */
+		reply.bad_blocks = reply.blocks = 1;
+		memcpy(reply.text, err.text, sizeof(reply.text));
+	}
+	reply_send(&reply);
+	task_end(task);
+}
+
+static int commit_set(const struct task *task, struct error *err)
+{
+	const struct set_info *set = &task->request.set;
+	struct media_map *map = task->mapping->map;
+	struct ni_reply found = {0};
+	struct table table;
+	int rc;
+
+	TEST_POINT("ni.commit.before-persist");
+	/* P3: data and table are durable before the set is published. */
+	rc = media->persist(map, 0, set->data_bytes, err);
+	if (!rc)
+		rc = media->persist(map, set->table_offset, set->table_bytes, err);
+	if (rc)
+		return rc;
+	TEST_POINT("ni.commit.after-persist");
+	if (!(task->request.flags & NI_CHECK_BLOCKS))
+		return table_open((uint8_t *)media->base(map) + set->table_offset, set,
+				  task->request.rank, &table, err);
+	rc = check_blocks(task, &found, err);
+	if (!rc && found.bad_blocks)
+		rc = error_set(err, -EILSEQ, "%llu of %llu blocks arrived damaged: %s",
+			       (unsigned long long)found.bad_blocks, (unsigned long long)found.blocks,
+			       found.text);
+	return rc;
+}
+
+static void task_commit(void *arg)
+{
+	struct task *task = arg;
+	struct error err = {0};
+	int rc = commit_set(task, &err);
+
+	reply_error(task->request.id, rc, &err);
+	task_end(task);
+}
+
+static int task_submit(void (*work)(void *), const struct ni_request *request,
+		       struct mapping *mapping, int fd, struct error *err)
+{
+	struct task *task = malloc(sizeof(*task));
+
+	if (!task) {
+		mapping_release(mapping);
+		if (fd >= 0)
+			close(fd);
+		return error_nomem(err, "an order");
+	}
+	*task = (struct task){*request, mapping, fd};
+	if (worker_submit(work, task)) {
+		task_end(task);
+		return error_nomem(err, "an order");
+	}
+	return 0;
+}
+
+/* ---- short orders, in the main thread ---- */
+
+static void grant_end(struct grant **at)
+{
+	struct grant *grant = *at;
+
+	*at = grant->next;
+	ni.net->revoke(grant->net);
+	mapping_release(grant->mapping);
+	free(grant);
+}
+
+static struct grant **grant_find(uint64_t id)
+{
+	struct grant **at = &ni.grants;
+
+	while (*at && (*at)->id != id)
+		at = &(*at)->next;
+	return at;
+}
+
+static void thread_start(void *arg, unsigned thread, const char *device)
+{
+	(void)arg;
+	locality_bind("NI thread", thread, ni.numa_node, device);
+}
+
+static int order_start(const struct ni_request *request, struct ni_reply *reply, struct error *err)
+{
+	struct net_params params = {
+		.provider = request->provider,
+		.node = *request->text ? request->text : NULL,
+		.threads = request->count,
+		.thread_start = thread_start,
+	};
+
+	ni.numa_node = request->numa_node;
+	ni.net = net_find(request->net);
+	if (!ni.net)
+		return error_set(err, -EINVAL, "there is no data plane '%s'", request->net);
+	return ni.net->listen(&params, &ni.target, &reply->address, err);
+}
+
+static void order_expel(uint64_t peer)
+{
+	ni.net->target_expel(ni.target, peer);
+	for (struct grant **at = &ni.grants; *at;) {
+		if ((*at)->peer == peer)
+			grant_end(at);
+		else
+			at = &(*at)->next;
+	}
+}
+
+static int order_expose(const struct ni_request *request, struct ni_reply *reply, struct error *err)
+{
+	struct grant *grant = calloc(1, sizeof(*grant));
+	int rc;
+
+	if (!grant)
+		return error_nomem(err, "a grant");
+	grant->id = request->grant;
+	grant->peer = request->peer;
+	grant->mapping = mapping_use(request->file, request->bytes);
+	if (!grant->mapping) {
+		rc = error_set(err, -ENOENT, "slot %llx is not mapped", (unsigned long long)request->file);
+		goto err_free;
+	}
+	rc = ni.net->expose(ni.target, request->peer, media->base(grant->mapping->map), request->bytes,
+			    request->rights, &grant->net, &reply->key, err);
+	if (rc)
+		goto err_release;
+	grant->next = ni.grants;
+	ni.grants = grant;
+	return 0;
+
+err_release:
+	mapping_release(grant->mapping);
+err_free:
+	free(grant);
+	return rc;
+}
+
+static int order_commit(const struct ni_request *request, struct error *err)
+{
+	struct grant **at = grant_find(request->grant);
+	struct mapping *mapping;
+
+	if (!*at)
+		return error_set(err, -ENOENT, "grant %llu is gone", (unsigned long long)request->grant);
+	mapping = mapping_use((*at)->mapping->file, request->bytes);
+	/* Nothing may change the set from here on. */
+	grant_end(at);
+	if (!mapping)
+		return error_set(err, -ENOENT, "slot %llx is not mapped", (unsigned long long)request->file);
+	return task_submit(task_commit, request, mapping, -1, err);
+}
+
+static int order_verify(const struct ni_request *request, struct error *err)
+{
+	struct mapping *mapping = mapping_use(request->file, request->bytes);
+
+	if (!mapping)
+		return error_set(err, -ENOENT, "slot %llx is not mapped", (unsigned long long)request->file);
+	return task_submit(task_verify, request, mapping, -1, err);
+}
+
+/* Long orders answer by themselves, unless they could not even begin. */
+static void order(const struct ni_request *request, int fd)
+{
+	struct ni_reply reply = {.id = request->id};
+	struct error err = {0};
+	bool answered = false;
+
+	switch (request->type) {
+	case NI_START:
+		reply.status = order_start(request, &reply, &err);
+		break;
+	case NI_ADMIT:
+		reply.status = ni.net->target_admit(ni.target, request->peer, request->token, &err);
+		break;
+	case NI_EXPEL:
+		order_expel(request->peer);
+		break;
+	case NI_MAP:
+		reply.status = task_submit(task_map, request, NULL, fd, &err);
+		fd = -1;
+		answered = !reply.status;
+		break;
+	case NI_UNMAP:
+		mapping_remove(request->file);
+		break;
+	case NI_EXPOSE:
+		reply.status = order_expose(request, &reply, &err);
+		break;
+	case NI_REVOKE: {
+		struct grant **at = grant_find(request->grant);
+
+		if (*at)
+			grant_end(at);
+		break;
+	}
+	case NI_COMMIT:
+		reply.status = order_commit(request, &err);
+		answered = !reply.status;
+		break;
+	case NI_VERIFY:
+		reply.status = order_verify(request, &err);
+		answered = !reply.status;
+		break;
+	default:
+		reply.status = error_set(&err, -ENOSYS, "unknown order %u", request->type);
+	}
+	if (fd >= 0)
+		close(fd);
+	if (answered)
+		return;
+	if (reply.status)
+		memcpy(reply.text, err.text, sizeof(reply.text));
+	reply_send(&reply);
+}
+
+/* Reads one order and the descriptor that may come with it: 1, 0 where the PMM is gone, -errno. */
+static int order_receive(struct ni_request *request, int *fd)
+{
+	uint8_t message[NI_MESSAGE_BYTES];
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {message, sizeof(message)};
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *cmsg;
+	struct cursor c;
+	ssize_t n;
+
+	do {
+		n = recvmsg(ni.socket, &msg, MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return n ? -errno : 0;
+	*fd = -1;
+	cmsg = CMSG_FIRSTHDR(&msg);
+	if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS)
+		memcpy(fd, CMSG_DATA(cmsg), sizeof(*fd));
+	memset(request, 0, sizeof(*request));
+	c = cursor_unpack(message, (size_t)n);
+	ni_request_fields(&c, request);
+	return cursor_ok(&c) ? 1 : -EBADMSG;
+}
+
+int ni_main(int socket)
+{
+	struct ni_request request;
+	int fd = -1, rc;
+
+	ni.socket = socket;
+	rc = worker_start(WORKERS);
+	if (rc) {
+		log_error("NI: cannot start threads: %s", strerror(-rc));
+		return EXIT_FAILURE;
+	}
+	while ((rc = order_receive(&request, &fd)) > 0) {
+		if (request.type == NI_START || ni.target) {
+			order(&request, fd);
+		} else {
+			reply_error(request.id, -ENOTCONN, &(struct error){.text = "the NI is not started"});
+			if (fd >= 0)
+				close(fd);
+		}
+	}
+	if (rc < 0)
+		log_error("NI: lost its PMM: %s", strerror(-rc));
+	/* Workers may still be persisting; nobody waits for them any more. */
+	_exit(rc ? EXIT_FAILURE : EXIT_SUCCESS);
+}

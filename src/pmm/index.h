@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* index.h - the index in DRAM over a pool's records, and what the files of pmm share. Not for others. */
+#ifndef HOLDFAST_INDEX_H
+#define HOLDFAST_INDEX_H
+
+#include <libpmemobj.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "pmm/format.h"
+#include "pmm/job.h"
+#include "pmm/pool.h"
+#include "pmm/region.h"
+
+#define HEAP_CLASSES 3
+
+struct pool {
+	char *directory;
+	char *metadata_path;
+	int directory_fd, slots_fd, lock_fd;
+	PMEMobjpool *pop;
+	uint64_t uuid;		   /* the pool's part of an object's id */
+	unsigned heap_classes[HEAP_CLASSES]; /* libpmemobj's numbers of ours, 0 where it refused one */
+	struct root_record *root; /* on the medium, as are all records */
+	struct job *oldest, *newest;
+	void *by_name; /* tsearch(3): the jobs that are not dropped, by user and name */
+	uint64_t metadata_bytes; /* of the file, as it is */
+	uint64_t size_bytes, reserved_bytes;
+	uint64_t jobs, regions, sets;
+	uint64_t lost_objects; /* allocated, and named by no record */
+	enum media_survives survives;
+	char medium[96];
+};
+
+struct epoch_count {
+	uint64_t epoch;
+	uint32_t ranks; /* that have a set of it */
+};
+
+struct job {
+	struct pool *pool;
+	uint32_t uid, ranks;
+	const char *name;
+	struct job_record *record;
+	struct rank_record *table;
+	struct job *older, *newer;
+	struct region **regions; /* by rank */
+	uint64_t reserved_bytes;
+	struct epoch_count *epochs; /* in no order; seldom more than SLOTS_PER_REGION + 1 */
+	unsigned epoch_count, epoch_capacity;
+	uint64_t complete_epoch;
+};
+
+struct region {
+	struct job *job;
+	struct region_record *record;
+	uint64_t reserved_capacity; /* of each slot; at least what the slots' records say */
+	struct set_info sets[SLOTS_PER_REGION];
+};
+
+/* ---- records (record.c) ---- */
+
+uint64_t record_checksum(const void *record, size_t checksum_offset);
+uint64_t rank_checksum(uint64_t region, uint64_t job, uint32_t rank);
+
+/* Ends a change of a record, or checks it: `record` is a pointer to one that has a member `checksum`. */
+#define record_seal(record)                                                                      \
+	((record)->checksum = record_checksum(record, offsetof(__typeof__(*(record)), checksum)))
+#define record_intact(record)                                                                    \
+	((record)->checksum == record_checksum(record, offsetof(__typeof__(*(record)), checksum)))
+
+/* Tells libpmemobj, after each opening, how to cut memory into objects. */
+void heap_classes_register(struct pool *pool);
+
+uint64_t record_offset(const struct pool *pool, const void *record);
+void *record_at(const struct pool *pool, uint64_t offset);
+
+/*
+ * Runs `change` in one transaction: when it returns 0 and the commit succeeds all of it is durable, else
+ * nothing happened. It takes DRAM for the caller's: that is changed after success. `what` is for the text,
+ * as "cannot WHAT". -ENOSPC: no room in the metadata.
+ */
+int transaction(struct pool *pool, int (*change)(struct pool *pool, void *arg), void *arg,
+		struct error *err, const char *what);
+
+/* For use in `change`: after a failure it must store nothing more and return the code. */
+int change_record(void *record, size_t bytes);		      /* 0 or -errno */
+void *change_allocate(struct pool *pool, size_t bytes, enum format_type type); /* zeroed, or NULL */
+int change_free(struct pool *pool, uint64_t offset);	      /* 0 or -errno */
+
+/* -EUCLEAN, as "pool DIR is damaged: ...; <what to do>". */
+int damaged(const struct pool *pool, struct error *err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* ---- the index (load.c) ---- */
+
+/* Checks all records and builds the index of them. */
+int index_load(struct pool *pool, struct error *err);
+void index_free(struct pool *pool);
+
+/* `name` must stay until index_job_set_record(). NULL: no memory. */
+struct job *index_job_new(struct pool *pool, uint32_t uid, const char *name, uint32_t ranks);
+void index_job_set_record(struct job *job, struct job_record *record);
+void index_job_free(struct job *job);
+struct job *index_name_find(const struct pool *pool, uint32_t uid, const char *name);
+int index_name_add(struct job *job); /* -EEXIST, -ENOMEM */
+void index_name_remove(struct job *job);
+void index_job_link(struct job *job); /* as the newest */
+void index_job_unlink(struct job *job);
+
+/* Counting of epochs: room first, as the count cannot fail once the set is published. */
+int epoch_reserve(struct job *job);
+void epoch_add(struct job *job, uint64_t epoch);
+void epoch_remove(struct job *job, uint64_t epoch);
+
+void slot_set_info(const struct slot_record *slot, struct set_info *set);
+
+/* ---- probe.c ---- */
+
+/* Runs `load` in a child, on a private copy; its error is ours, and so is its death (-EUCLEAN). */
+int probe(struct pool *pool, int (*load)(struct pool *pool, struct error *err), struct error *err);
+
+/* ---- slot files (slotfile.c) ---- */
+
+/* Opens slots/, making it where it is missing. */
+int slotfile_directory(struct pool *pool, struct error *err);
+int slotfile_create(struct pool *pool, uint64_t number, int *fd, struct error *err);
+int slotfile_open(const struct pool *pool, uint64_t number, int *fd, struct error *err);
+void slotfile_remove(struct pool *pool, uint64_t number); /* 0: none, is fine */
+/* Checks the files that the records name against them, and removes what they do not name. */
+int slotfile_check_all(struct pool *pool, bool accept_damage, struct error *err);
+/* Bytes of all slot files that are backed by blocks. */
+int slotfile_allocated(const struct pool *pool, uint64_t *bytes, struct error *err);
+
+/* ---- */
+
+/* Ends the dropping of a job whose record says so: its regions, its files, then its record. */
+int job_finish_drop(struct job *job, struct error *err);
+/* Forgets file and set of a slot whose file is damaged. */
+int region_forget_slot(struct region *region, unsigned slot, struct error *err);
+
+#endif

@@ -1,0 +1,502 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * load.c - checks every record of a pool and builds the index.
+ *
+ * Nothing is believed: a reference is followed only out of a record whose checksum is right, to an object
+ * that libpmemobj's heap lists as allocated, is large enough, and that no other record refers to.
+ */
+#include "pmm/index.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/checksum.h"
+
+/* ---- the index's parts ---- */
+
+static int compare_names(const void *left, const void *right)
+{
+	const struct job *a = left, *b = right;
+
+	if (a->uid != b->uid)
+		return a->uid < b->uid ? -1 : 1;
+	return strcmp(a->name, b->name);
+}
+
+int index_name_add(struct job *job)
+{
+	struct job **node = tsearch(job, &job->pool->by_name, compare_names);
+
+	if (!node)
+		return -ENOMEM;
+	return *node == job ? 0 : -EEXIST;
+}
+
+void index_name_remove(struct job *job)
+{
+	tdelete(job, &job->pool->by_name, compare_names);
+}
+
+struct job *index_name_find(const struct pool *pool, uint32_t uid, const char *name)
+{
+	const struct job key = {.uid = uid, .name = name};
+	struct job **node = tfind(&key, &pool->by_name, compare_names);
+
+	return node ? *node : NULL;
+}
+
+struct job *index_job_new(struct pool *pool, uint32_t uid, const char *name, uint32_t ranks)
+{
+	struct job *job = calloc(1, sizeof(*job));
+
+	if (!job)
+		return NULL;
+	job->pool = pool;
+	job->uid = uid;
+	job->name = name;
+	job->ranks = ranks;
+	job->regions = calloc(ranks, sizeof(*job->regions));
+	if (!job->regions) {
+		free(job);
+		return NULL;
+	}
+	return job;
+}
+
+void index_job_set_record(struct job *job, struct job_record *record)
+{
+	job->record = record;
+	job->table = record_at(job->pool, record->table);
+	job->name = record->name;
+}
+
+void index_job_free(struct job *job)
+{
+	for (uint32_t rank = 0; rank < job->ranks; rank++)
+		free(job->regions[rank]);
+	free(job->regions);
+	free(job->epochs);
+	free(job);
+}
+
+void index_job_link(struct job *job)
+{
+	struct pool *pool = job->pool;
+
+	job->older = pool->newest;
+	job->newer = NULL;
+	if (pool->newest)
+		pool->newest->newer = job;
+	else
+		pool->oldest = job;
+	pool->newest = job;
+}
+
+void index_job_unlink(struct job *job)
+{
+	struct pool *pool = job->pool;
+
+	if (job->older)
+		job->older->newer = job->newer;
+	else
+		pool->oldest = job->newer;
+	if (job->newer)
+		job->newer->older = job->older;
+	else
+		pool->newest = job->older;
+}
+
+void index_free(struct pool *pool)
+{
+	struct job *job, *older;
+
+	for (job = pool->newest; job; job = older) {
+		older = job->older;
+		if (job->record->state == JOB_STATE_LIVE)
+			index_name_remove(job);
+		index_job_free(job);
+	}
+	pool->oldest = pool->newest = NULL;
+}
+
+void slot_set_info(const struct slot_record *slot, struct set_info *set)
+{
+	*set = (struct set_info){
+		.epoch = slot->epoch,
+		.kind = slot->kind,
+		.segment_count = slot->segment_count,
+		.data_bytes = slot->data_bytes,
+		.table_offset = slot->table_offset,
+		.table_bytes = slot->table_bytes,
+		.table_digest = slot->table_digest,
+		.time_ns = slot->time_ns,
+	};
+}
+
+/* ---- how many ranks have a set of an epoch ---- */
+
+int epoch_reserve(struct job *job)
+{
+	unsigned capacity = job->epoch_capacity ? 2 * job->epoch_capacity : 4;
+	struct epoch_count *epochs;
+
+	if (job->epoch_count < job->epoch_capacity)
+		return 0;
+	epochs = realloc(job->epochs, capacity * sizeof(*epochs));
+	if (!epochs)
+		return -ENOMEM;
+	job->epochs = epochs;
+	job->epoch_capacity = capacity;
+	return 0;
+}
+
+static void epoch_find_complete(struct job *job)
+{
+	uint64_t complete = 0;
+
+	for (unsigned i = 0; i < job->epoch_count; i++) {
+		if (job->epochs[i].ranks == job->ranks && job->epochs[i].epoch > complete)
+			complete = job->epochs[i].epoch;
+	}
+	job->complete_epoch = complete;
+}
+
+void epoch_add(struct job *job, uint64_t epoch)
+{
+	unsigned i = 0;
+
+	while (i < job->epoch_count && job->epochs[i].epoch != epoch)
+		i++;
+	if (i == job->epoch_count)
+		job->epochs[job->epoch_count++] = (struct epoch_count){epoch, 0};
+	if (++job->epochs[i].ranks == job->ranks && epoch > job->complete_epoch)
+		job->complete_epoch = epoch;
+}
+
+void epoch_remove(struct job *job, uint64_t epoch)
+{
+	unsigned i = 0;
+
+	while (i < job->epoch_count && job->epochs[i].epoch != epoch)
+		i++;
+	if (i == job->epoch_count)
+		return;
+	if (--job->epochs[i].ranks == 0)
+		job->epochs[i] = job->epochs[--job->epoch_count];
+	if (epoch == job->complete_epoch)
+		epoch_find_complete(job);
+}
+
+/* ---- the objects of libpmemobj's heap ---- */
+
+struct object {
+	uint64_t offset, bytes;
+	bool named; /* by a record */
+};
+
+struct objects {
+	struct object *list;
+	size_t count, capacity;
+};
+
+static int objects_add(struct objects *objects, uint64_t offset, uint64_t bytes)
+{
+	struct object *list;
+	size_t capacity;
+
+	if (objects->count == objects->capacity) {
+		capacity = objects->capacity ? 2 * objects->capacity : 256;
+		list = realloc(objects->list, capacity * sizeof(*list));
+		if (!list)
+			return -ENOMEM;
+		objects->list = list;
+		objects->capacity = capacity;
+	}
+	objects->list[objects->count++] = (struct object){offset, bytes, false};
+	return 0;
+}
+
+static int compare_objects(const void *left, const void *right)
+{
+	const struct object *a = left, *b = right;
+
+	return a->offset < b->offset ? -1 : a->offset > b->offset;
+}
+
+static int objects_collect(struct pool *pool, struct objects *objects, struct error *err)
+{
+	uint64_t pool_bytes = pool->root->metadata_bytes, bytes;
+	PMEMoid oid;
+
+	for (oid = pmemobj_first(pool->pop); !OID_IS_NULL(oid); oid = pmemobj_next(oid)) {
+		bytes = pmemobj_alloc_usable_size(oid);
+		if (oid.off > pool_bytes || bytes > pool_bytes - oid.off ||
+		    objects->count > pool_bytes / 64)
+			return damaged(pool, err, "libpmemobj's heap in %s is damaged",
+				       pool->metadata_path);
+		if (objects_add(objects, oid.off, bytes))
+			return error_nomem(err, "the list of the pool's records");
+	}
+	if (objects->count)
+		qsort(objects->list, objects->count, sizeof(*objects->list), compare_objects);
+	return 0;
+}
+
+/* What a record refers to, for the first and only time; NULL where there is no such object. */
+static void *objects_take(const struct pool *pool, struct objects *objects, uint64_t offset, uint64_t bytes)
+{
+	const struct object key = {.offset = offset};
+	struct object *object = NULL;
+
+	if (objects->count)
+		object = bsearch(&key, objects->list, objects->count, sizeof(key), compare_objects);
+	if (!object || object->named || object->bytes < bytes)
+		return NULL;
+	object->named = true;
+	return record_at(pool, offset);
+}
+
+/* ---- records ---- */
+
+/* Names what is loaded, for messages. Strings that may be damaged are made printable. */
+struct place {
+	struct pool *pool;
+	struct objects *objects;
+	struct job *job;
+	uint32_t rank;
+	unsigned slot;
+};
+
+static const char *printable(const char *name, char *out, size_t capacity)
+{
+	size_t i;
+
+	for (i = 0; i + 1 < capacity && name[i]; i++)
+		out[i] = (unsigned char)name[i] < ' ' || name[i] == 127 ? '?' : name[i];
+	out[i] = '\0';
+	return out;
+}
+
+static int slot_damaged(const struct place *at, struct error *err, const char *how)
+{
+	return damaged(at->pool, err, "record of job %s, rank %u, slot %u: %s", job_name(at->job), at->rank,
+		       at->slot, how);
+}
+
+static int region_damaged(const struct place *at, struct error *err, const char *how)
+{
+	return damaged(at->pool, err, "record of job %s, rank %u: %s", job_name(at->job), at->rank, how);
+}
+
+static int load_segments(const struct place *at, const struct slot_record *slot, struct error *err)
+{
+	size_t segments_bytes = slot->segment_count * sizeof(struct segment);
+	const struct segments_record *record;
+
+	record = objects_take(at->pool, at->objects, slot->layout, sizeof(*record) + segments_bytes);
+	if (!record)
+		return slot_damaged(at, err, "its set's layout is not there");
+	if (!record_intact(record) || record->segment_count != slot->segment_count ||
+	    record->segments_checksum != checksum(record->segments, segments_bytes))
+		return slot_damaged(at, err, "the checksum of its set's layout does not match");
+	if (record->tag != TAG_SEGMENTS || record->job != at->job->record->number ||
+	    record->rank != at->rank || record->slot != at->slot || record->epoch != slot->epoch)
+		return slot_damaged(at, err, "its set's layout is another's");
+	return 0;
+}
+
+static int load_slot(const struct place *at, struct region *region, struct error *err)
+{
+	const struct slot_record *slot = &region->record->slots[at->slot];
+	struct job *job = at->job;
+	int rc;
+
+	if (!record_intact(slot))
+		return slot_damaged(at, err, "its checksum does not match");
+	if (slot->file >= at->pool->root->next_file || (slot->capacity && !slot->file))
+		return slot_damaged(at, err, "its file's number was never given out");
+	if (slot->capacity > region->reserved_capacity)
+		region->reserved_capacity = slot->capacity;
+	if (!slot->epoch)
+		return slot->layout ? slot_damaged(at, err, "it has a layout and no set") : 0;
+	if (slot->segment_count > SET_SEGMENTS_MAX || slot->table_offset > slot->capacity ||
+	    slot->table_bytes > slot->capacity - slot->table_offset)
+		return slot_damaged(at, err, "its set does not fit into it");
+	rc = load_segments(at, slot, err);
+	if (rc)
+		return rc;
+	if (epoch_reserve(job))
+		return error_nomem(err, "the index of a pool");
+	epoch_add(job, slot->epoch);
+	slot_set_info(slot, &region->sets[at->slot]);
+	at->pool->sets++;
+	return 0;
+}
+
+static int load_region(struct place *at, uint64_t offset, struct error *err)
+{
+	struct region_record *record;
+	struct region *region;
+	uint64_t reserved;
+	int rc;
+
+	record = objects_take(at->pool, at->objects, offset, sizeof(*record));
+	if (!record)
+		return region_damaged(at, err, "it is not there");
+	if (!record_intact(record))
+		return region_damaged(at, err, "its checksum does not match");
+	if (record->tag != TAG_REGION || record->rank != at->rank || record->job != at->job->record->number)
+		return region_damaged(at, err, "it is another's");
+	if (record->mode != REGION_OVERWRITE || record->slot_count != SLOTS_PER_REGION)
+		return region_damaged(at, err, "its mode or number of slots is none of this version");
+	region = calloc(1, sizeof(*region));
+	if (!region)
+		return error_nomem(err, "the index of a pool");
+	region->job = at->job;
+	region->record = record;
+	at->job->regions[at->rank] = region;
+	at->pool->regions++;
+	for (at->slot = 0; at->slot < SLOTS_PER_REGION; at->slot++) {
+		rc = load_slot(at, region, err);
+		if (rc)
+			return rc;
+	}
+	if (__builtin_mul_overflow(region->reserved_capacity, SLOTS_PER_REGION, &reserved) ||
+	    __builtin_add_overflow(at->pool->reserved_bytes, reserved, &at->pool->reserved_bytes))
+		return region_damaged(at, err, "its slots are larger than any file");
+	at->job->reserved_bytes += reserved;
+	return 0;
+}
+
+static int load_regions(struct place *at, struct error *err)
+{
+	const struct job_record *record = at->job->record;
+	const struct rank_record *entry;
+	int rc;
+
+	for (at->rank = 0; at->rank < record->ranks; at->rank++) {
+		entry = &at->job->table[at->rank];
+		if (entry->checksum != rank_checksum(entry->region, record->number, at->rank))
+			return region_damaged(at, err, "its entry's checksum in the rank table does not match");
+		rc = entry->region ? load_region(at, entry->region, err) : 0;
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static int job_record_check(const struct place *at, const struct job_record *record, const char *after,
+			    struct error *err)
+{
+	char name[JOB_NAME_BYTES];
+
+	if (!record)
+		return damaged(at->pool, err, "the record of the job after %s is not there", after);
+	printable(record->name, name, sizeof(name));
+	if (!record_intact(record))
+		return damaged(at->pool, err, "record of a job (%s, it seems; after %s): its checksum does not "
+			       "match", name, after);
+	if (record->tag != TAG_JOB || !memchr(record->name, '\0', sizeof(record->name)) ||
+	    !record->ranks || record->ranks > RANKS_MAX || record->number >= at->pool->root->next_job ||
+	    (record->state != JOB_STATE_LIVE && record->state != JOB_STATE_DROPPED))
+		return damaged(at->pool, err, "record of job %s (after %s): it makes no sense", name, after);
+	return 0;
+}
+
+static int load_job(struct place *at, uint64_t offset, const char *after, struct error *err)
+{
+	struct pool *pool = at->pool;
+	struct job_record *record;
+	int rc;
+
+	record = objects_take(pool, at->objects, offset, sizeof(*record));
+	rc = job_record_check(at, record, after, err);
+	if (rc)
+		return rc;
+	if (!objects_take(pool, at->objects, record->table, record->ranks * sizeof(struct rank_record)))
+		return damaged(pool, err, "record of job %s: its rank table is not there", record->name);
+	at->job = index_job_new(pool, record->uid, record->name, record->ranks);
+	if (!at->job)
+		return error_nomem(err, "the index of a pool");
+	index_job_set_record(at->job, record);
+	rc = record->state == JOB_STATE_LIVE ? index_name_add(at->job) : 0;
+	if (rc) {
+		index_job_free(at->job);
+		return rc == -EEXIST ? damaged(pool, err, "job %s is there twice", record->name)
+				     : error_nomem(err, "the index of a pool");
+	}
+	/* They come newest first; each goes before those that are there. */
+	at->job->newer = pool->oldest;
+	if (pool->oldest)
+		pool->oldest->older = at->job;
+	else
+		pool->newest = at->job;
+	pool->oldest = at->job;
+	if (record->state == JOB_STATE_LIVE)
+		pool->jobs++;
+	return load_regions(at, err);
+}
+
+static int load_jobs(struct pool *pool, struct objects *objects, struct error *err)
+{
+	struct place at = {.pool = pool, .objects = objects};
+	const char *after = "the start of the list";
+	uint64_t offset;
+	int rc;
+
+	for (offset = pool->root->first_job; offset; offset = at.job->record->next) {
+		rc = load_job(&at, offset, after, err);
+		if (rc)
+			return rc;
+		after = job_name(at.job);
+	}
+	return 0;
+}
+
+static int load_root(struct pool *pool, struct error *err)
+{
+	size_t bytes = pmemobj_root_size(pool->pop);
+	PMEMoid oid;
+
+	if (bytes < offsetof(struct root_record, id))
+		return damaged(pool, err, "%s has no root record", pool->metadata_path);
+	oid = pmemobj_root(pool->pop, bytes);
+	if (OID_IS_NULL(oid))
+		return damaged(pool, err, "%s has no root record: %s", pool->metadata_path,
+			       pmemobj_errormsg());
+	pool->uuid = oid.pool_uuid_lo;
+	pool->root = pmemobj_direct(oid);
+	if (memcmp(pool->root->magic, FORMAT_MAGIC, sizeof(pool->root->magic)))
+		return damaged(pool, err, "the magic of its root record is wrong");
+	if (pool->root->version != POOL_VERSION)
+		return error_set(err, -EPROTONOSUPPORT, "pool %s has version %u and this server knows version "
+				 "%u: use a server that knows it, or another pool", pool->directory,
+				 pool->root->version, POOL_VERSION);
+	if (bytes < sizeof(*pool->root) || pool->root->record_bytes != sizeof(*pool->root) ||
+	    !record_intact(pool->root))
+		return damaged(pool, err, "the checksum of its root record does not match");
+	if (pool->root->metadata_bytes != pool->metadata_bytes)
+		return damaged(pool, err, "%s was truncated: %" PRIu64 " of %" PRIu64 " bytes are there",
+			       pool->metadata_path, pool->metadata_bytes, pool->root->metadata_bytes);
+	return 0;
+}
+
+int index_load(struct pool *pool, struct error *err)
+{
+	struct objects objects = {0};
+	int rc;
+
+	rc = load_root(pool, err);
+	if (!rc)
+		rc = objects_collect(pool, &objects, err);
+	if (!rc)
+		rc = load_jobs(pool, &objects, err);
+	for (size_t i = 0; i < objects.count; i++)
+		pool->lost_objects += !objects.list[i].named;
+	free(objects.list);
+	return rc;
+}

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* attach.c - HELLO, PROOF, CREATE and OPEN: who a client is, and how it becomes the primary of a region. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <sodium.h>
+#include "common/log.h"
+#include "common/testpoint.h"
+#include "pmm/job.h"
+#include "pmm/region.h"
+#include "pmu/request.h"
+#include "pmu/server.h"
+
+void request_hello(struct session *session, const void *payload, size_t bytes)
+{
+	struct wire_hello *hello = &session->hello;
+	struct wire_hello_reply *challenge = &session->challenge;
+	const struct auth_ops *auth = session->server->auth;
+	struct error err;
+
+	if (!request_unpack(session, payload, bytes, wire_hello_fields, hello))
+		return;
+	if (hello->version_min > WIRE_VERSION || hello->version_max < WIRE_VERSION) {
+		error_set(&err, -EPROTO,
+			  "the client speaks versions %u to %u of the protocol, this server %u: install "
+			  "the same release on both sides",
+			  hello->version_min, hello->version_max, WIRE_VERSION);
+		session_refuse(session, &err);
+		return;
+	}
+	if (strcmp(hello->auth, auth->name)) {
+		error_set(&err, -EACCES,
+			  "this server wants authentication '%s', the client offers '%s': set its "
+			  "configuration variable 'auth' (and 'key_file' for psk)",
+			  auth->name, hello->auth);
+		session_refuse(session, &err);
+		return;
+	}
+	challenge->version = WIRE_VERSION;
+	snprintf(challenge->auth, sizeof(challenge->auth), "%s", auth->name);
+	randombytes_buf(challenge->nonce, sizeof(challenge->nonce));
+	if (!session->local_socket) {
+		session->uid = hello->uid;
+		session->gid = hello->gid;
+	}
+	session->state = SESSION_CHALLENGED;
+	session_reply(session, wire_hello_reply_fields, challenge);
+}
+
+void request_proof(struct session *session, const void *payload, size_t bytes)
+{
+	struct server *server = session->server;
+	struct auth_exchange exchange = {&session->hello, &session->challenge, &server->key};
+	struct wire_proof proof = {0}, answer = {0};
+	struct error err;
+
+	if (!request_unpack(session, payload, bytes, wire_proof_fields, &proof))
+		return;
+	if (server->auth->check(&exchange, &proof, &answer, &err)) {
+		server->counters.refused_logins++;
+		log_warning("%s (claims uid %u on %s) is not authenticated by %s", session->peer,
+			    session->hello.uid, session->hello.host, server->auth->name);
+		session_refuse(session, &err);
+		return;
+	}
+	session->state = SESSION_READY;
+	session_reply(session, wire_proof_fields, &answer);
+}
+
+/* ---- CREATE and OPEN ---- */
+
+static int open_check(const struct wire_open *open, struct error *err)
+{
+	if (!wire_job_name_ok(open->job))
+		return error_set(err, -EINVAL,
+				 "a job's name has 1 to %d bytes, without '/' and control characters",
+				 JOB_NAME_BYTES - 1);
+	if (!open->ranks || open->ranks > RANKS_MAX || open->rank >= open->ranks)
+		return error_set(err, -EINVAL, "rank %u of %u: out of range (at most %u ranks)",
+				 open->rank, open->ranks, RANKS_MAX);
+	if (open->mode == REGION_APPEND)
+		return error_set(err, -ENOSYS, "append mode is not in this version");
+	if (open->mode != REGION_OVERWRITE)
+		return error_set(err, -EINVAL, "there is no region mode %u", open->mode);
+	return 0;
+}
+
+static int ranks_check(const struct job *job, const struct wire_open *open, struct error *err)
+{
+	if (job_ranks(job) == open->ranks)
+		return 0;
+	return error_set(err, -ERANGE,
+			 "job '%s' is stored with %u ranks and is run with %u: run it with %u, give "
+			 "this run another job name, or remove the stored one with 'pmuctl rm'",
+			 open->job, job_ranks(job), open->ranks, job_ranks(job));
+}
+
+static int create_region(struct session *session, const struct wire_open *open, struct error *err)
+{
+	struct pool *pool = session->server->pool;
+	struct job *job = job_find(pool, session->uid, open->job);
+	int rc;
+
+	if (!job) {
+		rc = job_create(pool, session->uid, session->gid, open->job, open->ranks, &job, err);
+		if (rc)
+			return rc;
+		log_info("job %s of uid %u: created for %u ranks", open->job, session->uid, open->ranks);
+	}
+	rc = ranks_check(job, open, err);
+	if (!rc)
+		rc = region_create(job, open->rank, (enum region_mode)open->mode, &session->region, err);
+	if (!rc)
+		session->job = job;
+	return rc;
+}
+
+static int busy_error(const struct session *victim, struct error *err)
+{
+	time_t since = (time_t)(victim->since_ns / 1000000000u);
+	char when[32];
+	struct tm tm;
+
+	localtime_r(&since, &tm);
+	strftime(when, sizeof(when), "%F %T", &tm);
+	return error_set(err, -EBUSY,
+			 "job '%s' is running: rank %u is process %u on %s, since %s. Wait for its end, "
+			 "end it, or take over on purpose (configuration variable 'takeover')",
+			 victim->open.job, victim->open.rank, victim->hello.pid, victim->hello.host, when);
+}
+
+/* May this client take the region from the session that holds it? */
+static bool may_take_over(const struct session *victim, const struct wire_open *open)
+{
+	if (victim->state == SESSION_CLOSED || (open->flags & WIRE_OPEN_FORCE))
+		return true;
+	if (!memcmp(victim->open.client, open->client, sizeof(open->client)))
+		return true; /* the same process, which lost its connection before we saw it */
+	return !memcmp(victim->open.launch, open->launch, sizeof(open->launch)) &&
+	       open->incarnation > victim->open.incarnation;
+}
+
+/* 0: the region is ours; 1: its former primary has to go first, we are called again; -errno. */
+static int open_region(struct session *session, const struct wire_open *open, struct error *err)
+{
+	struct server *server = session->server;
+	struct job *job = job_find(server->pool, session->uid, open->job);
+	struct region *region = job ? job_region(job, open->rank) : NULL;
+	struct session *victim;
+	int rc;
+
+	if (job) {
+		rc = ranks_check(job, open, err);
+		if (rc)
+			return rc;
+	}
+	if (!region)
+		return error_set(err, -ENOENT, "job '%s' has no region of rank %u", open->job, open->rank);
+	if (region_mode(region) != (enum region_mode)open->mode)
+		return error_set(err, -EMEDIUMTYPE,
+				 "job '%s' is stored in %s mode and is run in %s mode: set the variable "
+				 "'mode' as it was, or give this run another job name",
+				 open->job,
+				 region_mode(region) == REGION_APPEND ? "incremental" : "full",
+				 open->mode == REGION_APPEND ? "incremental" : "full");
+	if ((open->flags & WIRE_OPEN_REATTACH) && region_generation(region) != open->generation)
+		return error_set(err, -ESTALE,
+				 "rank %u of job '%s' was taken over by another process (generation %llu, "
+				 "this process wrote %llu): it must stop",
+				 open->rank, open->job, (unsigned long long)region_generation(region),
+				 (unsigned long long)open->generation);
+	victim = session_of_region(server, region);
+	if (victim && !may_take_over(victim, open))
+		return busy_error(victim, err);
+	if (victim) {
+		session_close(victim, "another process takes its region over");
+		session->waits_for = victim;
+		return 1;
+	}
+	session->job = job;
+	session->region = region;
+	return 0;
+}
+
+static void admitted(struct session *session, const struct ni_reply *reply)
+{
+	const struct conf *conf = &session->server->conf;
+	struct wire_open_reply answer = {.generation = session->generation, .session = session->id};
+	const struct set_info *sets[SLOTS_PER_REGION], *set;
+	unsigned n = 0;
+	struct error err;
+
+	if (reply->status) {
+		error_set(&err, reply->status, "the data plane is not available: %s", reply->text);
+		session_fail(session, &err);
+		session_close(session, "no data plane");
+		return;
+	}
+	snprintf(answer.net, sizeof(answer.net), "%s", conf->net);
+	snprintf(answer.provider, sizeof(answer.provider), "%s", conf->fabric);
+	snprintf(answer.persist, sizeof(answer.persist), "server");
+	answer.address = *ni_process_address(session->ni);
+	memcpy(answer.token, session->token, sizeof(answer.token));
+	for (unsigned slot = 0; slot < SLOTS_PER_REGION; slot++) {
+		set = region_set(session->region, slot);
+		if (set)
+			sets[n++] = set;
+	}
+	if (n == 2 && sets[0]->epoch > sets[1]->epoch) {
+		set = sets[0];
+		sets[0] = sets[1];
+		sets[1] = set;
+	}
+	for (answer.set_count = 0; answer.set_count < n; answer.set_count++)
+		answer.sets[answer.set_count] = *sets[answer.set_count];
+	session->state = SESSION_ATTACHED;
+	log_info("session %llu: job %s rank %u, generation %llu, uid %u, process %u on %s (%s)",
+		 (unsigned long long)session->id, session->open.job, session->open.rank,
+		 (unsigned long long)session->generation, session->uid, session->hello.pid,
+		 session->hello.host, session->peer);
+	TEST_POINT("pmm.open.before-reply");
+	session_reply(session, wire_open_reply_fields, &answer);
+}
+
+/* The region is ours: fence what was before, and let the client reach the NI. */
+static int open_finish(struct session *session, struct error *err)
+{
+	struct ni_request request = {.type = NI_ADMIT, .peer = session->id};
+	bool again = session->open.flags & WIRE_OPEN_REATTACH, created = session->type == WIRE_CREATE;
+	int rc;
+
+	if (!created && !again) {
+		/* P5: the fence is durable before the takeover is answered. */
+		rc = region_fence(session->region, &session->generation, err);
+		if (rc)
+			return rc;
+		session->server->counters.takeovers++;
+	}
+	session->generation = region_generation(session->region);
+	session->ni = ni_process_get(session->server, session->uid, err);
+	if (!session->ni)
+		return err->code;
+	randombytes_buf(session->token, sizeof(session->token));
+	memcpy(request.token, session->token, sizeof(request.token));
+	session_order(session, &request, -1, admitted);
+	return 0;
+}
+
+void request_open_again(struct session *session)
+{
+	struct error err;
+	int rc;
+
+	rc = open_check(&session->open, &err);
+	if (!rc && session->type == WIRE_CREATE)
+		rc = create_region(session, &session->open, &err);
+	else if (!rc)
+		rc = open_region(session, &session->open, &err);
+	if (rc > 0)
+		return; /* called again when the former primary is gone */
+	if (!rc)
+		rc = open_finish(session, &err);
+	if (rc) {
+		session->job = NULL;
+		session->region = NULL;
+		session_fail(session, &err);
+	}
+}
+
+void request_open(struct session *session, const void *payload, size_t bytes)
+{
+	if (request_unpack(session, payload, bytes, wire_open_fields, &session->open))
+		request_open_again(session);
+}

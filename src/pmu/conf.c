@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* conf.c - options of pmu-server: one table for the command line and the configuration file. */
+#include "config.h"
+#include "pmu/conf.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <ini.h>
+#include "common/address.h"
+#include "common/size.h"
+
+enum kind { STRING, SIZE, NUMBER, FLAG, LEVEL, LISTEN };
+
+static const struct conf_option {
+	const char *name;
+	int key; /* a letter, or a number above those */
+	enum kind kind;
+	size_t offset;
+	uint64_t min, max; /* NUMBER, SIZE */
+	const char *argument;
+	const char *help;
+} options[] = {
+	{"pool", 'p', STRING, offsetof(struct conf, pool), 0, 0, "DIR",
+	 "The pool's directory; made where it does not exist. Required."},
+	{"size", 's', SIZE, offsetof(struct conf, size_bytes), 1 << 20, UINT64_MAX / 2, "SIZE",
+	 "Bytes for checkpoints (8G)."},
+	{"metadata-size", 256, SIZE, offsetof(struct conf, metadata_bytes), 16 << 20, 1ull << 40, "SIZE",
+	 "Bytes for metadata, when the pool is made (64M)."},
+	{"listen", 'l', LISTEN, 0, 0, 0, "ADDR[:PORT]",
+	 "Address for clients, or unix:PATH; may be given up to 8 times (127.0.0.1:7300). Port 0: any."},
+	{"net", 257, STRING, offsetof(struct conf, net), 0, 0, "NAME", "Back end of the data plane (ofi)."},
+	{"fabric", 'f', STRING, offsetof(struct conf, fabric), 0, 0, "NAME",
+	 "libfabric provider of the data plane (tcp)."},
+	{"fabric-listen", 258, STRING, offsetof(struct conf, fabric_listen), 0, 0, "ADDR",
+	 "Address of the data plane (that of the first --listen)."},
+	{"auth", 'a', STRING, offsetof(struct conf, auth), 0, 0, "psk|none",
+	 "How clients prove who they are (psk). none: on loopback and UNIX sockets only."},
+	{"key-file", 'k', STRING, offsetof(struct conf, key_file), 0, 0, "FILE",
+	 "The key of psk; only its owner may be able to read it."},
+	{"ready-file", 'r', STRING, offsetof(struct conf, ready_file), 0, 0, "FILE",
+	 "Written once clients may connect: one line an address."},
+	{"foreground", 'F', FLAG, offsetof(struct conf, foreground), 0, 0, NULL,
+	 "Do not go to the background."},
+	{"syslog", 259, FLAG, offsetof(struct conf, syslog), 0, 0, NULL,
+	 "Log to syslog; else to stderr, and to syslog in the background."},
+	{"log-level", 'L', LEVEL, offsetof(struct conf, log_level), 0, 0, "LEVEL",
+	 "error, warning, info or debug (info)."},
+	{"lease", 260, NUMBER, offsetof(struct conf, lease_s), 1, 86400, "SECONDS",
+	 "A client that is silent for this long is dead (10)."},
+	{"ni-threads", 261, NUMBER, offsetof(struct conf, ni_threads), 1, 64, "N",
+	 "Threads of each user's network interface (2)."},
+	{"ni-timeout", 262, NUMBER, offsetof(struct conf, ni_timeout_s), 1, 86400, "SECONDS",
+	 "A network interface that takes longer for one order is ended and started anew (300)."},
+	{"max-sessions", 263, NUMBER, offsetof(struct conf, max_sessions), 1, 1 << 20, "N",
+	 "Clients at one time (4096)."},
+	{"check-blocks", 264, FLAG, offsetof(struct conf, check_blocks), 0, 0, NULL,
+	 "Check every block's checksum before a set is published."},
+	{"accept-damage", 265, FLAG, offsetof(struct conf, accept_damage), 0, 0, NULL,
+	 "Start although slot files are missing or short; their sets are given up."},
+	{0},
+};
+
+#define KEY_CONFIG 'c'
+
+struct given {
+	const struct conf_option *option;
+	const char *value;
+};
+
+struct reading {
+	struct conf *conf;
+	struct error *err;
+	struct given given[64];
+	unsigned given_count;
+	const char *file;
+	bool listen_from_file;
+};
+
+static const struct conf_option *option_find(const char *name)
+{
+	for (const struct conf_option *o = options; o->name; o++) {
+		if (!strcmp(o->name, name))
+			return o;
+	}
+	return NULL;
+}
+
+static int set_string(char **field, const char *value, struct error *err)
+{
+	char *copy = strdup(value);
+
+	if (!copy)
+		return error_nomem(err, "an option");
+	free(*field);
+	*field = copy;
+	return 0;
+}
+
+static int set_number(const struct conf_option *o, uint64_t *field, const char *value, struct error *err)
+{
+	uint64_t number;
+
+	if (size_parse(value, &number) || number < o->min || number > o->max)
+		return error_set(err, -EINVAL, "%s: '%s' is not a %s from %llu to %llu", o->name, value,
+				 o->kind == SIZE ? "size (4096, 64M, 8G)" : "number",
+				 (unsigned long long)o->min, (unsigned long long)o->max);
+	*field = number;
+	return 0;
+}
+
+static int set_flag(const struct conf_option *o, bool *field, const char *value, struct error *err)
+{
+	if (!value || !strcasecmp(value, "yes") || !strcasecmp(value, "true") || !strcmp(value, "1"))
+		*field = true;
+	else if (!strcasecmp(value, "no") || !strcasecmp(value, "false") || !strcmp(value, "0"))
+		*field = false;
+	else
+		return error_set(err, -EINVAL, "%s: '%s' is neither yes nor no", o->name, value);
+	return 0;
+}
+
+static int option_set(struct conf *conf, const struct conf_option *o, const char *value, struct error *err)
+{
+	void *field = (char *)conf + o->offset;
+
+	switch (o->kind) {
+	case STRING:
+		return set_string(field, value, err);
+	case SIZE:
+	case NUMBER:
+		return set_number(o, field, value, err);
+	case FLAG:
+		return set_flag(o, field, value, err);
+	case LEVEL:
+		if (log_level_parse(value, field))
+			return error_set(err, -EINVAL, "%s: '%s' is not error, warning, info or debug",
+					 o->name, value);
+		return 0;
+	case LISTEN:
+		if (conf->listen_count == CONF_LISTEN_MAX)
+			return error_set(err, -EINVAL, "listen: at most %d addresses", CONF_LISTEN_MAX);
+		return set_string(&conf->listen[conf->listen_count++], value, err);
+	}
+	return -EINVAL;
+}
+
+/* ---- the command line ---- */
+
+static error_t argp_option(int key, char *argument, struct argp_state *state)
+{
+	struct reading *reading = state->input;
+
+	if (key == ARGP_KEY_ARG) {
+		argp_error(state, "'%s' is not an option", argument);
+		return EINVAL;
+	}
+	if (key == KEY_CONFIG) {
+		reading->file = argument;
+		return 0;
+	}
+	for (const struct conf_option *o = options; o->name; o++) {
+		if (o->key != key)
+			continue;
+		if (reading->given_count == sizeof(reading->given) / sizeof(reading->given[0]))
+			argp_error(state, "too many options");
+		reading->given[reading->given_count++] = (struct given){o, argument};
+		return 0;
+	}
+	return ARGP_ERR_UNKNOWN;
+}
+
+const char *argp_program_version = "pmu-server (Holdfast) " PACKAGE_VERSION;
+
+static void command_line_read(int argc, char **argv, struct reading *reading)
+{
+	struct argp_option table[sizeof(options) / sizeof(options[0]) + 1] = {
+		{"config", KEY_CONFIG, "FILE", 0, "Read options from FILE: lines of NAME = VALUE.", 0},
+	};
+	struct argp argp = {
+		table, argp_option, NULL,
+		"Serves persistent memory to MPI jobs for their checkpoints.\v"
+		"SIGTERM ends it cleanly; SIGHUP makes it read the configuration file again.",
+		NULL, NULL, NULL,
+	};
+
+	for (size_t i = 0; options[i].name; i++)
+		table[i + 1] = (struct argp_option){options[i].name, options[i].key, options[i].argument, 0,
+						    options[i].help, 0};
+	argp_err_exit_status = EXIT_FAILURE;
+	argp_parse(&argp, argc, argv, 0, NULL, reading);
+}
+
+/* ---- the file ---- */
+
+static int file_line(void *arg, const char *section, const char *name, const char *value)
+{
+	struct reading *reading = arg;
+	const struct conf_option *o = option_find(name);
+
+	if (*section) {
+		error_set(reading->err, -EINVAL, "there are no sections like [%s]", section);
+		return 0;
+	}
+	if (!o) {
+		error_set(reading->err, -EINVAL, "there is no option '%s'; pmu-server --help lists them",
+			  name);
+		return 0;
+	}
+	return !option_set(reading->conf, o, value, reading->err);
+}
+
+static int file_read(struct reading *reading)
+{
+	int line;
+
+	reading->err->code = 0;
+	line = ini_parse(reading->file, file_line, reading);
+	if (line == -1)
+		return error_set(reading->err, -errno, "configuration file %s: %s", reading->file,
+				 strerror(errno));
+	if (line < 0)
+		return error_nomem(reading->err, "the configuration file");
+	if (line > 0 && !reading->err->code)
+		return error_set(reading->err, -EINVAL, "%s, line %d: write NAME = VALUE", reading->file,
+				 line);
+	if (line > 0)
+		return error_context(reading->err, "%s, line %d", reading->file, line);
+	return 0;
+}
+
+/* ---- all of it ---- */
+
+static int defaults_set(struct conf *conf, struct error *err)
+{
+	*conf = (struct conf){
+		.size_bytes = 8ull << 30,
+		.log_level = LOG_LEVEL_INFO,
+		.lease_s = 10,
+		.ni_threads = 2,
+		.max_sessions = 4096,
+		.ni_timeout_s = 300,
+	};
+	if (set_string(&conf->net, "ofi", err) || set_string(&conf->fabric, "tcp", err) ||
+	    set_string(&conf->auth, "psk", err))
+		return -ENOMEM;
+	return 0;
+}
+
+static int conf_check(struct conf *conf, struct error *err)
+{
+	if (!conf->pool || !*conf->pool)
+		return error_set(err, -EINVAL, "no pool: name its directory with --pool DIR");
+	if (!strcmp(conf->auth, "psk") && !conf->key_file)
+		return error_set(err, -EINVAL,
+				 "authentication psk needs a key: --key-file FILE "
+				 "(head -c 32 /dev/urandom > FILE, chmod 600 FILE); or --auth none on "
+				 "loopback");
+	if (!conf->listen_count)
+		return set_string(&conf->listen[conf->listen_count++],
+				  "127.0.0.1:" ADDRESS_PORT_DEFAULT, err);
+	return 0;
+}
+
+int conf_read(int argc, char **argv, struct conf *conf, struct error *err)
+{
+	struct reading reading = {.conf = conf, .err = err};
+	int rc;
+
+	rc = defaults_set(conf, err);
+	if (rc)
+		return rc;
+	command_line_read(argc, argv, &reading);
+	if (reading.file) {
+		rc = file_read(&reading);
+		if (rc)
+			return rc;
+		reading.listen_from_file = conf->listen_count > 0;
+	}
+	for (unsigned i = 0; i < reading.given_count; i++) {
+		const struct given *given = &reading.given[i];
+
+		/* Addresses on the command line take the place of the file's. */
+		if (given->option->kind == LISTEN && reading.listen_from_file) {
+			while (conf->listen_count)
+				free(conf->listen[--conf->listen_count]);
+			memset(conf->listen, 0, sizeof(conf->listen));
+			reading.listen_from_file = false;
+		}
+		rc = option_set(conf, given->option, given->value, err);
+		if (rc)
+			return error_context(err, "option --%s", given->option->name);
+	}
+	return conf_check(conf, err);
+}
+
+void conf_free(struct conf *conf)
+{
+	char **strings[] = {&conf->pool, &conf->net,	  &conf->fabric,    &conf->fabric_listen,
+			    &conf->auth, &conf->key_file, &conf->ready_file};
+
+	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
+		free(*strings[i]);
+	for (unsigned i = 0; i < CONF_LISTEN_MAX; i++)
+		free(conf->listen[i]);
+	*conf = (struct conf){0};
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* list.c - LIST, SHOW and STAT: what a pool holds, and what the server says of itself. */
+#include "config.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "common/clock.h"
+#include "pmm/job.h"
+#include "pmm/region.h"
+#include "pmu/request.h"
+#include "pmu/server.h"
+
+static void describe_job(const struct session *session, const struct job *job, struct wire_job *out)
+{
+	*out = (struct wire_job){
+		.uid = job_uid(job),
+		.ranks = job_ranks(job),
+		.sessions = session_count_of_job(session->server, job, NULL),
+		.complete_epoch = job_complete_epoch(job),
+		.reserved_bytes = job_reserved_bytes(job),
+		.created_ns = job_created_ns(job),
+	};
+	snprintf(out->name, sizeof(out->name), "%s", job_name(job));
+	for (uint32_t rank = 0; rank < out->ranks; rank++)
+		out->regions += job_region(job, rank) != NULL;
+}
+
+/* ---- LIST ---- */
+
+void request_list(struct session *session, const void *payload, size_t bytes)
+{
+	uint32_t capacity = WIRE_LIST_BYTES / sizeof(struct wire_job), index = 0;
+	struct wire_list_reply answer = {0};
+	struct wire_target target;
+	struct error err;
+
+	if (!request_unpack(session, payload, bytes, wire_target_fields, &target))
+		return;
+	answer.jobs = calloc(capacity, sizeof(*answer.jobs));
+	if (!answer.jobs) {
+		error_nomem(&err, "a list of jobs");
+		session_fail(session, &err);
+		return;
+	}
+	for (struct job *job = job_next(session->server->pool, NULL); job;
+	     job = job_next(session->server->pool, job), index++) {
+		if (index < target.rank ||
+		    (job_uid(job) != session->uid && !request_is_admin(session)) ||
+		    (target.uid != WIRE_UID_SELF && job_uid(job) != target.uid))
+			continue;
+		if (answer.count == capacity) {
+			answer.next = index;
+			break;
+		}
+		describe_job(session, job, &answer.jobs[answer.count++]);
+	}
+	session_reply(session, wire_list_reply_fields, &answer);
+	wire_list_reply_free(&answer);
+}
+
+/* ---- SHOW ---- */
+
+static size_t describe_region(const struct session *session, const struct region *region,
+			      struct wire_region *out)
+{
+	const struct session *primary = session_of_region(session->server, region);
+	size_t bytes = sizeof(*out);
+	unsigned first = 0;
+
+	*out = (struct wire_region){
+		.rank = region_rank(region),
+		.mode = region_mode(region),
+		.generation = region_generation(region),
+		.reserved_bytes = region_reserved_bytes(region),
+	};
+	if (primary && primary->state != SESSION_CLOSED) {
+		out->alive = 1;
+		snprintf(out->host, sizeof(out->host), "%s", primary->hello.host);
+		out->pid = primary->hello.pid;
+		out->since_ns = primary->since_ns;
+	}
+	if (region_set(region, 0) && region_set(region, 1) &&
+	    region_set(region, 0)->epoch > region_set(region, 1)->epoch)
+		first = 1;
+	for (unsigned i = 0; i < SLOTS_PER_REGION; i++) {
+		unsigned slot = (i + first) % SLOTS_PER_REGION;
+		const struct set_info *set = region_set(region, slot);
+
+		if (!set)
+			continue;
+		/* The segments are the pool's: packed from where they are, not freed. */
+		out->sets[out->set_count++] =
+			(struct wire_set){*set, (struct segment *)region_segments(region, slot)};
+		bytes += wire_set_bytes(set);
+	}
+	return bytes;
+}
+
+void request_show(struct session *session, const void *payload, size_t bytes)
+{
+	struct wire_show_reply answer = {0};
+	struct wire_target target;
+	const struct region *region;
+	size_t filled = 0;
+	struct error err;
+	struct job *job;
+	uint32_t rank;
+
+	if (!request_unpack(session, payload, bytes, wire_target_fields, &target))
+		return;
+	job = request_job(session, &target);
+	if (!job)
+		return;
+	answer.regions = calloc(WIRE_LIST_BYTES / sizeof(*answer.regions) + 1, sizeof(*answer.regions));
+	if (!answer.regions) {
+		error_nomem(&err, "a list of regions");
+		session_fail(session, &err);
+		return;
+	}
+	describe_job(session, job, &answer.job);
+	for (rank = target.rank; rank < job_ranks(job) && filled < WIRE_LIST_BYTES; rank++) {
+		region = job_region(job, rank);
+		if (region)
+			filled += describe_region(session, region, &answer.regions[answer.count++]);
+	}
+	answer.next = rank < job_ranks(job) ? rank : 0;
+	session_reply(session, wire_show_reply_fields, &answer);
+	free(answer.regions);
+}
+
+/* ---- STAT ---- */
+
+__attribute__((format(printf, 3, 4))) static void stat_add(struct wire_stat_reply *reply,
+							   const char *key, const char *fmt, ...)
+{
+	struct wire_stat *stat = &reply->stats[reply->count];
+	va_list ap;
+
+	if (reply->count == WIRE_STATS_MAX)
+		return;
+	reply->count++;
+	snprintf(stat->key, sizeof(stat->key), "%s", key);
+	va_start(ap, fmt);
+	vsnprintf(stat->value, sizeof(stat->value), fmt, ap);
+	va_end(ap);
+}
+
+static void stat_pool(struct wire_stat_reply *reply, const struct server *server)
+{
+	struct pool_stat pool;
+	char id[33];
+
+	pool_get_stat(server->pool, &pool);
+	for (unsigned i = 0; i < sizeof(pool.id); i++)
+		snprintf(id + 2 * i, 3, "%02x", pool.id[i]);
+	stat_add(reply, "pool.directory", "%s", pool.directory);
+	stat_add(reply, "pool.id", "%s", id);
+	stat_add(reply, "pool.version", "%d", POOL_VERSION);
+	stat_add(reply, "pool.medium", "%s", pool.medium);
+	stat_add(reply, "pool.survives", "%s", media_survives_text(pool.survives));
+	stat_add(reply, "pool.size_bytes", "%" PRIu64, pool.size_bytes);
+	stat_add(reply, "pool.reserved_bytes", "%" PRIu64, pool.reserved_bytes);
+	stat_add(reply, "pool.jobs", "%" PRIu64, pool.jobs);
+	stat_add(reply, "pool.regions", "%" PRIu64, pool.regions);
+	stat_add(reply, "pool.sets", "%" PRIu64, pool.sets);
+}
+
+static void stat_server(struct wire_stat_reply *reply, const struct server *server)
+{
+	char key[32];
+
+	stat_add(reply, "server.version", "%s", PACKAGE_VERSION);
+	stat_add(reply, "server.pid", "%d", (int)getpid());
+	stat_add(reply, "server.uptime_s", "%" PRIu64,
+		 (clock_monotonic_ns() - server->started_ns) / 1000000000u);
+	stat_add(reply, "server.auth", "%s", server->auth->name);
+	stat_add(reply, "server.lease_s", "%" PRIu64, server->conf.lease_s);
+	stat_add(reply, "server.persist_method", "server");
+	stat_add(reply, "server.net", "%s/%s", server->conf.net, server->conf.fabric);
+	stat_add(reply, "server.sessions", "%" PRIu64, server->session_count);
+	stat_add(reply, "server.grants", "%" PRIu64, server->att.count);
+	stat_add(reply, "count.commits", "%" PRIu64, server->counters.commits);
+	stat_add(reply, "count.commit_bytes", "%" PRIu64, server->counters.commit_bytes);
+	stat_add(reply, "count.aborts", "%" PRIu64, server->counters.aborts);
+	stat_add(reply, "count.takeovers", "%" PRIu64, server->counters.takeovers);
+	stat_add(reply, "count.reads", "%" PRIu64, server->counters.reads);
+	stat_add(reply, "count.refused_logins", "%" PRIu64, server->counters.refused_logins);
+	stat_add(reply, "count.ni_deaths", "%" PRIu64, server->counters.ni_deaths);
+	for (struct ni_process *ni = NULL; (ni = ni_process_next(server, ni));) {
+		snprintf(key, sizeof(key), "ni.%u.pid", ni_process_uid(ni));
+		stat_add(reply, key, "%d", (int)ni_process_pid(ni));
+	}
+}
+
+void request_stat(struct session *session, const void *payload, size_t bytes)
+{
+	struct wire_stat_reply answer = {0};
+	struct error err;
+
+	if (!request_unpack(session, payload, bytes, wire_nothing_fields, NULL))
+		return;
+	answer.stats = calloc(WIRE_STATS_MAX, sizeof(*answer.stats));
+	if (!answer.stats) {
+		error_nomem(&err, "statistics");
+		session_fail(session, &err);
+		return;
+	}
+	stat_pool(&answer, session->server);
+	stat_server(&answer, session->server);
+	session_reply(session, wire_stat_reply_fields, &answer);
+	free(answer.stats);
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* request.c - which request is legal in which state, and what handlers share. */
+#include "pmu/request.h"
+
+#include <errno.h>
+#include <unistd.h>
+#include "common/log.h"
+#include "pmm/job.h"
+#include "pmm/region.h"
+#include "pmu/server.h"
+
+#define IN(state)  (1u << (state))
+#define ANY_LOGIN  (IN(SESSION_READY) | IN(SESSION_ATTACHED) | IN(SESSION_WRITING))
+#define AS_PRIMARY (IN(SESSION_ATTACHED) | IN(SESSION_WRITING))
+
+static const struct {
+	request_fn *handle;
+	unsigned states;
+} requests[WIRE_TYPE_END] = {
+	[WIRE_HELLO] = {request_hello, IN(SESSION_NEW)},
+	[WIRE_PROOF] = {request_proof, IN(SESSION_CHALLENGED)},
+	[WIRE_CREATE] = {request_open, IN(SESSION_READY)},
+	[WIRE_OPEN] = {request_open, IN(SESSION_READY)},
+	[WIRE_BEGIN] = {request_begin, IN(SESSION_ATTACHED)},
+	[WIRE_COMMIT] = {request_commit, IN(SESSION_WRITING)},
+	[WIRE_ABORT] = {request_abort, IN(SESSION_WRITING)},
+	[WIRE_READ] = {request_read, AS_PRIMARY},
+	[WIRE_CLOSE] = {request_close, ANY_LOGIN},
+	[WIRE_DROP] = {request_drop, IN(SESSION_READY) | IN(SESSION_ATTACHED)},
+	[WIRE_LIST] = {request_list, ANY_LOGIN},
+	[WIRE_SHOW] = {request_show, ANY_LOGIN},
+	[WIRE_VERIFY] = {request_verify, IN(SESSION_READY)},
+	[WIRE_STAT] = {request_stat, ANY_LOGIN},
+};
+
+void request_handle(struct session *session, const struct wire_header *header, const void *payload)
+{
+	unsigned type = header->type;
+	struct error err;
+
+	if (type >= WIRE_TYPE_END || !requests[type].handle) {
+		error_set(&err, -ENOSYS, "this server does not know request %u", type);
+	} else if (!(requests[type].states & IN(session->state))) {
+		error_set(&err, -EPROTO, "%s is not legal in state %s", wire_type_name(type),
+			  session_state_name(session->state));
+	} else {
+		requests[type].handle(session, payload, header->bytes);
+		return;
+	}
+	log_warning("session %llu (%s): %s", (unsigned long long)session->id, session->peer, err.text);
+	session_refuse(session, &err);
+}
+
+bool request_unpack(struct session *session, const void *payload, size_t bytes,
+		    wire_fields_fn *fields, void *message)
+{
+	struct error err;
+
+	if (!wire_unpack(payload, bytes, fields, message))
+		return true;
+	error_set(&err, -EBADMSG, "the %s message is malformed", wire_type_name(session->type));
+	session_refuse(session, &err);
+	return false;
+}
+
+bool request_is_admin(const struct session *session)
+{
+	return session->uid == 0 || session->uid == geteuid();
+}
+
+struct job *request_job(struct session *session, const struct wire_target *target)
+{
+	uint32_t uid = target->uid == WIRE_UID_SELF ? session->uid : target->uid;
+	struct job *job = NULL;
+	struct error err;
+
+	/* Other users' jobs look like jobs that do not exist. */
+	if (uid == session->uid || request_is_admin(session))
+		job = job_find(session->server->pool, uid, target->job);
+	if (!job) {
+		error_set(&err, -ENOENT, "there is no job '%s' of uid %u; 'pmuctl jobs' lists them",
+			  target->job, uid);
+		session_fail(session, &err);
+	}
+	return job;
+}
+
+void request_revoke_file(struct session *session, uint64_t file)
+{
+	struct att *att = &session->server->att;
+	struct att_entry *entry;
+
+	if (!file)
+		return;
+	while ((entry = att_next_on_file(att, NULL, file))) {
+		struct ni_request request = {.type = NI_REVOKE, .grant = entry->grant};
+
+		if (entry->session->ni)
+			ni_process_order(entry->session->ni, &request, -1, NULL, NULL);
+		att_remove(att, entry->grant);
+	}
+}

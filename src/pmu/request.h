@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * request.h - the requests: which state each is legal in, and what is done. Handlers unpack, check, act,
+ * and answer once by session_reply() or session_fail(), now or in a callback.
+ */
+#ifndef HOLDFAST_REQUEST_H
+#define HOLDFAST_REQUEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "pmu/session.h"
+
+/* Handles one request. One that is illegal or malformed gets an error, and ends the session. */
+void request_handle(struct session *session, const struct wire_header *header, const void *payload);
+
+typedef void request_fn(struct session *session, const void *payload, size_t bytes);
+
+/* attach.c */
+void request_hello(struct session *session, const void *payload, size_t bytes);
+void request_proof(struct session *session, const void *payload, size_t bytes);
+void request_open(struct session *session, const void *payload, size_t bytes);
+void request_open_again(struct session *session); /* when the former primary is gone */
+/* set.c */
+void request_begin(struct session *session, const void *payload, size_t bytes);
+void request_commit(struct session *session, const void *payload, size_t bytes);
+void request_abort(struct session *session, const void *payload, size_t bytes);
+/* read.c */
+void request_read(struct session *session, const void *payload, size_t bytes);
+void request_close(struct session *session, const void *payload, size_t bytes);
+void request_verify(struct session *session, const void *payload, size_t bytes);
+/* list.c */
+void request_list(struct session *session, const void *payload, size_t bytes);
+void request_show(struct session *session, const void *payload, size_t bytes);
+void request_stat(struct session *session, const void *payload, size_t bytes);
+/* drop.c */
+void request_drop(struct session *session, const void *payload, size_t bytes);
+
+/* ---- shared by handlers ---- */
+
+/* Unpacks, or refuses the request (-EBADMSG) and tells false. */
+bool request_unpack(struct session *session, const void *payload, size_t bytes,
+		    wire_fields_fn *fields, void *message);
+
+/* The job that a tool names, if the session may see it; else fails the request (-ENOENT). */
+struct job *request_job(struct session *session, const struct wire_target *target);
+
+/* Administrators: root, and the user that the server runs as. */
+bool request_is_admin(const struct session *session);
+
+/* Ends every grant on the slot's file, in the NI and in the ATT. */
+void request_revoke_file(struct session *session, uint64_t file);
+
+/* Removes the region, with what the NI has of it; and the job, with its last region. */
+int request_drop_region(struct server *server, struct region *region, struct error *err);
+
+#endif

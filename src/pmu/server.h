@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* server.h - the PMM process: one event loop, its listeners, sessions, NIs and pool. One thread. */
+#ifndef HOLDFAST_SERVER_H
+#define HOLDFAST_SERVER_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "common/error.h"
+#include "pmm/pool.h"
+#include "pmu/att.h"
+#include "pmu/conf.h"
+#include "wire/auth.h"
+
+struct session;
+struct ni_process;
+
+struct server {
+	struct conf conf;
+	int argc; /* for SIGHUP, to read the configuration again */
+	char **argv;
+	struct event_base *base;
+	struct pool *pool;
+	const struct auth_ops *auth;
+	struct auth_key key;
+	struct att att;
+	struct session *sessions;
+	uint64_t session_count, last_session;
+	struct ni_process *nis;
+	uint32_t numa_node; /* of the pool's memory; NI_NUMA_UNKNOWN */
+	bool stopping;
+	uint64_t started_ns;
+	struct { /* since the start, for STAT */
+		uint64_t commits, commit_bytes, aborts, takeovers, reads, refused_logins, ni_deaths;
+	} counters;
+};
+
+/* Serves until SIGTERM or SIGINT. `ready` is called once clients may connect; it may fail. */
+int server_run(struct server *server, int (*ready)(struct server *server, struct error *err),
+	       struct error *err);
+
+#endif

@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* session.c - one client's control connection. */
+#include "pmu/session.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <event2/buffer.h>
+#include "common/clock.h"
+#include "common/log.h"
+#include "pmm/job.h"
+#include "pmm/region.h"
+#include "pmu/request.h"
+#include "pmu/server.h"
+
+#define WRITE_TIMEOUT_S 30
+
+static const char *const state_names[] = {
+	[SESSION_NEW] = "NEW",		 [SESSION_CHALLENGED] = "CHALLENGED",
+	[SESSION_READY] = "READY",	 [SESSION_ATTACHED] = "ATTACHED",
+	[SESSION_WRITING] = "WRITING",	 [SESSION_CLOSED] = "CLOSED",
+};
+
+const char *session_state_name(enum session_state state)
+{
+	return state_names[state];
+}
+
+/* ---- the end ---- */
+
+/* Nobody of the job is left: the NI need not keep its slots mapped; a job without regions goes. */
+static void job_leave(struct session *session)
+{
+	struct error err;
+	struct job *job = session->job;
+
+	if (!job || session_count_of_job(session->server, job, session))
+		return;
+	for (uint32_t rank = 0; rank < job_ranks(job) && session->ni; rank++) {
+		struct region *region = job_region(job, rank);
+
+		for (unsigned slot = 0; region && slot < SLOTS_PER_REGION; slot++) {
+			struct ni_request request = {
+				.type = NI_UNMAP,
+				.file = region_slot_file(region, slot),
+			};
+
+			if (request.file)
+				ni_process_order(session->ni, &request, -1, NULL, NULL);
+		}
+	}
+	for (uint32_t rank = 0; rank < job_ranks(job); rank++) {
+		if (job_region(job, rank))
+			return;
+	}
+	if (job_drop(job, &err))
+		log_error("the empty job cannot be removed: %s", err.text);
+}
+
+static void session_free(evutil_socket_t fd, short events, void *arg)
+{
+	struct session *session = arg, **at = &session->server->sessions, *waiting;
+	struct server *server = session->server;
+
+	(void)fd;
+	(void)events;
+	if (session->region)
+		region_unreserve(session->region);
+	job_leave(session);
+	while (*at != session)
+		at = &(*at)->next;
+	*at = session->next;
+	server->session_count--;
+	free(session->commit.set.segments);
+	/* The region is free now: whoever waits for it goes on. */
+	for (waiting = server->sessions; waiting; waiting = waiting->next) {
+		if (waiting->waits_for == session) {
+			waiting->waits_for = NULL;
+			if (waiting->state != SESSION_CLOSED)
+				request_open_again(waiting);
+		}
+	}
+	free(session);
+	if (server->stopping && !server->session_count)
+		event_base_loopbreak(server->base);
+}
+
+/* Frees a closed session once the NI has nothing more of it; later, since callers still look at it. */
+static void session_try_free(struct session *session)
+{
+	if (session->state != SESSION_CLOSED || session->pending)
+		return;
+	session->pending++; /* so that this happens once */
+	att_remove_session(&session->server->att, session);
+	event_base_once(session->server->base, -1, EV_TIMEOUT, session_free, session,
+			&(struct timeval){0, 0});
+}
+
+static void expelled(void *arg, const struct ni_reply *reply)
+{
+	struct session *session = arg;
+
+	/* A NI that cannot answer is dead, and its mappings with it: the peer is cut off either way. */
+	(void)reply;
+	session->pending--;
+	session_try_free(session);
+}
+
+void session_close(struct session *session, const char *why)
+{
+	struct ni_request request = {.type = NI_EXPEL, .peer = session->id};
+
+	if (session->state == SESSION_CLOSED)
+		return;
+	if (session->region)
+		log_info("session %llu of job %s rank %u (%s) ends: %s",
+			 (unsigned long long)session->id, job_name(session->job),
+			 region_rank(session->region), session->peer, why);
+	else
+		log_debug("session %llu (%s) ends: %s", (unsigned long long)session->id, session->peer,
+			  why);
+	if (session->state == SESSION_WRITING)
+		session->server->counters.aborts++;
+	session->state = SESSION_CLOSED;
+	bufferevent_free(session->connection);
+	session->connection = NULL;
+	if (session->ni) {
+		session->pending++;
+		ni_process_order(session->ni, &request, -1, expelled, session);
+	}
+	session_try_free(session);
+}
+
+void session_close_all_of(struct server *server, const struct ni_process *ni, const char *why)
+{
+	for (struct session *session = server->sessions; session; session = session->next) {
+		if (ni && session->ni != ni)
+			continue;
+		session_close(session, why);
+		if (ni)
+			session->ni = NULL;
+	}
+}
+
+/* ---- frames ---- */
+
+static bool session_process(struct session *session)
+{
+	struct evbuffer *input = bufferevent_get_input(session->connection);
+	uint8_t bytes[WIRE_HEADER_BYTES];
+	struct wire_header header;
+	struct cursor c;
+	struct error err;
+	uint8_t *frame;
+
+	if (evbuffer_copyout(input, bytes, sizeof(bytes)) < (ev_ssize_t)sizeof(bytes))
+		return false;
+	c = cursor_unpack(bytes, sizeof(bytes));
+	wire_header_fields(&c, &header);
+	if (wire_header_check(&header, &err) || (header.type & WIRE_REPLY) || header.status) {
+		log_warning("%s sent no request of ours; its connection is closed", session->peer);
+		session_close(session, "malformed frame");
+		return false;
+	}
+	if (evbuffer_get_length(input) < sizeof(bytes) + header.bytes)
+		return false;
+	frame = evbuffer_pullup(input, (ev_ssize_t)(sizeof(bytes) + header.bytes));
+	if (!frame) {
+		session_close(session, "out of memory");
+		return false;
+	}
+	session->busy = true;
+	session->type = header.type;
+	session->request_id = header.id;
+	request_handle(session, &header, frame + WIRE_HEADER_BYTES);
+	if (session->state == SESSION_CLOSED)
+		return false;
+	evbuffer_drain(input, sizeof(bytes) + header.bytes);
+	return true;
+}
+
+static void process_all(struct session *session)
+{
+	while (session->state != SESSION_CLOSED && !session->busy &&
+	       (bufferevent_get_enabled(session->connection) & EV_READ) && session_process(session))
+		continue;
+}
+
+static void readable(struct bufferevent *connection, void *arg)
+{
+	(void)connection;
+	process_all(arg);
+}
+
+static void written(struct bufferevent *connection, void *arg)
+{
+	struct session *session = arg;
+
+	if (!(bufferevent_get_enabled(connection) & EV_READ))
+		session_close(session, "refused");
+	else if (!session->busy) /* what came while the last reply was made */
+		process_all(session);
+}
+
+static void connection_event(struct bufferevent *connection, short events, void *arg)
+{
+	(void)connection;
+	session_close(arg, events & BEV_EVENT_EOF	? "the client closed its connection"
+			   : events & BEV_EVENT_TIMEOUT ? "the client does not read its replies"
+							: strerror(errno));
+}
+
+static void reply_send(struct session *session, int status, const char *text, wire_fields_fn *fields,
+		       void *message)
+{
+	struct wire_header header = {
+		.type = session->type | WIRE_REPLY,
+		.status = status,
+		.id = session->request_id,
+	};
+	size_t bytes;
+	uint8_t *frame;
+
+	if (session->state == SESSION_CLOSED)
+		return;
+	frame = wire_frame(&header, fields, message, text, &bytes);
+	session->busy = false;
+	if (!frame || bufferevent_write(session->connection, frame, bytes))
+		session_close(session, "out of memory for a reply");
+	free(frame);
+}
+
+void session_reply(struct session *session, wire_fields_fn *fields, void *message)
+{
+	reply_send(session, 0, NULL, fields, message);
+}
+
+void session_fail(struct session *session, const struct error *err)
+{
+	log_debug("session %llu (%s): %s fails: %s", (unsigned long long)session->id, session->peer,
+		  wire_type_name(session->type), err->text);
+	reply_send(session, err->code, err->text, NULL, NULL);
+}
+
+void session_refuse(struct session *session, const struct error *err)
+{
+	session_fail(session, err);
+	if (session->state != SESSION_CLOSED)
+		bufferevent_disable(session->connection, EV_READ); /* written() does the rest */
+}
+
+/* ---- orders to the NI ---- */
+
+struct pending_order {
+	struct session *session;
+	void (*done)(struct session *session, const struct ni_reply *reply);
+};
+
+static void order_done(void *arg, const struct ni_reply *reply)
+{
+	struct pending_order *order = arg;
+	struct session *session = order->session;
+
+	session->pending--;
+	if (session->state == SESSION_CLOSED)
+		session_try_free(session);
+	else
+		order->done(session, reply);
+	free(order);
+}
+
+void session_order(struct session *session, struct ni_request *request, int fd,
+		   void (*done)(struct session *session, const struct ni_reply *reply))
+{
+	struct pending_order *order = malloc(sizeof(*order));
+
+	if (!order) {
+		done(session, &(struct ni_reply){.status = -ENOMEM, .text = "out of memory"});
+		return;
+	}
+	*order = (struct pending_order){session, done};
+	session->pending++;
+	ni_process_order(session->ni, request, fd, order_done, order);
+}
+
+/* ---- the beginning ---- */
+
+static void socket_options(int fd, uint64_t lease_s)
+{
+	int on = 1, user_timeout_ms = (int)(lease_s * 1000);
+	int probe_s = lease_s >= 5 ? (int)lease_s / 5 : 1, idle_s = (int)lease_s - 3 * probe_s;
+
+	if (idle_s < 1)
+		idle_s = 1;
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &probe_s, sizeof(probe_s));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &(int){3}, sizeof(int));
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof(user_timeout_ms));
+}
+
+static void peer_describe(struct session *session, int fd, const struct address *peer)
+{
+	struct ucred cred;
+	socklen_t bytes = sizeof(cred);
+
+	if (peer->storage.ss_family != AF_UNIX) {
+		address_format(peer, session->peer);
+		return;
+	}
+	session->local_socket = !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &bytes);
+	if (session->local_socket) {
+		session->uid = cred.uid;
+		session->gid = cred.gid;
+	}
+	snprintf(session->peer, sizeof(session->peer), "pid %d on this node",
+		 session->local_socket ? (int)cred.pid : -1);
+}
+
+void session_accept(struct server *server, int fd, const struct address *peer)
+{
+	struct session *session = calloc(1, sizeof(*session));
+
+	if (!session)
+		goto err_close;
+	session->server = server;
+	session->id = ++server->last_session;
+	session->since_ns = clock_realtime_ns();
+	peer_describe(session, fd, peer);
+	if (server->session_count >= server->conf.max_sessions) {
+		log_warning("%s is turned away: there are %llu sessions (--max-sessions)", session->peer,
+			    (unsigned long long)server->session_count);
+		goto err_free;
+	}
+	if (peer->storage.ss_family != AF_UNIX)
+		socket_options(fd, server->conf.lease_s);
+	session->connection = bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	if (!session->connection)
+		goto err_free;
+	bufferevent_setcb(session->connection, readable, written, connection_event, session);
+	bufferevent_setwatermark(session->connection, EV_READ, 0, WIRE_HEADER_BYTES + WIRE_PAYLOAD_MAX);
+	bufferevent_set_timeouts(session->connection, NULL, &(struct timeval){WRITE_TIMEOUT_S, 0});
+	bufferevent_enable(session->connection, EV_READ | EV_WRITE);
+	session->next = server->sessions;
+	server->sessions = session;
+	server->session_count++;
+	return;
+
+err_free:
+	free(session);
+err_close:
+	close(fd);
+}
+
+/* ---- who holds what ---- */
+
+struct session *session_of_region(const struct server *server, const struct region *region)
+{
+	struct session *session = server->sessions;
+
+	while (session && session->region != region)
+		session = session->next;
+	return session;
+}
+
+unsigned session_count_of_job(const struct server *server, const struct job *job,
+			      const struct session *except)
+{
+	unsigned count = 0;
+
+	for (const struct session *s = server->sessions; s; s = s->next)
+		count += s->job == job && s != except;
+	return count;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * session.h - one client's control connection: its state, what it said of itself, and what it holds. It is
+ * a lease: when the connection ends, so does the session, and an unfinished set with it.
+ *
+ * A request that needs the NI goes on in a callback; until its reply is sent, the session handles no other
+ * (`busy`). A session that ends meanwhile is only closed then, and freed when nothing of it is pending in
+ * the NI and the NI has cut its peer off: so that whoever waits to take over finds nothing still moving.
+ */
+#ifndef HOLDFAST_SESSION_H
+#define HOLDFAST_SESSION_H
+
+#include <event2/bufferevent.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "common/address.h"
+#include "pmu/ni_process.h"
+#include "wire/wire.h"
+
+struct server;
+struct job;
+struct region;
+
+enum session_state {
+	SESSION_NEW,	   /* connected; nothing said */
+	SESSION_CHALLENGED, /* HELLO answered; PROOF is due */
+	SESSION_READY,	   /* authenticated; holds no region */
+	SESSION_ATTACHED,  /* primary of a region, no set begun */
+	SESSION_WRITING,   /* a set is begun, its slot exposed */
+	SESSION_CLOSED,	   /* ended; waits for the NI */
+};
+
+struct session {
+	struct server *server;
+	struct session *next;
+	uint64_t id; /* the peer's number in the NI, too */
+	enum session_state state;
+	struct bufferevent *connection; /* NULL once closed */
+	char peer[ADDRESS_TEXT_BYTES];
+	bool local_socket; /* uid and pid are the kernel's */
+	uint64_t since_ns;
+
+	struct wire_hello hello;
+	struct wire_hello_reply challenge;
+	uint32_t uid, gid;
+
+	/* the request being handled */
+	bool busy;
+	uint16_t type;
+	uint64_t request_id;
+	unsigned pending; /* orders that the NI has not answered */
+	struct session *waits_for; /* its end, to take over */
+
+	/* READY and on */
+	struct wire_open open;
+	uint8_t token[NET_TOKEN_BYTES];
+	struct ni_process *ni; /* NULL before, and where it died */
+	struct job *job;
+	struct region *region;
+	uint64_t generation;
+	bool mapped[SLOTS_PER_REGION];
+
+	/* the set begun */
+	struct wire_begin begin;
+	struct wire_commit commit;
+	unsigned slot, step;
+	uint64_t capacity_bytes, grant, withdrawn;
+
+	/* READ, VERIFY */
+	struct wire_read read;
+	struct wire_target target;
+	struct region *target_region;
+};
+
+/* Takes a connection over. */
+void session_accept(struct server *server, int fd, const struct address *peer);
+
+/* Ends the session, with the reason for the log. */
+void session_close(struct session *session, const char *why);
+
+/* Ends all sessions that use this NI (NULL: all sessions). */
+void session_close_all_of(struct server *server, const struct ni_process *ni, const char *why);
+
+/* Sends the reply to the request being handled, and handles the next. */
+void session_reply(struct session *session, wire_fields_fn *fields, void *message);
+void session_fail(struct session *session, const struct error *err);
+
+/* As session_fail(), and ends the session once the reply is sent. */
+void session_refuse(struct session *session, const struct error *err);
+
+/* An order to the session's NI; `done` gets the session, after `pending` went down. */
+void session_order(struct session *session, struct ni_request *request, int fd,
+		   void (*done)(struct session *session, const struct ni_reply *reply));
+
+/* The session (closed ones too) that holds the region; NULL where there is none. */
+struct session *session_of_region(const struct server *server, const struct region *region);
+
+/* How many sessions, but for `except`, hold something of the job. */
+unsigned session_count_of_job(const struct server *server, const struct job *job,
+			      const struct session *except);
+
+const char *session_state_name(enum session_state state);
+
+#endif

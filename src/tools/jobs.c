@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* jobs.c - pmuctl jobs. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <jansson.h>
+#include "common/size.h"
+#include "tools/pmuctl.h"
+
+static json_t *job_json(const struct wire_job *job)
+{
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name", job->name, "uid",
+			 (json_int_t)job->uid, "ranks", (json_int_t)job->ranks, "regions",
+			 (json_int_t)job->regions, "primaries", (json_int_t)job->sessions,
+			 "complete_epoch", (json_int_t)job->complete_epoch, "reserved_bytes",
+			 (json_int_t)job->reserved_bytes, "created", (json_int_t)(job->created_ns / 1000000000u));
+}
+
+static void job_print(const struct wire_job *job)
+{
+	char size[32], epoch[24] = "none", state[32] = "at rest";
+
+	if (job->complete_epoch)
+		snprintf(epoch, sizeof(epoch), "%" PRIu64, job->complete_epoch);
+	if (job->sessions)
+		snprintf(state, sizeof(state), "%u running", job->sessions);
+	printf("%-32s %6u %7u %10s %10s %-14s %s\n", job->name, job->uid, job->ranks, epoch,
+	       size_format(job->reserved_bytes, size, sizeof(size)), state,
+	       pmuctl_time(job->created_ns));
+}
+
+int pmuctl_jobs(struct pmuctl *ctl)
+{
+	struct wire_target target = pmuctl_target(ctl);
+	struct wire_list_reply reply;
+	json_t *all = json_array();
+	int rc;
+
+	if (!ctl->json)
+		printf("%-32s %6s %7s %10s %10s %-14s %s\n", "JOB", "UID", "RANKS", "EPOCH", "RESERVED",
+		       "STATE", "CREATED");
+	do {
+		memset(&reply, 0, sizeof(reply));
+		rc = pmuctl_call(ctl, WIRE_LIST, &target, wire_list_reply_fields, &reply);
+		for (uint32_t i = 0; i < reply.count; i++) {
+			if (ctl->json)
+				json_array_append_new(all, job_json(&reply.jobs[i]));
+			else
+				job_print(&reply.jobs[i]);
+		}
+		target.rank = reply.next;
+		wire_list_reply_free(&reply);
+	} while (rc == PMUCTL_OK && target.rank);
+	if (ctl->json && rc == PMUCTL_OK) {
+		json_dumpf(all, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+	json_decref(all);
+	return rc;
+}

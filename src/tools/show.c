@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* show.c - pmuctl show. */
+#include <inttypes.h>
+#include <string.h>
+#include <jansson.h>
+#include "common/clock.h"
+#include "common/size.h"
+#include "tools/pmuctl.h"
+
+static const char *const type_names[ELEMENT_TYPE_END] = {
+	[ELEMENT_BYTE] = "byte",	   [ELEMENT_CHAR] = "char",
+	[ELEMENT_INT8] = "int8",	   [ELEMENT_UINT8] = "uint8",
+	[ELEMENT_INT16] = "int16",	   [ELEMENT_UINT16] = "uint16",
+	[ELEMENT_INT32] = "int32",	   [ELEMENT_UINT32] = "uint32",
+	[ELEMENT_INT64] = "int64",	   [ELEMENT_UINT64] = "uint64",
+	[ELEMENT_FLOAT] = "float",	   [ELEMENT_DOUBLE] = "double",
+	[ELEMENT_LONG_DOUBLE] = "long double", [ELEMENT_COMPLEX_FLOAT] = "complex float",
+	[ELEMENT_COMPLEX_DOUBLE] = "complex double", [ELEMENT_BOOL] = "bool",
+	[ELEMENT_LOGICAL] = "logical",
+};
+
+static const char *type_name(uint32_t type)
+{
+	return type < ELEMENT_TYPE_END && type_names[type] ? type_names[type] : "?";
+}
+
+static const char *mode_name(uint32_t mode)
+{
+	return mode == REGION_APPEND ? "append" : "overwrite";
+}
+
+/* ---- JSON ---- */
+
+static json_t *set_json(const struct wire_set *set)
+{
+	json_t *segments = json_array();
+
+	for (uint32_t i = 0; i < set->info.segment_count; i++) {
+		const struct segment *s = &set->segments[i];
+
+		json_array_append_new(segments, json_pack("{s:s, s:s, s:I, s:I}", "name", s->name, "type",
+							  type_name(s->type), "element_bytes",
+							  (json_int_t)s->element_bytes, "count",
+							  (json_int_t)s->count));
+	}
+	return json_pack("{s:I, s:s, s:I, s:I, s:o}", "epoch", (json_int_t)set->info.epoch, "kind",
+			 set->info.kind == SET_FULL ? "full" : "increment", "bytes",
+			 (json_int_t)set->info.data_bytes, "published",
+			 (json_int_t)(set->info.time_ns / 1000000000u), "segments", segments);
+}
+
+static int region_json(struct pmuctl *ctl, const struct wire_region *region, void *arg)
+{
+	json_t *sets = json_array(), *out;
+
+	(void)ctl;
+	for (uint32_t i = 0; i < region->set_count; i++)
+		json_array_append_new(sets, set_json(&region->sets[i]));
+	out = json_pack("{s:I, s:s, s:I, s:I, s:b, s:o}", "rank", (json_int_t)region->rank, "mode",
+			mode_name(region->mode), "generation", (json_int_t)region->generation,
+			"reserved_bytes", (json_int_t)region->reserved_bytes, "alive", region->alive,
+			"sets", sets);
+	if (region->alive)
+		json_object_set_new(out, "primary",
+				    json_pack("{s:s, s:I, s:I}", "host", region->host, "pid",
+					      (json_int_t)region->pid, "since",
+					      (json_int_t)(region->since_ns / 1000000000u)));
+	json_array_append_new(arg, out);
+	return PMUCTL_OK;
+}
+
+static int show_json(struct pmuctl *ctl)
+{
+	json_t *regions = json_array(), *out;
+	struct wire_job job;
+	int rc;
+
+	rc = pmuctl_each_region(ctl, region_json, regions, &job);
+	if (rc == PMUCTL_OK) {
+		out = json_pack("{s:s, s:I, s:I, s:I, s:I, s:O}", "name", job.name, "uid",
+				(json_int_t)job.uid, "ranks", (json_int_t)job.ranks, "complete_epoch",
+				(json_int_t)job.complete_epoch, "reserved_bytes",
+				(json_int_t)job.reserved_bytes, "regions", regions);
+		json_dumpf(out, stdout, JSON_INDENT(2));
+		putchar('\n');
+		json_decref(out);
+	}
+	json_decref(regions);
+	return rc;
+}
+
+/* ---- text ---- */
+
+static int region_print(struct pmuctl *ctl, const struct wire_region *region, void *arg)
+{
+	uint64_t now = clock_realtime_ns();
+	char size[32];
+
+	(void)ctl;
+	(void)arg;
+	printf("rank %-6u %s, generation %" PRIu64 ", %s reserved", region->rank,
+	       mode_name(region->mode), region->generation,
+	       size_format(region->reserved_bytes, size, sizeof(size)));
+	if (region->alive)
+		printf(", written by process %u on %s since %s\n", region->pid, region->host,
+		       pmuctl_time(region->since_ns));
+	else
+		printf(", no primary\n");
+	for (uint32_t i = 0; i < region->set_count; i++) {
+		const struct wire_set *set = &region->sets[i];
+		uint64_t age = now > set->info.time_ns ? (now - set->info.time_ns) / 1000000000u : 0;
+
+		printf("  epoch %-6" PRIu64 " %-9s %10s in %u segment%s, %s (%" PRIu64 " s ago)\n",
+		       set->info.epoch, set->info.kind == SET_FULL ? "full" : "increment",
+		       size_format(set->info.data_bytes, size, sizeof(size)), set->info.segment_count,
+		       set->info.segment_count == 1 ? "" : "s", pmuctl_time(set->info.time_ns), age);
+	}
+	return PMUCTL_OK;
+}
+
+int pmuctl_show(struct pmuctl *ctl)
+{
+	struct wire_job job;
+	char size[32];
+	int rc;
+
+	if (ctl->json)
+		return show_json(ctl);
+	rc = pmuctl_each_region(ctl, region_print, NULL, &job);
+	if (rc != PMUCTL_OK)
+		return rc;
+	printf("job %s: %u ranks, %s reserved, ", job.name, job.ranks,
+	       size_format(job.reserved_bytes, size, sizeof(size)));
+	if (job.complete_epoch)
+		printf("newest complete epoch %" PRIu64 "\n", job.complete_epoch);
+	else
+		printf("no complete epoch\n");
+	return PMUCTL_OK;
+}

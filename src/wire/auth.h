@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * auth.h - how a client proves who it is, and the server that it is the right one. Both sides' halves of
+ * each method stand together here. A proof is bound to both sides' nonces and to every field of HELLO, so
+ * that it is worth nothing on another connection.
+ */
+#ifndef HOLDFAST_AUTH_H
+#define HOLDFAST_AUTH_H
+
+#include <stdbool.h>
+#include "common/error.h"
+#include "wire/wire.h"
+
+#define AUTH_ABI	   1
+#define AUTH_KEY_BYTES_MIN 32
+#define AUTH_KEY_BYTES_MAX 4096
+
+struct auth_key {
+	size_t bytes;
+	uint8_t secret[AUTH_KEY_BYTES_MAX];
+};
+
+/* What one handshake has said so far. */
+struct auth_exchange {
+	const struct wire_hello *hello;
+	const struct wire_hello_reply *reply;
+	const struct auth_key *key;
+};
+
+struct auth_ops {
+	unsigned abi;
+	const char *name;
+	bool any_address; /* may be used on addresses that others can reach */
+	bool needs_key;
+	/* client: the proof to send */
+	int (*prove)(const struct auth_exchange *exchange, struct wire_proof *proof, struct error *err);
+	/* server: checks it (-EACCES) and gives the server's own proof */
+	int (*check)(const struct auth_exchange *exchange, const struct wire_proof *proof,
+		     struct wire_proof *answer, struct error *err);
+	/* client: checks the server's (-EACCES) */
+	int (*confirm)(const struct auth_exchange *exchange, const struct wire_proof *answer,
+		       struct error *err);
+};
+
+extern const struct auth_ops auth_psk;
+extern const struct auth_ops auth_none;
+
+/* NULL where there is no method of this name. */
+const struct auth_ops *auth_find(const char *name);
+
+/* Reads a key file: a regular file of 32 to 4096 bytes that only its owner (we, or root) may read.
+ * -EPERM, -EINVAL or the error of open(2), with the remedy. */
+int auth_key_read(const char *path, struct auth_key *key, struct error *err);
+
+#endif

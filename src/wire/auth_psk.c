@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * auth_psk.c - pre-shared key: HMAC-SHA-256 (RFC 2104, FIPS 180-4) by libsodium, over a label, HELLO and
+ * its reply. Both sides prove that they hold the key; neither sends it. Whoever holds the key may name
+ * any uid: its holders trust each other.
+ */
+#include "wire/auth.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sodium.h>
+
+static void hash_message(crypto_auth_hmacsha256_state *state, wire_fields_fn *fields, const void *m)
+{
+	uint8_t packed[512];
+	struct cursor c = cursor_pack(packed, sizeof(packed));
+
+	fields(&c, (void *)(uintptr_t)m); /* packing does not write to it */
+	crypto_auth_hmacsha256_update(state, packed, (size_t)(c.at - packed));
+}
+
+static void psk_mac(const struct auth_exchange *exchange, const char *label,
+		    uint8_t mac[crypto_auth_hmacsha256_BYTES])
+{
+	crypto_auth_hmacsha256_state state;
+
+	crypto_auth_hmacsha256_init(&state, exchange->key->secret, exchange->key->bytes);
+	crypto_auth_hmacsha256_update(&state, (const uint8_t *)label, strlen(label) + 1);
+	hash_message(&state, wire_hello_fields, exchange->hello);
+	hash_message(&state, wire_hello_reply_fields, exchange->reply);
+	crypto_auth_hmacsha256_final(&state, mac);
+}
+
+static void psk_make(const struct auth_exchange *exchange, const char *label, struct wire_proof *proof)
+{
+	proof->bytes = crypto_auth_hmacsha256_BYTES;
+	psk_mac(exchange, label, proof->proof);
+}
+
+static bool psk_good(const struct auth_exchange *exchange, const char *label,
+		     const struct wire_proof *proof)
+{
+	uint8_t mac[crypto_auth_hmacsha256_BYTES];
+
+	psk_mac(exchange, label, mac);
+	return proof->bytes == sizeof(mac) && !sodium_memcmp(proof->proof, mac, sizeof(mac));
+}
+
+static int psk_prove(const struct auth_exchange *exchange, struct wire_proof *proof, struct error *err)
+{
+	(void)err;
+	psk_make(exchange, "holdfast client", proof);
+	return 0;
+}
+
+static int psk_check(const struct auth_exchange *exchange, const struct wire_proof *proof,
+		     struct wire_proof *answer, struct error *err)
+{
+	if (!psk_good(exchange, "holdfast client", proof))
+		return error_set(err, -EACCES,
+				 "not authenticated: the client's key is not the server's; both need the "
+				 "same key file");
+	psk_make(exchange, "holdfast server", answer);
+	return 0;
+}
+
+static int psk_confirm(const struct auth_exchange *exchange, const struct wire_proof *answer,
+		       struct error *err)
+{
+	if (!psk_good(exchange, "holdfast server", answer))
+		return error_set(err, -EACCES,
+				 "the server could not prove that it holds the key: it is not the server "
+				 "that it should be");
+	return 0;
+}
+
+const struct auth_ops auth_psk = {
+	.abi = AUTH_ABI,
+	.name = "psk",
+	.any_address = true,
+	.needs_key = true,
+	.prove = psk_prove,
+	.check = psk_check,
+	.confirm = psk_confirm,
+};

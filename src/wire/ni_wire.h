@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * ni_wire.h - what the PMM and a NI say to each other, over a SOCK_SEQPACKET socketpair, one datagram a
+ * message. Both are the same program, so there is no version. The PMM asks, the NI answers each request
+ * once, not always in order. EXPEL, EXPOSE, REVOKE, UNMAP, ADMIT are done in the order in which they come;
+ * MAP, COMMIT and VERIFY take long, and go on beside the rest.
+ */
+#ifndef HOLDFAST_NI_WIRE_H
+#define HOLDFAST_NI_WIRE_H
+
+#include <stdint.h>
+#include "common/error.h"
+#include "common/set.h"
+#include "net/net.h"
+#include "wire/cursor.h"
+
+#define NI_MESSAGE_BYTES 2048
+#define NI_NUMA_UNKNOWN	 UINT32_MAX
+
+enum ni_type {
+	NI_START = 1, /* listen: text = node, net, provider, count = threads; answers address */
+	NI_ADMIT,     /* peer may connect with token */
+	NI_EXPEL,     /* peer is cut off */
+	NI_MAP,	      /* descriptor attached: give file its bytes (allocate where flagged), map, populate */
+	NI_UNMAP,     /* forget file, when its last use ends */
+	NI_EXPOSE,    /* first `bytes` of file to peer as grant, with rights; answers key */
+	NI_REVOKE,    /* end grant */
+	NI_COMMIT,    /* end grant; persist set in file; check its digest, and if flagged every block */
+	NI_VERIFY,    /* check every block of set in file; answers blocks, bad_blocks, text */
+};
+
+enum ni_flags { NI_ALLOCATE = 1, NI_CHECK_BLOCKS = 2 };
+
+struct ni_request {
+	uint64_t id;
+	uint32_t type;
+	uint32_t flags;
+	uint64_t peer, file, grant, bytes;
+	uint32_t rights; /* enum net_rights */
+	uint32_t rank;	 /* of the set */
+	uint32_t count;
+	uint32_t numa_node; /* START: of the pool's memory; NI_NUMA_UNKNOWN */
+	uint8_t token[NET_TOKEN_BYTES];
+	struct set_info set;
+	char text[256], net[NET_NAME_BYTES], provider[NET_NAME_BYTES];
+};
+
+struct ni_reply {
+	uint64_t id;
+	int32_t status;
+	struct net_address address;
+	struct net_key key;
+	uint64_t blocks, bad_blocks;
+	char text[ERROR_TEXT_BYTES];
+};
+
+void ni_request_fields(struct cursor *c, void *m);
+void ni_reply_fields(struct cursor *c, void *m);
+
+#endif

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* table.c - the table of a set. */
+#include "wire/table.h"
+
+#include <errno.h>
+#include "common/checksum.h"
+
+uint64_t table_size(uint64_t extent_count, uint64_t block_count)
+{
+	uint64_t extents, checksums, total;
+
+	if (__builtin_mul_overflow(extent_count, sizeof(struct table_extent), &extents) ||
+	    __builtin_mul_overflow(block_count, sizeof(uint64_t), &checksums) ||
+	    __builtin_add_overflow(extents, checksums, &total) ||
+	    __builtin_add_overflow(total, sizeof(struct table_header), &total))
+		return 0;
+	return total;
+}
+
+static struct table table_at(void *buffer, uint64_t extent_count)
+{
+	struct table_header *header = buffer;
+	struct table_extent *extents = (struct table_extent *)(header + 1);
+
+	return (struct table){header, extents, (uint64_t *)(extents + extent_count)};
+}
+
+struct table table_init(void *buffer, uint64_t extent_count, uint64_t block_count)
+{
+	struct table table = table_at(buffer, extent_count);
+
+	table.header->magic = TABLE_MAGIC;
+	table.header->version = TABLE_VERSION;
+	table.header->block_bytes = SET_BLOCK_BYTES;
+	table.header->extent_count = extent_count;
+	table.header->block_count = block_count;
+	return table;
+}
+
+int table_check_info(const struct set_info *info, uint64_t capacity, struct error *err)
+{
+	if (!info->epoch || info->kind != SET_FULL || info->segment_count > SET_SEGMENTS_MAX)
+		return error_set(err, -EBADMSG, "a set has epoch %llu, kind %u, %u segments",
+				 (unsigned long long)info->epoch, info->kind, info->segment_count);
+	if (info->data_bytes > info->table_offset || info->table_offset % SET_ALIGN ||
+	    info->table_offset > capacity || info->table_bytes > capacity - info->table_offset ||
+	    info->table_bytes < sizeof(struct table_header))
+		return error_set(err, -EBADMSG,
+				 "a set of %llu bytes with a table of %llu at %llu does not fit %llu",
+				 (unsigned long long)info->data_bytes,
+				 (unsigned long long)info->table_bytes,
+				 (unsigned long long)info->table_offset, (unsigned long long)capacity);
+	return 0;
+}
+
+static int extent_check(const struct table *table, const struct table_extent *extent,
+			const struct set_info *info, uint64_t first_block)
+{
+	if (extent->segment >= table->header->segment_count || extent->set_offset % SET_ALIGN ||
+	    extent->set_offset > info->data_bytes ||
+	    extent->bytes > info->data_bytes - extent->set_offset ||
+	    extent->offset > UINT64_MAX - extent->bytes || extent->first_block != first_block ||
+	    table_blocks(extent->bytes) > table->header->block_count - first_block)
+		return -EUCLEAN;
+	return 0;
+}
+
+int table_open(void *buffer, const struct set_info *info, uint32_t rank, struct table *table,
+	       struct error *err)
+{
+	const struct table_header *header = buffer;
+	uint64_t block = 0;
+
+	if (info->table_bytes < sizeof(*header) ||
+	    checksum(buffer, info->table_bytes) != info->table_digest)
+		return error_set(err, -EUCLEAN, "the table of epoch %llu does not match its digest",
+				 (unsigned long long)info->epoch);
+	if (header->magic != TABLE_MAGIC || header->version != TABLE_VERSION ||
+	    header->block_bytes != SET_BLOCK_BYTES || header->epoch != info->epoch ||
+	    header->rank != rank || header->segment_count != info->segment_count ||
+	    table_size(header->extent_count, header->block_count) != info->table_bytes)
+		return error_set(err, -EUCLEAN,
+				 "the table of epoch %llu is another set's, or of another version",
+				 (unsigned long long)info->epoch);
+	*table = table_at(buffer, header->extent_count);
+	for (uint64_t i = 0; i < header->extent_count; i++) {
+		if (extent_check(table, &table->extents[i], info, block))
+			return error_set(err, -EUCLEAN, "extent %llu of epoch %llu is out of range",
+					 (unsigned long long)i, (unsigned long long)info->epoch);
+		block += table_blocks(table->extents[i].bytes);
+	}
+	if (block != header->block_count)
+		return error_set(err, -EUCLEAN, "epoch %llu has %llu blocks, its table says %llu",
+				 (unsigned long long)info->epoch, (unsigned long long)block,
+				 (unsigned long long)header->block_count);
+	return 0;
+}
+
+uint64_t table_compare(const struct table *table, uint64_t block, const void *data, uint64_t bytes,
+		       uint64_t *bad)
+{
+	const uint8_t *at = data;
+	uint64_t differ = 0, n;
+
+	for (; bytes; bytes -= n, at += n, block++) {
+		n = bytes < SET_BLOCK_BYTES ? bytes : SET_BLOCK_BYTES;
+		if (checksum(at, n) != table->checksums[block] && !differ++)
+			*bad = block;
+	}
+	return differ;
+}
