@@ -30,7 +30,7 @@ struct result {
 
 struct crew {
 	unsigned ranks;
-	bool broken; /* a rank failed, and others may wait for it: do not wait for them */
+	bool broken;	      /* a rank failed, and others may wait for it: do not wait for them */
 	atomic_uint *arrived; /* shared; rises by `ranks` with each task */
 	struct member {
 		pid_t pid;
@@ -57,7 +57,8 @@ static void member_run(struct crew *crew, const struct crew_work *work, void *ar
 	rc = work->begin(arg, rank, &state, &result.err);
 	result.err.code = rc;
 	send(socket, &result, sizeof(result), 0);
-	for (unsigned round = 1; !rc && recv(socket, &order, sizeof(order), 0) == sizeof(order); round++) {
+	for (unsigned round = 1; !rc && recv(socket, &order, sizeof(order), 0) == sizeof(order);
+	     round++) {
 		result = (struct result){0};
 		line_up(crew, round);
 		result.begin_ns = clock_monotonic_ns();
@@ -143,8 +144,8 @@ int crew_start(const struct crew_work *work, void *arg, unsigned ranks, struct c
 
 	if (!c)
 		return error_nomem(err, "the ranks");
-	c->arrived = mmap(NULL, sizeof(*c->arrived), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-			  0);
+	c->arrived = mmap(NULL, sizeof(*c->arrived), PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (c->arrived == MAP_FAILED) {
 		free(c);
 		return error_nomem(err, "the ranks");
@@ -170,7 +171,8 @@ int crew_do(struct crew *crew, crew_task *task, uint64_t argument, double *secon
 	struct order order = {task, argument};
 
 	for (unsigned i = 0; i < crew->ranks; i++) {
-		if (send(crew->members[i].socket, &order, sizeof(order), MSG_NOSIGNAL) != sizeof(order)) {
+		if (send(crew->members[i].socket, &order, sizeof(order), MSG_NOSIGNAL) !=
+		    sizeof(order)) {
 			crew->broken = true;
 			return error_set(err, -ECHILD, "rank %u died", i);
 		}
@@ -188,7 +190,8 @@ void crew_dismiss(struct crew *crew)
 	for (unsigned i = 0; i < crew->ranks; i++)
 		close(crew->members[i].socket);
 	for (unsigned i = 0; i < crew->ranks; i++) {
-		while (!crew->broken && !child_gone(crew->members[i].pid) && deadline_left_ms(deadline))
+		while (!crew->broken && !child_gone(crew->members[i].pid) &&
+		       deadline_left_ms(deadline))
 			deadline_sleep_ms(deadline, 5);
 		child_end(crew->members[i].pid, SIGKILL);
 	}

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* crew.h - the rank processes of a benchmark: one task at a time, which all start at the same instant. */
+/* crew.h - the rank processes of a benchmark: one task at a time, which all start at the same
+ * instant. */
 #ifndef BENCH_CREW_H
 #define BENCH_CREW_H
 
@@ -22,8 +23,8 @@ struct crew;
 int crew_start(const struct crew_work *work, void *arg, unsigned ranks, struct crew **crew,
 	       struct error *err);
 
-/* Has all ranks do `task`. seconds: from the first one's start to the last one's end. value: the largest
- * of theirs. Both may be NULL. */
+/* Has all ranks do `task`. seconds: from the first one's start to the last one's end. value: the
+ * largest of theirs. Both may be NULL. */
 int crew_do(struct crew *crew, crew_task *task, uint64_t argument, double *seconds, double *value,
 	    struct error *err);
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,8 +88,9 @@ static json_t *machine(void)
 	return json_pack("{s:s, s:I, s:I, s:s, s:s, s:s, s:s}", "cpu",
 			 proc_value("/proc/cpuinfo", "model name", cpu, sizeof(cpu)), "cores",
 			 (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "memory_bytes",
-			 (json_int_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE), "arch", uts.machine,
-			 "kernel", uts.release, "libfabric", libfabric, "compiler", __VERSION__);
+			 (json_int_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE), "arch",
+			 uts.machine, "kernel", uts.release, "libfabric", libfabric, "compiler",
+			 __VERSION__);
 }
 
 /* ---- rows ---- */
@@ -105,14 +107,14 @@ int report_open(struct report **report, struct error *err)
 		report_close(r);
 		return error_nomem(err, "the report");
 	}
-	printf("%-15s %5s %8s %9s %9s %-5s %6s %7s %5s %9s\n", "name", "ranks", "bytes", "value", "limit",
-	       "unit", "ratio", "spread", "runs", "memcpy");
+	printf("%-15s %5s %8s %9s %9s %-5s %6s %7s %5s %9s\n", "name", "ranks", "bytes", "value",
+	       "limit", "unit", "ratio", "spread", "runs", "memcpy");
 	*report = r;
 	return 0;
 }
 
-int report_row(struct report *report, const char *name, unsigned ranks, uint64_t bytes, const char *unit,
-	       const struct samples *samples, struct error *err)
+int report_row(struct report *report, const char *name, unsigned ranks, uint64_t bytes,
+	       const char *unit, const struct samples *samples, struct error *err)
 {
 	struct samples sorted = *samples;
 	double ratios[SAMPLES_MAX], value, limit, copy, ratio, spread;
@@ -127,7 +129,8 @@ int report_row(struct report *report, const char *name, unsigned ranks, uint64_t
 	limit = median(sorted.limit, sorted.count);
 	copy = median(sorted.copy, sorted.count);
 	ratio = median(ratios, sorted.count);
-	spread = (quantile(ratios, sorted.count, 0.75) - quantile(ratios, sorted.count, 0.25)) / ratio;
+	spread =
+	    (quantile(ratios, sorted.count, 0.75) - quantile(ratios, sorted.count, 0.25)) / ratio;
 
 	printf("%-15s %5u %8s %9.2f %9.2f %-5s %6.2f %6.0f%% %5u ", name, ranks,
 	       size_format(bytes, size, sizeof(size)), value, limit, unit, ratio, spread * 100,
@@ -135,9 +138,10 @@ int report_row(struct report *report, const char *name, unsigned ranks, uint64_t
 	printf(copy > 0 ? "%9.2f\n" : "        -\n", copy);
 	fflush(stdout);
 
-	row = json_pack("{s:s, s:i, s:I, s:f, s:s, s:f, s:f, s:i, s:f}", "name", name, "ranks", (int)ranks,
-			"bytes", (json_int_t)bytes, "value", value, "unit", unit, "limit", limit, "ratio",
-			ratio, "runs", (int)sorted.count, "spread", spread);
+	row =
+	    json_pack("{s:s, s:i, s:I, s:f, s:s, s:f, s:f, s:i, s:f}", "name", name, "ranks",
+		      (int)ranks, "bytes", (json_int_t)bytes, "value", value, "unit", unit, "limit",
+		      limit, "ratio", ratio, "runs", (int)sorted.count, "spread", spread);
 	if (row && copy > 0)
 		json_object_set_new(row, "memcpy", json_real(copy));
 	if (!row || json_array_append_new(report->rows, row))
@@ -160,7 +164,14 @@ void report_note(struct report *report, const char *fmt, ...)
 
 int report_write(const struct report *report, const char *file, struct error *err)
 {
-	if (json_dump_file(report->root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(6)))
+	FILE *out = fopen(file, "w");
+	bool written;
+
+	if (!out)
+		return error_set(err, -errno, "cannot write %s: %s", file, strerror(errno));
+	written = !json_dumpf(report->root, out, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) &&
+		  fputc('\n', out) != EOF;
+	if (fclose(out) || !written)
 		return error_set(err, -EIO, "cannot write %s: %s", file, strerror(errno));
 	return 0;
 }

@@ -18,7 +18,7 @@
 #include <rdma/fi_errno.h>
 #include <rdma/fi_rma.h>
 
-#define RMA_API	       FI_VERSION(1, 15)
+#define RMA_API FI_VERSION(1, 15)
 #define RMA_TIMEOUT_MS 10000
 
 static int failed(struct error *err, const char *what, long rc)
@@ -83,8 +83,9 @@ static void *progress_run(void *arg)
 	return NULL;
 }
 
-static int accept_peer(struct fid_fabric *fabric, struct fid_eq *eq, struct fi_info *info, void *base,
-		       uint64_t bytes, uint64_t key, struct peer *peer, struct error *err)
+static int accept_peer(struct fid_fabric *fabric, struct fid_eq *eq, struct fi_info *info,
+		       void *base, uint64_t bytes, uint64_t key, struct peer *peer,
+		       struct error *err)
 {
 	struct fi_cq_attr attr = {.format = FI_CQ_FORMAT_CONTEXT, .wait_obj = FI_WAIT_FD};
 	int rc;
@@ -96,8 +97,8 @@ static int accept_peer(struct fid_fabric *fabric, struct fid_eq *eq, struct fi_i
 	if (!rc)
 		rc = fi_control(&peer->cq->fid, FI_GETWAIT, &peer->fd);
 	if (!rc)
-		rc = fi_mr_reg(peer->domain, base, bytes, FI_REMOTE_READ | FI_REMOTE_WRITE, 0, key, 0,
-			       &peer->mr, NULL);
+		rc = fi_mr_reg(peer->domain, base, bytes, FI_REMOTE_READ | FI_REMOTE_WRITE, 0, key,
+			       0, &peer->mr, NULL);
 	if (!rc)
 		rc = fi_endpoint(peer->domain, info, &peer->ep, NULL);
 	if (!rc)
@@ -135,8 +136,8 @@ static int accept_all(const struct rma_target *target, struct fid_fabric *fabric
 		memcpy(&client, entry->data, sizeof(client));
 		if (client >= target->clients)
 			return error_set(err, -EPROTO, "raw RMA: there is no client %u", client);
-		rc = accept_peer(fabric, eq, entry->info, target->bases[client], target->bytes, client + 1,
-				 &peers[client], err);
+		rc = accept_peer(fabric, eq, entry->info, target->bases[client], target->bytes,
+				 client + 1, &peers[client], err);
 		fi_freeinfo(entry->info);
 		if (rc)
 			return rc;
@@ -268,7 +269,8 @@ int rma_connect(const char *provider, uint16_t port, unsigned client, struct rma
 	if (rc)
 		return rc;
 	c = calloc(1, sizeof(*c));
-	rc = c ? connect_endpoint(c, info, client, err) : error_nomem(err, "a connection of raw RMA");
+	rc = c ? connect_endpoint(c, info, client, err)
+	       : error_nomem(err, "a connection of raw RMA");
 	fi_freeinfo(info);
 	if (rc) {
 		rma_close(c);
@@ -301,7 +303,9 @@ int rma_transfer(struct rma_conn *conn, bool write, void *base, uint64_t bytes, 
 			offset += chunk;
 			in_flight++;
 		}
-		rc = fi_cq_sread(conn->cq, entries, RMA_WINDOW, NULL, RMA_TIMEOUT_MS);
+		rc = fi_cq_read(conn->cq, entries, RMA_WINDOW);
+		if (rc == -FI_EAGAIN)
+			rc = fi_cq_sread(conn->cq, entries, RMA_WINDOW, NULL, RMA_TIMEOUT_MS);
 		if (rc < 0)
 			return failed(err, write ? "write" : "read", rc);
 		in_flight -= (unsigned)rc;

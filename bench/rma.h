@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * rma.h - one-sided transfers by libfabric and nothing else: the limit of what Holdfast can reach by it.
+ * rma.h - one-sided transfers by libfabric and nothing else: the limit of what Holdfast can reach
+ * by it.
  *
- * MSG endpoints, FI_DELIVERY_COMPLETE, one connection and one file of the target for each client. Written
- * against libfabric alone, so that a mistake in src/net cannot hide in both.
+ * MSG endpoints, FI_DELIVERY_COMPLETE, one connection and one file of the target for each client.
+ * Written against libfabric alone, so that a mistake in src/net cannot hide in both.
  */
 #ifndef BENCH_RMA_H
 #define BENCH_RMA_H
@@ -14,9 +15,9 @@
 #include "common/error.h"
 
 #define RMA_CHUNK_BYTES (1u << 20)
-#define RMA_WINDOW	16
+#define RMA_WINDOW 16
 #define RMA_CLIENTS_MAX 64
-#define RMA_THREADS	2 /* as many as a NI has by default */
+#define RMA_THREADS 2 /* as many as a NI has by default */
 
 struct rma_target {
 	const char *provider;
@@ -26,8 +27,8 @@ struct rma_target {
 	unsigned threads; /* that make progress */
 };
 
-/* Listens on loopback, writes its port (uint16_t) to `ready_fd`, takes one connection from each client, and
- * serves them until it is killed. Returns only on failure. */
+/* Listens on loopback, writes its port (uint16_t) to `ready_fd`, takes one connection from each
+ * client, and serves them until it is killed. Returns only on failure. */
 int rma_serve(const struct rma_target *target, int ready_fd, struct error *err);
 
 struct rma_conn;

@@ -24,8 +24,7 @@ struct server {
 	char directory[PATH_MAX - 32]; /* with pool/, ready and log in it */
 };
 
-static const char *const places[] = {"../pmu-server", "pmu-server",
-				     "../sbin/pmu-server"};
+static const char *const places[] = {"../pmu-server", "pmu-server", "../sbin/pmu-server"};
 
 /* Else it is for execvp to look in PATH. */
 static void find_program(char *program, size_t capacity)
@@ -59,8 +58,9 @@ static void run(const struct server *server, const char *program, uint64_t pool_
 		dup2(fd, STDOUT_FILENO);
 		dup2(fd, STDERR_FILENO);
 	}
-	execlp(program, program, "--pool", pool, "--size", size, "--listen", "127.0.0.1:0", "--auth", "none",
-	       "--ready-file", ready, "--foreground", (char *)NULL);
+	execlp(program, program, "--pool", pool, "--size", size, "--listen", "127.0.0.1:0",
+	       "--auth", "none", "--ready-file", ready, "--log-level", "warning", "--foreground",
+	       (char *)NULL);
 	fprintf(stderr, "cannot run %s: %s; name it with --server\n", program, strerror(errno));
 	_exit(127);
 }
@@ -105,8 +105,8 @@ static int wait_ready(struct server *server, struct error *err)
 	return 0;
 }
 
-int server_start(const char *program, const char *scratch, uint64_t pool_bytes, struct server **server,
-		 struct error *err)
+int server_start(const char *program, const char *scratch, uint64_t pool_bytes,
+		 struct server **server, struct error *err)
 {
 	struct server *s = calloc(1, sizeof(*s));
 	char found[PATH_MAX];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* server.h - a pmu-server of the benchmark's own, on loopback, with its pool in the scratch directory. */
+/* server.h - a pmu-server of the benchmark's own, on loopback, with its pool in the scratch
+ * directory. */
 #ifndef BENCH_SERVER_H
 #define BENCH_SERVER_H
 
@@ -9,8 +10,8 @@
 struct server;
 
 /* program: NULL looks for pmu-server in the build tree, beside us, and in PATH. */
-int server_start(const char *program, const char *scratch, uint64_t pool_bytes, struct server **server,
-		 struct error *err);
+int server_start(const char *program, const char *scratch, uint64_t pool_bytes,
+		 struct server **server, struct error *err);
 const char *server_address(const struct server *server);
 /* Puts the server's last words behind the error's text. */
 void server_explain(const struct server *server, struct error *err);

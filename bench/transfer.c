@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * transfer.c - checkpoint-ofi and restore-ofi: full sets through Holdfast, beside libfabric RMA alone and
- * memcpy, by the same processes, from the same buffers, in turns.
+ * transfer.c - checkpoint-ofi and restore-ofi: full sets through Holdfast, beside libfabric RMA
+ * alone and memcpy, by the same processes, from the same buffers, in turns.
  */
 #include "bench.h"
 
@@ -23,9 +23,9 @@
 #include "rma.h"
 #include "server.h"
 
-#define PROVIDER      "tcp"
-#define WARM_RUNS     2 /* a region has two slots */
-#define RUNS	      9
+#define PROVIDER "tcp"
+#define WARM_RUNS 2 /* a region has two slots */
+#define RUNS 9
 #define POOL_OVERHEAD (256u << 20)
 
 /* One number of ranks with one size. Set up by the parent, inherited by its children. */
@@ -57,7 +57,8 @@ static int map_buffer(struct member *m, struct error *err)
 {
 	uint64_t x = m->rank + 1;
 
-	m->buffer = mmap(NULL, m->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	m->buffer =
+	    mmap(NULL, m->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (m->buffer == MAP_FAILED)
 		return error_nomem(err, "a buffer");
 	for (uint64_t i = 0; i < m->bytes / 8; i++) {
@@ -92,7 +93,8 @@ static int member_begin(void *arg, unsigned rank, void **state, struct error *er
 	rc = map_buffer(m, err);
 	if (rc)
 		return rc;
-	madvise(m->file, m->bytes, MADV_POPULATE_WRITE); /* not inherited; else the warm-up does it */
+	madvise(m->file, m->bytes,
+		MADV_POPULATE_WRITE); /* not inherited; else the warm-up does it */
 	rc = rma_connect(PROVIDER, t->port, rank, &m->rma, err);
 	if (rc)
 		return rc;
@@ -159,7 +161,8 @@ static int do_copy(void *state, uint64_t unused, double *value, struct error *er
 
 /* ---- in the parent ---- */
 
-/* The kind of memory that a pool on tmpfs gives: a file, mapped shared, with all its pages there. */
+/* The kind of memory that a pool on tmpfs gives: a file, mapped shared, with all its pages there.
+ */
 static int map_file(const struct transfer *t, unsigned rank, void **base, struct error *err)
 {
 	char path[PATH_MAX];
@@ -172,7 +175,8 @@ static int map_file(const struct transfer *t, unsigned rank, void **base, struct
 	unlink(path);
 	rc = posix_fallocate(fd, 0, (off_t)t->bytes);
 	if (!rc) {
-		*base = mmap(NULL, t->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+		*base =
+		    mmap(NULL, t->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
 		rc = *base == MAP_FAILED ? errno : 0;
 	}
 	close(fd);
@@ -227,7 +231,8 @@ static int set_up(struct transfer *t, struct error *err)
 	if (!rc)
 		rc = target_start(t, err);
 	if (!rc)
-		rc = server_start(t->plan->server, t->plan->scratch, slots + POOL_OVERHEAD, &t->server, err);
+		rc = server_start(t->plan->server, t->plan->scratch, slots + POOL_OVERHEAD,
+				  &t->server, err);
 	if (!rc)
 		rc = crew_start(&work, t, t->ranks, &t->crew, err);
 	return rc;
@@ -244,9 +249,10 @@ static void tear_down(struct transfer *t)
 	}
 }
 
-/* One turn: Holdfast, its limit and memcpy, in an order that changes from turn to turn. GB/s each. */
-static int turn(struct transfer *t, crew_task *holdfast, crew_task *limit, uint64_t epoch, bool backwards,
-		double speed[3], struct error *err)
+/* One turn: Holdfast, its limit and memcpy, in an order that changes from turn to turn. GB/s each.
+ */
+static int turn(struct transfer *t, crew_task *holdfast, crew_task *limit, uint64_t epoch,
+		bool backwards, double speed[3], struct error *err)
 {
 	crew_task *tasks[3] = {holdfast, limit, do_copy};
 	double seconds;
@@ -282,9 +288,11 @@ static int measure(struct transfer *t, struct error *err)
 		}
 	}
 	if (!rc && t->checkpoint)
-		rc = report_row(t->plan->report, "checkpoint-ofi", t->ranks, t->bytes, "GB/s", &put, err);
+		rc = report_row(t->plan->report, "checkpoint-ofi", t->ranks, t->bytes, "GB/s", &put,
+				err);
 	if (!rc && t->restore)
-		rc = report_row(t->plan->report, "restore-ofi", t->ranks, t->bytes, "GB/s", &get, err);
+		rc = report_row(t->plan->report, "restore-ofi", t->ranks, t->bytes, "GB/s", &get,
+				err);
 	return rc;
 }
 
@@ -308,10 +316,13 @@ static int transfer(const struct plan *plan, unsigned ranks, uint64_t bytes, str
 
 	size_format(bytes, size, sizeof(size));
 	if (!fits(&t) && plan->bytes)
-		return error_set(err, -ENOMEM, "%u rank(s) of %s need four times that in free memory: choose "
-				 "less with --bytes or --ranks", ranks, size);
+		return error_set(err, -ENOMEM,
+				 "%u rank(s) of %s need four times that in free memory: choose "
+				 "less with --bytes or --ranks",
+				 ranks, size);
 	if (!fits(&t)) {
-		report_note(plan->report, "leaving out %u rank(s) of %s: not enough free memory", ranks, size);
+		report_note(plan->report, "leaving out %u rank(s) of %s: not enough free memory",
+			    ranks, size);
 		return 0;
 	}
 	rc = set_up(&t, err);

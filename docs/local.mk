@@ -1,3 +1,4 @@
+dist_man_MANS += %D%/man/holdfast.3 %D%/man/holdfast.7
 dist_man_MANS += %D%/man/pmuctl.1 %D%/man/pmu-server.8
 dist_doc_DATA += %D%/getting-started.md %D%/performance.md
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* plate.c - a plate in which heat spreads: blocks, halos, the five-point step. Knows no Holdfast. */
+/* plate.c - a plate in which heat spreads: blocks, halos, the five-point step. Knows no Holdfast.
+ */
 #include "plate.h"
 
 #include <stdio.h>
@@ -79,18 +80,19 @@ void plate_heat(struct plate *p, const struct picture *picture)
 			long x = p->x + col - 1, y = p->y + row - 1;
 
 			p->now[cell(p, row, col)] =
-				picture ? HOT * picture->pixels[y * (long)p->shape[0] + x] / picture->white
-					: pattern(p, x, y);
+			    picture
+				? HOT * picture->pixels[y * (long)p->shape[0] + x] / picture->white
+				: pattern(p, x, y);
 		}
 	}
 }
 
 /* Sends one edge of our block one way, and takes in the border that comes from the other side. */
-static void exchange(struct plate *p, int count, MPI_Datatype type, size_t edge, int to, size_t border,
-		     int from)
+static void exchange(struct plate *p, int count, MPI_Datatype type, size_t edge, int to,
+		     size_t border, int from)
 {
-	MPI_Sendrecv(&p->now[edge], count, type, to, 0, &p->now[border], count, type, from, 0, p->comm,
-		     MPI_STATUS_IGNORE);
+	MPI_Sendrecv(&p->now[edge], count, type, to, 0, &p->now[border], count, type, from, 0,
+		     p->comm, MPI_STATUS_IGNORE);
 }
 
 void plate_step(struct plate *p)
@@ -98,7 +100,8 @@ void plate_step(struct plate *p)
 	int width = (int)p->width;
 	double *swap = p->now;
 
-	exchange(p, width, MPI_DOUBLE, cell(p, 1, 1), p->north, cell(p, p->height + 1, 1), p->south);
+	exchange(p, width, MPI_DOUBLE, cell(p, 1, 1), p->north, cell(p, p->height + 1, 1),
+		 p->south);
 	exchange(p, width, MPI_DOUBLE, cell(p, p->height, 1), p->south, cell(p, 0, 1), p->north);
 	exchange(p, 1, p->column, cell(p, 1, 1), p->west, cell(p, 1, p->width + 1), p->east);
 	exchange(p, 1, p->column, cell(p, 1, p->width), p->east, cell(p, 1, 0), p->west);
@@ -109,11 +112,12 @@ void plate_step(struct plate *p)
 		const double *below = &p->now[cell(p, row + 1, 0)];
 		double *next = &p->next[cell(p, row, 0)];
 
-		/* The same operations in the same order for a cell, wherever it lies in its block. */
+		/* The same operations in the same order for a cell, wherever it lies in its block.
+		 */
 		for (long col = 1; col <= p->width; col++)
-			next[col] = here[col] + 0.125 * ((above[col] + below[col]) +
-							 (here[col - 1] + here[col + 1]) -
-							 4 * here[col]);
+			next[col] =
+			    here[col] + 0.125 * ((above[col] + below[col]) +
+						 (here[col - 1] + here[col + 1]) - 4 * here[col]);
 	}
 	p->now = p->next;
 	p->next = swap;
@@ -134,7 +138,8 @@ uint64_t plate_checksum(const struct plate *p)
 
 	for (long row = 1; row <= p->height; row++) {
 		for (long col = 1; col <= p->width; col++) {
-			place = (uint64_t)(p->y + row - 1) * p->shape[0] + (uint64_t)(p->x + col - 1);
+			place =
+			    (uint64_t)(p->y + row - 1) * p->shape[0] + (uint64_t)(p->x + col - 1);
 			memcpy(&bits, &p->now[cell(p, row, col)], sizeof(bits));
 			sum += mix(bits ^ mix(place + 1));
 		}
@@ -157,7 +162,7 @@ uint8_t *plate_picture(const struct plate *p)
 	for (long row = 1; row <= p->height; row++) {
 		for (long col = 1; col <= p->width; col++)
 			mine[(p->y + row - 1) * (long)p->shape[0] + p->x + col - 1] =
-				(uint8_t)(p->now[cell(p, row, col)] / HOT * 255 + 0.5);
+			    (uint8_t)(p->now[cell(p, row, col)] / HOT * 255 + 0.5);
 	}
 	MPI_Reduce(mine, all, (int)pixels, MPI_UINT8_T, MPI_BOR, 0, MPI_COMM_WORLD);
 	free(mine);

@@ -14,20 +14,23 @@ struct plate {
 	uint64_t step;	   /* how many are done */
 	double *now;	   /* temperatures; in each step `now` and `next` change places */
 	double *next;
-	size_t cells;	     /* in each of the two, with the border */
-	long x, y;	     /* where our first cell is on the whole plate */
-	long width, height;  /* our cells, without the border */
-	int north, south, west, east; /* ranks, or MPI_PROC_NULL at the rim, beyond which it is 0 degrees */
+	size_t cells;	    /* in each of the two, with the border */
+	long x, y;	    /* where our first cell is on the whole plate */
+	long width, height; /* our cells, without the border */
+	int north, south, west,
+	    east; /* ranks, or MPI_PROC_NULL at the rim, beyond which it is 0 degrees */
 	MPI_Comm comm;
 	MPI_Datatype column;
 };
 
 /* Collective, all of them, over MPI_COMM_WORLD; what fails ends the program, or returns why. */
 const char *plate_create(struct plate *plate, long nx, long ny);
-void plate_heat(struct plate *plate, const struct picture *picture); /* NULL: a pattern of its own */
+void plate_heat(struct plate *plate,
+		const struct picture *picture); /* NULL: a pattern of its own */
 void plate_step(struct plate *plate);
-uint64_t plate_checksum(const struct plate *plate); /* on rank 0; the same for any number of ranks */
-uint8_t *plate_picture(const struct plate *plate);  /* on rank 0, malloced; NULL on others */
+uint64_t
+plate_checksum(const struct plate *plate);	   /* on rank 0; the same for any number of ranks */
+uint8_t *plate_picture(const struct plate *plate); /* on rank 0, malloced; NULL on others */
 void plate_free(struct plate *plate);
 
 #endif

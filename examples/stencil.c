@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * stencil.c - heat spreading over a plate, kept safe by Holdfast: the result is bitwise the same for any
- * number of ranks, and whatever fails on the way.
+ * stencil.c - heat spreading over a plate, kept safe by Holdfast: the result is bitwise the same
+ * for any number of ranks, and whatever fails on the way.
  *
- * What a program of your own needs is attach(), protect(), resume() and checkpoint(). The plate itself,
- * in plate.c, is an MPI program like any other.
+ * What a program of your own needs is attach(), protect(), resume() and checkpoint(). The plate
+ * itself, in plate.c, is an MPI program like any other.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -17,7 +17,8 @@
 
 struct options {
 	long nx, ny, steps;
-	long every; /* steps from one checkpoint to the next; 0: when Holdfast says that one is due */
+	long every; /* steps from one checkpoint to the next; 0: when Holdfast says that one is due
+		     */
 	long delay_ms;
 	const char *input, *output;
 	int help;
@@ -43,14 +44,16 @@ static int attach(hf_job_t *job)
 	if (!getenv("HOLDFAST_SERVER")) {
 		if (rank == 0)
 			fputs("stencil: running unprotected: the Holdfast plug-in is off, and "
-			      "HOLDFAST_SERVER is not set\n", stderr);
+			      "HOLDFAST_SERVER is not set\n",
+			      stderr);
 		return 0;
 	}
 	rc = hf_attach(MPI_COMM_WORLD, NULL, job);
 	return rc ? report(NULL, "cannot attach", rc) : 0;
 }
 
-/* Names what is to be kept, and says where it is now: plate->now is another array after each step. */
+/* Names what is to be kept, and says where it is now: plate->now is another array after each step.
+ */
 static void protect(hf_job_t job, struct plate *plate)
 {
 	int rc = hf_protect(job, "step", &plate->step, 1, MPI_UINT64_T);
@@ -81,14 +84,17 @@ static int resume(hf_job_t job, struct plate *plate, const struct options *optio
 	if (plate->shape[0] != (uint64_t)options->nx || plate->shape[1] != (uint64_t)options->ny ||
 	    plate->step > (uint64_t)options->steps) {
 		if (rank == 0)
-			fprintf(stderr, "stencil: what is stored has %" PRIu64 " x %" PRIu64 " cells at step "
-				"%" PRIu64 ": run it with that size and more steps, or name another job\n",
+			fprintf(stderr,
+				"stencil: what is stored has %" PRIu64 " x %" PRIu64
+				" cells at step "
+				"%" PRIu64
+				": run it with that size and more steps, or name another job\n",
 				plate->shape[0], plate->shape[1], plate->step);
 		return HF_EINVAL;
 	}
 	if (rank == 0)
-		fprintf(stderr, "stencil: resumed from epoch %" PRIu64 " at step %" PRIu64 "\n", epoch,
-			plate->step);
+		fprintf(stderr, "stencil: resumed from epoch %" PRIu64 " at step %" PRIu64 "\n",
+			epoch, plate->step);
 	return 0;
 }
 
@@ -161,8 +167,8 @@ static int show(const struct plate *plate, const struct options *options)
 	int rc = 0;
 
 	if (pixels)
-		wrong = pgm_write(options->output, (uint32_t)plate->shape[0], (uint32_t)plate->shape[1],
-				  pixels);
+		wrong = pgm_write(options->output, (uint32_t)plate->shape[0],
+				  (uint32_t)plate->shape[1], pixels);
 	free(pixels);
 	if (wrong) {
 		fprintf(stderr, "stencil: cannot write %s: %s\n", options->output, wrong);
@@ -191,7 +197,8 @@ static int run(struct options *options)
 	wrong = plate_create(&plate, options->nx, options->ny);
 	if (wrong) {
 		if (rank == 0)
-			fprintf(stderr, "stencil: %ld x %ld cells: %s\n", options->nx, options->ny, wrong);
+			fprintf(stderr, "stencil: %ld x %ld cells: %s\n", options->nx, options->ny,
+				wrong);
 		free(picture.pixels);
 		return -1;
 	}
@@ -212,22 +219,26 @@ static int run(struct options *options)
 }
 
 static const struct option long_options[] = {
-	{"nx", required_argument, NULL, 'x'},	    {"ny", required_argument, NULL, 'y'},
-	{"steps", required_argument, NULL, 's'},    {"every", required_argument, NULL, 'e'},
-	{"input", required_argument, NULL, 'i'},    {"output", required_argument, NULL, 'o'},
-	{"delay-ms", required_argument, NULL, 'd'}, {"help", no_argument, NULL, 'h'},
-	{NULL, 0, NULL, 0},
+    {"nx", required_argument, NULL, 'x'},
+    {"ny", required_argument, NULL, 'y'},
+    {"steps", required_argument, NULL, 's'},
+    {"every", required_argument, NULL, 'e'},
+    {"input", required_argument, NULL, 'i'},
+    {"output", required_argument, NULL, 'o'},
+    {"delay-ms", required_argument, NULL, 'd'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
 };
 
 static const char usage[] =
-	"usage: stencil [--nx N] [--ny N] [--steps N] [--every K] [--input F.pgm] [--output F.pgm]\n"
-	"               [--delay-ms M]\n"
-	"  --nx, --ny   columns and rows of the plate (512); or the size of the --input picture\n"
-	"  --input      start from this picture, PGM: white is hot\n"
-	"  --output     write the plate as a picture at the end\n"
-	"  --steps      how far to compute (1000)\n"
-	"  --every      checkpoint after every K steps; default: when Holdfast says that one is due\n"
-	"  --delay-ms   sleep after each step, to have time for an accident\n";
+    "usage: stencil [--nx N] [--ny N] [--steps N] [--every K] [--input F.pgm] [--output F.pgm]\n"
+    "               [--delay-ms M]\n"
+    "  --nx, --ny   columns and rows of the plate (512); or the size of the --input picture\n"
+    "  --input      start from this picture, PGM: white is hot\n"
+    "  --output     write the plate as a picture at the end\n"
+    "  --steps      how far to compute (1000)\n"
+    "  --every      checkpoint after every K steps; default: when Holdfast says that one is due\n"
+    "  --delay-ms   sleep after each step, to have time for an accident\n";
 
 /* All ranks have the same arguments and find the same fault; one tells. */
 static int refuse(const char *option, const char *why)
@@ -259,8 +270,14 @@ static int parse(int argc, char **argv, struct options *o)
 	opterr = rank == 0;
 	while (!rc && (option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		switch (option) {
-		case 'x': rc = number("--nx", 1, PGM_SIDE_MAX, &o->nx); sized = 1; break;
-		case 'y': rc = number("--ny", 1, PGM_SIDE_MAX, &o->ny); sized = 1; break;
+		case 'x':
+			rc = number("--nx", 1, PGM_SIDE_MAX, &o->nx);
+			sized = 1;
+			break;
+		case 'y':
+			rc = number("--ny", 1, PGM_SIDE_MAX, &o->ny);
+			sized = 1;
+			break;
 		case 's': rc = number("--steps", 0, 1000000000, &o->steps); break;
 		case 'e': rc = number("--every", 1, 1000000000, &o->every); break;
 		case 'd': rc = number("--delay-ms", 0, 3600000, &o->delay_ms); break;
@@ -275,7 +292,8 @@ static int parse(int argc, char **argv, struct options *o)
 	if (optind < argc)
 		return refuse(argv[optind], "nothing but options is understood");
 	if (sized && o->input)
-		return refuse("--input", "the picture's size is the plate's: leave --nx and --ny out");
+		return refuse("--input",
+			      "the picture's size is the plate's: leave --nx and --ny out");
 	if (o->output && o->nx * o->ny > (long)PGM_PIXELS_MAX)
 		return refuse("--output", "the plate is too large for a picture");
 	return 0;

@@ -54,5 +54,6 @@ AC_DEFUN([HOLDFAST_MPI_FORTRAN], [
     MPI_FCLIBS=`$MPIFC --showme:link 2>/dev/null`])
   AC_SUBST([MPI_FCFLAGS])
   AC_SUBST([MPI_FCLIBS])
-  AM_CONDITIONAL([HAVE_FORTRAN], [test -n "$MPI_FCLIBS"])
+  # The sanitizers of the C compiler are not the Fortran compiler's.
+  AM_CONDITIONAL([HAVE_FORTRAN], [test -n "$MPI_FCLIBS" && test "x$enable_sanitizers" != xyes])
 ])

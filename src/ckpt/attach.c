@@ -212,7 +212,7 @@ int hf_plugin_detach(void)
 		if (!any)
 			job_say(job, "the plug-in was on, but the application never protected anything "
 				     "(hf_protect(hf_world(), ...)): there were no checkpoints");
-		else if (!finished)
+		else if (!finished && job->complete)
 			job_say(job, "its checkpoints stay (newest complete epoch: %" PRIu64
 				     "), and a later run goes on from them; "
 				     "hf_detach(hf_world(), 1) or `pmuctl rm %s` removes them",

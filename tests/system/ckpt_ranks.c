@@ -150,6 +150,7 @@ static void segments_are_checked(void)
 	EXPECT_MESSAGE(job, "null");
 	EXPECT(hf_protect(job, "none", NULL, 0, MPI_INT) == HF_OK);
 	EXPECT(hf_protect(job, "huge", &value, SIZE_MAX / 4, MPI_DOUBLE) == HF_EINVAL);
+	EXPECT(hf_protect(job, "huge", &value, SIZE_MAX, MPI_BYTE) == HF_EINVAL);
 	MPI_Type_vector(2, 1, 4, MPI_DOUBLE, &vector);
 	EXPECT(hf_protect(job, "holes", &value, 1, vector) == HF_EINVAL);
 	EXPECT_MESSAGE(job, "holes");
@@ -368,6 +369,14 @@ static void damaged_layout_falls_back_at_attach(void)
 	if (rank == 2)
 		fake_fail(FAKE_LAYOUT, -ENXIO);
 	EXPECT(hf_attach(MPI_COMM_WORLD, "ranks", &job) == code_at(2, HF_ESERVER));
+
+	/* Where nothing is left, it is the restore that says so. */
+	fake_drop(2);
+	if (rank == 2)
+		fake_fail(FAKE_LAYOUT, -EILSEQ);
+	job = attach();
+	EXPECT(hf_restore(job, &epoch) == HF_EDAMAGED);
+	EXPECT(hf_detach(job, 0) == HF_OK);
 }
 
 static void unreachable_server_is_no_missing_checkpoint(void)
@@ -463,6 +472,16 @@ static void fenced_is_for_good(void)
 	EXPECT(hf_checkpoint(job, HF_FULL) == code_at(1, HF_EFENCED));
 	EXPECT(hf_checkpoint(job, HF_FULL) == code_at(1, HF_EFENCED));
 	EXPECT_MESSAGE(job, "rank 1");
+	EXPECT(hf_detach(job, 0) == HF_OK);
+
+	/* So is it when a read finds out. */
+	fake_reset();
+	job = attach();
+	EXPECT(hf_checkpoint(job, HF_FULL) == HF_OK);
+	if (rank == 1)
+		fake_fail(FAKE_GET, -ESTALE);
+	EXPECT(hf_restore(job, NULL) == code_at(1, HF_EFENCED));
+	EXPECT(hf_checkpoint(job, HF_FULL) == code_at(1, HF_EFENCED));
 	EXPECT(hf_detach(job, 0) == HF_OK);
 }
 

@@ -1,13 +1,21 @@
 # Each starts servers and jobs of its own; lib.sh and run.sh say how. Numbered by theme.
 system_tests = \
 	%D%/0010-ranks-agree.t \
+	%D%/0020-plug-in.t \
 	%D%/0100-undisturbed-run.t \
 	%D%/0110-kill-one-rank.t \
 	%D%/0120-kill-all-ranks.t \
 	%D%/0130-kill-ni.t \
 	%D%/0140-kill-pmm.t
+TESTS += $(system_tests)
 EXTRA_DIST += $(system_tests) %D%/lib.sh %D%/run.sh
 EXTRA_DIST += quickstart tests/debian/install tests/valgrind.supp
+
+# An MPI program that does with the plug-in's job what it is told.
+check_PROGRAMS += %D%/world
+%C%_world_SOURCES = %D%/world.c
+%C%_world_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS)
+%C%_world_LDADD = libholdfast.la $(MPI_LIBS)
 
 # The ranks' side alone, over a client that is a fake.
 check_PROGRAMS += %D%/ckpt_ranks

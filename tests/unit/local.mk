@@ -9,6 +9,16 @@ tests_unit_media_SOURCES = tests/unit/media.c tests/unit/scratch.h tests/unit/un
 tests_unit_media_CFLAGS = $(unit_cflags)
 tests_unit_media_LDADD = libmedia.la $(CHECK_LIBS)
 
+unit_programs += tests/unit/pool
+tests_unit_pool_SOURCES = tests/unit/pool.c tests/unit/pools.h tests/unit/scratch.h tests/unit/unit.h
+tests_unit_pool_CFLAGS = $(unit_cflags) $(PMEMOBJ_CFLAGS)
+tests_unit_pool_LDADD = libpmm.la libmedia.la libcommon.la $(PMEMOBJ_LIBS) $(CHECK_LIBS)
+
+unit_programs += tests/unit/region
+tests_unit_region_SOURCES = tests/unit/region.c tests/unit/pools.h tests/unit/scratch.h tests/unit/unit.h
+tests_unit_region_CFLAGS = $(unit_cflags) $(PMEMOBJ_CFLAGS)
+tests_unit_region_LDADD = libpmm.la libmedia.la libcommon.la $(PMEMOBJ_LIBS) $(CHECK_LIBS)
+
 unit_programs += tests/unit/option tests/unit/name
 tests_unit_option_SOURCES = tests/unit/option.c tests/unit/unit.h
 tests_unit_option_CFLAGS = $(unit_cflags) $(MPI_CFLAGS)
@@ -16,3 +26,17 @@ tests_unit_option_LDADD = libckpt.la $(CHECK_LIBS)
 tests_unit_name_SOURCES = tests/unit/name.c tests/unit/unit.h
 tests_unit_name_CFLAGS = $(unit_cflags) $(MPI_CFLAGS)
 tests_unit_name_LDADD = libckpt.la $(CHECK_LIBS)
+
+unit_programs += tests/unit/client
+tests_unit_client_SOURCES = tests/unit/client.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h \
+	tests/unit/unit.h
+tests_unit_client_CFLAGS = $(unit_cflags)
+tests_unit_client_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
+
+unit_programs += tests/unit/wire tests/unit/table
+tests_unit_wire_SOURCES = tests/unit/wire.c tests/unit/unit.h
+tests_unit_wire_CFLAGS = $(unit_cflags)
+tests_unit_wire_LDADD = libwire.la libcommon.la $(CHECK_LIBS)
+tests_unit_table_SOURCES = tests/unit/table.c tests/unit/unit.h
+tests_unit_table_CFLAGS = $(unit_cflags)
+tests_unit_table_LDADD = libwire.la libcommon.la $(CHECK_LIBS)

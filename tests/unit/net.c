@@ -747,7 +747,9 @@ START_TEST(memory_stands_still_when_expel_returns)
 		order_receive(fds[i][1], &order);
 		grant = expose(i, memory, 4 * MIB, NET_WRITE, &order.key);
 		order_send(fds[i][1], &order);
-		wait_ms(50 + i * 3);
+		for (unsigned w = 0; w < 2000 && *(volatile uint8_t *)memory < 2; w++)
+			wait_ms(5); /* the second round goes on */
+		wait_ms(i);
 		net->target_expel(target, i);
 		memcpy(copy, memory, 4 * MIB);
 		wait_ms(20);
@@ -755,6 +757,7 @@ START_TEST(memory_stands_still_when_expel_returns)
 		ck_assert_int_eq(waitpid(pids[i], &status, 0), pids[i]);
 		ck_assert_int_eq(WEXITSTATUS(status), 0);
 		net->revoke(grant);
+		memory[0] = 0;
 	}
 	net->target_close(target);
 	free(memory);

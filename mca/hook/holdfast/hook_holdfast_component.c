@@ -97,7 +97,7 @@ const ompi_hook_base_component_1_0_0_t mca_hook_holdfast_component = {
 				      OMPI_RELEASE_VERSION),
 		.mca_register_component_params = holdfast_register,
 	},
-	.hookm_data = {MCA_BASE_METADATA_PARAM_CHECKPOINT},
+	.hookm_data = {.param_field = MCA_BASE_METADATA_PARAM_CHECKPOINT},
 	.hookm_mpi_init_bottom = holdfast_init_bottom,
 	.hookm_mpi_finalize_top = holdfast_finalize_top,
 };

@@ -1,0 +1,887 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* client.c - client.h against a real pmu-server: what each call promises, with and without accidents. */
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "client/client.h"
+#include "common/clock.h"
+#include "pmu_fixture.h"
+#include "unit.h"
+
+#define MIB (1u << 20)
+
+static struct pmu pmu;
+static struct error err;
+
+static struct client_options options_of_server(void)
+{
+	return (struct client_options){
+		.server = pmu.address,
+		.auth = "none",
+		.timeout_ms = 10000,
+		.reconnect_ms = 15000,
+	};
+}
+
+static struct client_identity identity_of(const char *job, uint32_t rank, uint32_t ranks)
+{
+	return (struct client_identity){
+		.job = job,
+		.rank = rank,
+		.ranks = ranks,
+		.mode = REGION_OVERWRITE,
+		.launch = {1},
+	};
+}
+
+static struct client *open_ok(const struct client_identity *identity)
+{
+	struct client_options options = options_of_server();
+	struct client *client = NULL;
+	int rc = client_open(&options, identity, &client, &err);
+
+	ck_assert_msg(!rc, "%d %s", rc, err.text);
+	return client;
+}
+
+static struct client *open_rank(const char *job, uint32_t rank, uint32_t ranks)
+{
+	struct client_identity identity = identity_of(job, rank, ranks);
+
+	return open_ok(&identity);
+}
+
+static struct client_segment segment_of(const char *name, void *at, uint64_t bytes)
+{
+	struct client_segment s = {.segment = {.type = ELEMENT_BYTE, .element_bytes = 1, .count = bytes},
+				   .at = at};
+
+	snprintf(s.segment.name, sizeof(s.segment.name), "%s", name);
+	return s;
+}
+
+/* Bytes that tell position and seed, so that nothing fits by accident. */
+static void fill(uint8_t *at, size_t bytes, unsigned seed)
+{
+	for (size_t i = 0; i < bytes; i++)
+		at[i] = (uint8_t)((i * 2654435761u + seed * 40503u) >> 13);
+}
+
+static void check_fill(const uint8_t *at, size_t bytes, unsigned seed)
+{
+	uint8_t *want = malloc(bytes + 1);
+
+	fill(want, bytes, seed);
+	ck_assert(!memcmp(at, want, bytes));
+	free(want);
+}
+
+static void put_ok(struct client *client, uint64_t epoch, uint64_t keep, uint8_t *data, size_t bytes)
+{
+	struct client_segment s = segment_of("data", data, bytes);
+	int rc;
+
+	fill(data, bytes, (unsigned)epoch);
+	rc = client_put(client, epoch, keep, &s, 1, &err);
+	ck_assert_msg(!rc, "%d %s", rc, err.text);
+}
+
+static void get_ok(struct client *client, uint32_t rank, uint64_t epoch, uint8_t *data, size_t bytes)
+{
+	struct client_segment s = segment_of("data", data, bytes);
+	int rc;
+
+	memset(data, 0, bytes);
+	rc = client_get(client, rank, epoch, &s, 1, &err);
+	ck_assert_msg(!rc, "%d %s", rc, err.text);
+	check_fill(data, bytes, (unsigned)epoch);
+}
+
+static void setup(void)
+{
+	pmu_make(&pmu);
+	ck_assert(pmu_start(&pmu, NULL, NULL));
+}
+
+static void teardown(void)
+{
+	pmu_remove(&pmu);
+}
+
+/* ---- the happy path ---- */
+
+START_TEST(what_was_put_is_got)
+{
+	static const size_t sizes[] = {1, 4096, 65536, 65537, MIB, 5 * MIB + 123};
+	struct client *client = open_rank("job", 0, 1);
+	uint8_t *data = malloc(6 * MIB);
+	const struct set_info *sets;
+
+	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		put_ok(client, i + 1, i, data, sizes[i]);
+		get_ok(client, 0, i + 1, data, sizes[i]);
+	}
+	ck_assert_uint_eq(client_sets(client, &sets), 2);
+	ck_assert_uint_eq(sets[0].epoch, 5);
+	ck_assert_uint_eq(sets[1].epoch, 6);
+	ck_assert(!client_close(client, false, &err));
+	free(data);
+}
+END_TEST
+
+START_TEST(segments_of_many_sizes_come_back_each)
+{
+	struct client *client = open_rank("job", 0, 1);
+	struct client_segment s[40];
+	struct segment *layout;
+	size_t n;
+	uint8_t *data[40];
+	char name[16];
+
+	for (unsigned i = 0; i < 40; i++) {
+		size_t bytes = i % 5 == 4 ? 0 : (size_t)i * i * 97 + 1;
+
+		snprintf(name, sizeof(name), "segment%u", i);
+		data[i] = malloc(bytes + 1);
+		fill(data[i], bytes, i);
+		s[i] = segment_of(name, bytes ? data[i] : NULL, bytes);
+	}
+	ck_assert(!client_put(client, 1, 0, s, 40, &err));
+	for (unsigned i = 0; i < 40; i++)
+		memset(data[i], 0, s[i].segment.count);
+	ck_assert_msg(!client_get(client, 0, 1, s, 40, &err), "%s", err.text);
+	for (unsigned i = 0; i < 40; i++)
+		check_fill(data[i], s[i].segment.count, i);
+	ck_assert(!client_layout(client, 0, 1, &layout, &n, &err));
+	ck_assert_uint_eq(n, 40);
+	ck_assert_str_eq(layout[39].name, "segment39");
+	ck_assert_uint_eq(layout[7].count, s[7].segment.count);
+	free(layout);
+	for (unsigned i = 0; i < 40; i++)
+		free(data[i]);
+	client_close(client, false, &err);
+}
+END_TEST
+
+START_TEST(a_set_may_be_empty)
+{
+	struct client *client = open_rank("job", 0, 1);
+
+	ck_assert_msg(!client_put(client, 1, 0, NULL, 0, &err), "%s", err.text);
+	ck_assert_msg(!client_get(client, 0, 1, NULL, 0, &err), "%s", err.text);
+	client_close(client, false, &err);
+}
+END_TEST
+
+START_TEST(sets_may_grow_and_shrink)
+{
+	static const size_t sizes[] = {100, 3 * MIB, 10, 7 * MIB, 0, 12 * MIB, 1};
+	struct client *client = open_rank("job", 0, 1);
+	uint8_t *data = malloc(12 * MIB);
+
+	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		put_ok(client, i + 1, i, data, sizes[i]);
+		get_ok(client, 0, i + 1, data, sizes[i]);
+		if (i)
+			get_ok(client, 0, i, data, sizes[i - 1]);
+	}
+	client_close(client, false, &err);
+	free(data);
+}
+END_TEST
+
+START_TEST(ranges_are_read_and_checked)
+{
+	static const struct {
+		uint64_t offset, bytes;
+	} ranges[] = {{0, 1}, {65535, 2}, {100000, 3000000}, {5 * MIB + 122, 1}, {0, 5 * MIB + 123}};
+	struct client *client = open_rank("job", 0, 1);
+	size_t bytes = 5 * MIB + 123;
+	uint8_t *data = malloc(bytes), *into = malloc(bytes);
+
+	put_ok(client, 1, 0, data, bytes);
+	for (unsigned i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+		ck_assert_msg(!client_get_range(client, 0, 1, "data", ranges[i].offset, into,
+						ranges[i].bytes, &err),
+			      "%s", err.text);
+		ck_assert(!memcmp(into, data + ranges[i].offset, ranges[i].bytes));
+	}
+	ck_assert_int_eq(client_get_range(client, 0, 1, "data", bytes, into, 1, &err), -ENOMSG);
+	ck_assert_int_eq(client_get_range(client, 0, 1, "data", UINT64_MAX, into, 2, &err), -ENOMSG);
+	ck_assert_int_eq(client_get_range(client, 0, 1, "other", 0, into, 1, &err), -ENOMSG);
+	client_close(client, false, &err);
+	free(data);
+	free(into);
+}
+END_TEST
+
+START_TEST(another_ranks_set_can_be_read)
+{
+	struct client *one = open_rank("job", 0, 2), *two = open_rank("job", 1, 2);
+	uint8_t *data = malloc(MIB);
+
+	put_ok(one, 1, 0, data, MIB);
+	get_ok(two, 0, 1, data, MIB);
+	ck_assert_int_eq(client_get_range(two, 1, 1, "data", 0, data, 1, &err), -ENOENT);
+	client_close(one, false, &err);
+	get_ok(two, 0, 1, data, MIB);
+	client_close(two, false, &err);
+	free(data);
+}
+END_TEST
+
+START_TEST(a_finished_job_leaves_nothing)
+{
+	struct client *one = open_rank("job", 0, 2), *two = open_rank("job", 1, 2);
+	uint8_t data[100];
+	char pattern[160];
+	glob_t found;
+
+	put_ok(one, 1, 0, data, sizeof(data));
+	put_ok(two, 1, 0, data, sizeof(data));
+	ck_assert(!client_close(one, true, &err));
+	ck_assert(!client_close(two, true, &err));
+	ck_assert(pmu_stop(&pmu));
+	snprintf(pattern, sizeof(pattern), "%s/pool/slots/*", pmu.directory);
+	ck_assert_int_eq(glob(pattern, 0, NULL, &found), GLOB_NOMATCH);
+	ck_assert(pmu_start(&pmu, NULL, NULL));
+	one = open_rank("job", 0, 5); /* nothing remembers that it had two ranks */
+	client_close(one, false, &err);
+}
+END_TEST
+
+/* ---- keep ---- */
+
+START_TEST(the_kept_epoch_is_never_overwritten)
+{
+	struct client *client = open_rank("job", 0, 1);
+	uint8_t *data = malloc(MIB);
+	struct client_segment s = segment_of("data", data, MIB);
+
+	put_ok(client, 1, 0, data, MIB);
+	for (unsigned epoch = 2; epoch < 8; epoch++) {
+		put_ok(client, epoch, 1, data, MIB);
+		get_ok(client, 0, 1, data, MIB);
+	}
+	/* a job with a complete epoch cannot say that it has none */
+	ck_assert_int_eq(client_put(client, 8, 0, &s, 1, &err), -EEXIST);
+	/* nor keep one that is not there */
+	ck_assert_int_eq(client_put(client, 9, 3, &s, 1, &err), -ENOENT);
+	get_ok(client, 0, 1, data, MIB);
+	get_ok(client, 0, 7, data, MIB);
+	client_close(client, false, &err);
+	free(data);
+}
+END_TEST
+
+START_TEST(a_full_pool_harms_nobody)
+{
+	struct client *one = open_rank("one", 0, 1), *two = open_rank("two", 0, 1);
+	uint8_t *data = malloc(40 * MIB);
+	struct client_segment s = segment_of("data", data, 40 * MIB);
+
+	put_ok(one, 1, 0, data, 20 * MIB);
+	memset(data, 1, 40 * MIB);
+	ck_assert_int_eq(client_put(two, 1, 0, &s, 1, &err), -ENOSPC);
+	ck_assert_int_eq(client_put(one, 2, 1, &s, 1, &err), -ENOSPC);
+	ck_assert_str_ne(err.text, "");
+	get_ok(one, 0, 1, data, 20 * MIB);
+	put_ok(one, 2, 1, data, 20 * MIB);
+	put_ok(two, 1, 0, data, 4 * MIB);
+	client_close(one, false, &err);
+	client_close(two, false, &err);
+	free(data);
+}
+END_TEST
+
+/* ---- what does not fit ---- */
+
+START_TEST(what_was_changed_between_runs_is_named)
+{
+	struct client *client = open_rank("job", 0, 1);
+	uint8_t data[100], other[100];
+	struct client_segment s = segment_of("data", data, 100);
+
+	put_ok(client, 1, 0, data, 100);
+	fill(other, 100, 77);
+	s.at = other;
+	strcpy(s.segment.name, "renamed");
+	ck_assert_int_eq(client_get(client, 0, 1, &s, 1, &err), -ENOMSG);
+	ck_assert_ptr_nonnull(strstr(err.text, "renamed"));
+	s = segment_of("data", other, 99);
+	ck_assert_int_eq(client_get(client, 0, 1, &s, 1, &err), -ENOMSG);
+	s = segment_of("data", other, 25);
+	s.segment.type = ELEMENT_INT32;
+	s.segment.element_bytes = 4;
+	ck_assert_int_eq(client_get(client, 0, 1, &s, 1, &err), -ENOMSG);
+	check_fill(other, 100, 77);
+	client_close(client, false, &err);
+}
+END_TEST
+
+START_TEST(another_number_of_ranks_is_refused)
+{
+	struct client_options options = options_of_server();
+	struct client_identity identity = identity_of("job", 0, 3);
+	struct client *client = open_rank("job", 0, 2);
+
+	client_close(client, false, &err);
+	ck_assert_int_eq(client_open(&options, &identity, &client, &err), -ERANGE);
+	identity = identity_of("job", 1, 3);
+	ck_assert_int_eq(client_open(&options, &identity, &client, &err), -ERANGE);
+}
+END_TEST
+
+START_TEST(bad_job_names_are_refused)
+{
+	static const char *const names[] = {"", "a/b", "tab\there", "..\n"};
+	struct client_options options = options_of_server();
+	struct client *client;
+
+	for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct client_identity identity = identity_of(names[i], 0, 1);
+
+		ck_assert_int_eq(client_open(&options, &identity, &client, &err), -EINVAL);
+	}
+}
+END_TEST
+
+/* ---- who may write ---- */
+
+START_TEST(a_running_job_is_not_taken_over_by_mistake)
+{
+	struct client_options options = options_of_server();
+	struct client_identity identity = identity_of("job", 0, 1);
+	struct client *first = open_ok(&identity), *second;
+	uint8_t data[100];
+
+	put_ok(first, 1, 0, data, sizeof(data));
+	identity.launch[0] = 2;
+	ck_assert_int_eq(client_open(&options, &identity, &second, &err), -EBUSY);
+	ck_assert_ptr_nonnull(strstr(err.text, "running"));
+	/* the same launch again, but not a later incarnation */
+	identity.launch[0] = 1;
+	ck_assert_int_eq(client_open(&options, &identity, &second, &err), -EBUSY);
+	put_ok(first, 2, 1, data, sizeof(data));
+	client_close(first, false, &err);
+}
+END_TEST
+
+static void check_takeover(struct client_identity *identity)
+{
+	struct client_identity before = identity_of("job", 0, 1);
+	struct client *old = open_ok(&before), *new;
+	uint8_t data[100];
+	struct client_segment s = segment_of("data", data, sizeof(data));
+
+	put_ok(old, 1, 0, data, sizeof(data));
+	new = open_ok(identity);
+	get_ok(new, 0, 1, data, sizeof(data));
+	ck_assert_int_eq(client_put(old, 2, 1, &s, 1, &err), -ESTALE);
+	ck_assert_int_eq(client_put(old, 2, 1, &s, 1, &err), -ESTALE);
+	put_ok(new, 2, 1, data, sizeof(data));
+	get_ok(new, 0, 2, data, sizeof(data));
+	client_close(old, false, &err);
+	get_ok(new, 0, 2, data, sizeof(data));
+	client_close(new, false, &err);
+}
+
+START_TEST(a_later_incarnation_fences_the_former)
+{
+	struct client_identity identity = identity_of("job", 0, 1);
+
+	identity.incarnation = 1;
+	check_takeover(&identity);
+}
+END_TEST
+
+START_TEST(an_explicit_takeover_fences)
+{
+	struct client_identity identity = identity_of("job", 0, 1);
+
+	identity.launch[0] = 9;
+	identity.force = true;
+	check_takeover(&identity);
+}
+END_TEST
+
+START_TEST(a_fenced_primary_cannot_finish_the_job)
+{
+	struct client_identity identity = identity_of("job", 0, 1);
+	struct client *old = open_ok(&identity), *new;
+	uint8_t data[100];
+
+	put_ok(old, 1, 0, data, sizeof(data));
+	identity.incarnation = 1;
+	new = open_ok(&identity);
+	ck_assert_int_eq(client_close(old, true, &err), -ESTALE);
+	get_ok(new, 0, 1, data, sizeof(data));
+	client_close(new, false, &err);
+}
+END_TEST
+
+/* A child that stops itself in mid-write (test point), so that it can be fenced there. */
+START_TEST(a_primary_stopped_in_mid_write_changes_nothing)
+{
+	struct client_identity identity = identity_of("job", 0, 1);
+	size_t bytes = 8 * MIB;
+	uint8_t *data = malloc(bytes);
+	struct client *client = open_ok(&identity);
+	int status;
+	pid_t child;
+
+	put_ok(client, 1, 0, data, bytes);
+	client_close(client, false, &err);
+	child = fork();
+	if (!child) {
+		struct client_segment s = segment_of("data", data, bytes);
+
+		setenv("HOLDFAST_TEST_POINT", "client.put.mid-write:stop:3", 1);
+		client = open_ok(&identity);
+		fill(data, bytes, 99);
+		_exit(client_put(client, 2, 1, &s, 1, &err) == -ESTALE ? 0 : 1);
+	}
+	ck_assert_int_eq(waitpid(child, &status, WUNTRACED), child);
+	if (!WIFSTOPPED(status))
+		ck_abort_msg("no test points in this build: configure --enable-test-points");
+	identity.incarnation = 1;
+	client = open_ok(&identity);
+	put_ok(client, 2, 1, data, bytes);
+	kill(child, SIGCONT);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_msg(WIFEXITED(status) && !WEXITSTATUS(status), "the fenced primary was not told");
+	get_ok(client, 0, 1, data, bytes);
+	get_ok(client, 0, 2, data, bytes);
+	client_close(client, false, &err);
+	free(data);
+}
+END_TEST
+
+/* ---- accidents ---- */
+
+START_TEST(a_killed_server_keeps_what_was_committed)
+{
+	struct client *client = open_rank("job", 0, 1);
+	uint8_t *data = malloc(MIB);
+
+	put_ok(client, 1, 0, data, MIB);
+	put_ok(client, 2, 1, data, MIB);
+	pmu_kill(&pmu);
+	ck_assert(pmu_start(&pmu, NULL, NULL));
+	put_ok(client, 3, 2, data, MIB); /* it connects again by itself */
+	get_ok(client, 0, 2, data, MIB);
+	get_ok(client, 0, 3, data, MIB);
+	client_close(client, false, &err);
+	client = open_rank("job", 0, 1);
+	get_ok(client, 0, 3, data, MIB);
+	client_close(client, false, &err);
+	free(data);
+}
+END_TEST
+
+START_TEST(a_killed_ni_is_started_anew)
+{
+	struct client *client = open_rank("job", 0, 1);
+	uint8_t *data = malloc(MIB);
+
+	put_ok(client, 1, 0, data, MIB);
+	for (unsigned epoch = 2; epoch < 6; epoch++) {
+		pid_t ni = pmu_ni_pid(&pmu);
+
+		ck_assert_int_gt(ni, 0);
+		kill(ni, SIGKILL);
+		put_ok(client, epoch, epoch - 1, data, MIB);
+		get_ok(client, 0, epoch - 1, data, MIB);
+	}
+	client_close(client, false, &err);
+	free(data);
+}
+END_TEST
+
+START_TEST(a_server_that_stays_away_is_given_up_in_time)
+{
+	struct client_options options = options_of_server();
+	struct client_identity identity = identity_of("job", 0, 1);
+	struct client *client;
+	uint8_t data[100];
+	struct client_segment s = segment_of("data", data, sizeof(data));
+	uint64_t start;
+	int rc;
+
+	options.reconnect_ms = 1000;
+	ck_assert(!client_open(&options, &identity, &client, &err));
+	pmu_kill(&pmu);
+	start = clock_monotonic_ns();
+	rc = client_put(client, 1, 0, &s, 1, &err);
+	ck_assert_int_eq(rc, -ENXIO);
+	ck_assert_msg(clock_monotonic_ns() - start < 9000000000u, "it hung");
+	client_close(client, false, &err);
+}
+END_TEST
+
+/* The server dies at a named point of a checkpoint: the set is whole or not there, the kept one intact. */
+static const struct {
+	const char *point;
+	int published; /* -1: either */
+} server_points[] = {
+	{"HOLDFAST_TEST_POINT=pmm.open.before-reply:kill:2", -1},
+	{"HOLDFAST_TEST_POINT=pmm.begin.after-withdraw:kill:2", -1},
+	{"HOLDFAST_TEST_POINT=pmm.begin.before-reply:kill:2", -1},
+	{"HOLDFAST_TEST_POINT=ni.commit.before-persist:kill:2", -1},
+	{"HOLDFAST_TEST_POINT=ni.commit.after-persist:kill:2", -1},
+	{"HOLDFAST_TEST_POINT=pmm.commit.before-publish:kill:2", 0},
+	{"HOLDFAST_TEST_POINT=pmm.commit.after-publish:kill:2", 1},
+};
+
+START_TEST(a_server_killed_at_any_point_of_a_checkpoint_loses_nothing)
+{
+	uint8_t *data = malloc(MIB), *more = malloc(MIB);
+	struct client_segment s = segment_of("data", more, MIB);
+	struct client_options options;
+	struct client_identity identity = identity_of("job", 0, 1);
+	const struct set_info *sets;
+	struct client *client;
+	bool is_there = false;
+	int rc;
+
+	pmu_stop(&pmu);
+	ck_assert(pmu_start(&pmu, NULL, server_points[_i].point));
+	options = options_of_server();
+	options.reconnect_ms = 1500; /* the NI's death is made good in the meantime; the PMM's not */
+	ck_assert(!client_open(&options, &identity, &client, &err));
+	put_ok(client, 1, 0, data, MIB);
+	fill(more, MIB, 2);
+	rc = client_put(client, 2, 1, &s, 1, &err);
+	client_close(client, false, &err);
+	pmu_kill(&pmu);
+	ck_assert(pmu_start(&pmu, NULL, NULL));
+	client = open_rank("job", 0, 1);
+	for (size_t i = 0, n = client_sets(client, &sets); i < n; i++)
+		is_there |= sets[i].epoch == 2;
+	ck_assert_msg(rc || is_there, "acknowledged, and lost");
+	if (server_points[_i].published >= 0)
+		ck_assert_int_eq(is_there, server_points[_i].published);
+	get_ok(client, 0, 1, data, MIB);
+	if (is_there)
+		get_ok(client, 0, 2, data, MIB);
+	put_ok(client, 3, 1, data, MIB);
+	get_ok(client, 0, 3, data, MIB);
+	client_close(client, false, &err);
+	free(data);
+	free(more);
+}
+END_TEST
+
+START_TEST(a_lost_reply_to_commit_does_not_write_twice)
+{
+	uint8_t *data = malloc(MIB);
+	struct client *client;
+	pid_t helper;
+
+	pmu_stop(&pmu);
+	ck_assert(pmu_start(&pmu, NULL, "HOLDFAST_TEST_POINT=pmm.commit.after-publish:kill:2"));
+	client = open_rank("job", 0, 1);
+	put_ok(client, 1, 0, data, MIB);
+	helper = fork();
+	if (!helper) { /* starts the server again when it is gone */
+		char lock[160], command[512];
+
+		snprintf(lock, sizeof(lock), "/proc/%d/exe", (int)pmu.pid);
+		while (!access(lock, F_OK))
+			usleep(1000);
+		snprintf(command, sizeof(command),
+			 "exec %s/pmu-server --pool %s/pool --size 64M --auth none --listen %s -F 2>/dev/null",
+			 getenv("top_builddir"), pmu.directory, pmu.address);
+		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+		_exit(127);
+	}
+	put_ok(client, 2, 1, data, MIB);
+	get_ok(client, 0, 1, data, MIB);
+	get_ok(client, 0, 2, data, MIB);
+	client_close(client, false, &err);
+	kill(helper, SIGTERM);
+	waitpid(helper, NULL, 0);
+	free(data);
+}
+END_TEST
+
+/* A client that dies at a named point: the next one finds the kept set, and no torn one. */
+static const char *const client_points[] = {
+	"client.put.after-begin:kill:2",
+	"client.put.mid-write:kill:4",
+	"client.put.before-commit:kill:2",
+	"client.put.after-commit:kill:2",
+};
+
+START_TEST(a_client_killed_at_any_point_of_a_checkpoint_loses_nothing)
+{
+	size_t bytes = 3 * MIB - 5;
+	uint8_t *data = malloc(bytes);
+	const struct set_info *sets;
+	struct client *client;
+	int status;
+	pid_t child = fork();
+
+	if (!child) {
+		setenv("HOLDFAST_TEST_POINT", client_points[_i], 1);
+		client = open_rank("job", 0, 1);
+		put_ok(client, 1, 0, data, bytes);
+		put_ok(client, 2, 1, data, bytes);
+		_exit(1);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "the test point was not met");
+	client = open_rank("job", 0, 1);
+	get_ok(client, 0, 1, data, bytes);
+	for (size_t i = 0, n = client_sets(client, &sets); i < n; i++)
+		get_ok(client, 0, sets[i].epoch, data, bytes);
+	ck_assert_uint_eq(client_sets(client, &sets), strstr(client_points[_i], "after-commit") ? 2 : 1);
+	client_close(client, false, &err);
+	free(data);
+}
+END_TEST
+
+/* Flips one bit somewhere in the newest set's slot file. */
+static void flip_bit(size_t offset, unsigned seed)
+{
+	size_t n = 0;
+	char pattern[160];
+	uint8_t *head = malloc(4096), want[64];
+	glob_t found;
+	int fd;
+
+	fill(want, sizeof(want), seed);
+	snprintf(pattern, sizeof(pattern), "%s/pool/slots/*", pmu.directory);
+	ck_assert(!glob(pattern, 0, NULL, &found));
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		fd = open(found.gl_pathv[i], O_RDWR);
+		ck_assert_int_eq(pread(fd, head, 64, 0), 64);
+		if (!memcmp(head, want, 64)) {
+			ck_assert_int_eq(pread(fd, head, 1, (off_t)offset), 1);
+			*head ^= 0x10;
+			ck_assert_int_eq(pwrite(fd, head, 1, (off_t)offset), 1);
+			n++;
+		}
+		close(fd);
+	}
+	ck_assert_uint_eq(n, 1);
+	globfree(&found);
+	free(head);
+}
+
+START_TEST(a_flipped_bit_is_found_and_the_older_set_is_whole)
+{
+	/* in the first block, in the last, in the table behind the data */
+	static const size_t offsets[] = {100, 2 * MIB - 1, 2 * MIB + 70, 2 * MIB + 110};
+	struct client *client = open_rank("job", 0, 1);
+	uint8_t *data = malloc(2 * MIB);
+	struct client_segment s = segment_of("data", data, 2 * MIB);
+
+	put_ok(client, 1, 0, data, 2 * MIB);
+	put_ok(client, 2, 1, data, 2 * MIB);
+	flip_bit(offsets[_i], 2);
+	ck_assert_int_eq(client_get(client, 0, 2, &s, 1, &err), -EILSEQ);
+	get_ok(client, 0, 1, data, 2 * MIB);
+	put_ok(client, 3, 1, data, 2 * MIB); /* over the damaged one */
+	get_ok(client, 0, 3, data, 2 * MIB);
+	client_close(client, false, &err);
+	free(data);
+}
+END_TEST
+
+/* ---- wrong addresses ---- */
+
+START_TEST(an_unreachable_server_is_told_within_10_s)
+{
+	static const char *const wrong[] = {"127.0.0.1:1", "no-such-host.invalid:7300",
+					    "unix:/nonexistent"};
+	struct client_options options = options_of_server();
+	struct client_identity identity = identity_of("job", 0, 1);
+	uint64_t start = clock_monotonic_ns();
+	struct client *client;
+	int rc;
+
+	options.server = wrong[_i];
+	rc = client_open(&options, &identity, &client, &err);
+	ck_assert(rc == -ENXIO || rc == -ETIMEDOUT);
+	ck_assert_ptr_nonnull(strstr(err.text, _i == 1 ? "no-such-host" : wrong[_i]));
+	ck_assert(clock_monotonic_ns() - start < 10000000000u);
+}
+END_TEST
+
+/* A listener whose queue is full drops what else comes, as a host that is down does. */
+START_TEST(a_host_that_does_not_answer_is_told_within_10_s)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct client_options options = options_of_server();
+	struct client_identity identity = identity_of("job", 0, 1);
+	int listener = socket(AF_INET, SOCK_STREAM, 0), fds[8];
+	socklen_t bytes = sizeof(in);
+	uint64_t start = clock_monotonic_ns();
+	struct client *client;
+	char address[32];
+
+	ck_assert(!bind(listener, (struct sockaddr *)&in, bytes) && !listen(listener, 0));
+	getsockname(listener, (struct sockaddr *)&in, &bytes);
+	for (unsigned i = 0; i < 8; i++) {
+		fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		ck_assert(connect(fds[i], (struct sockaddr *)&in, bytes) == 0 || errno == EINPROGRESS);
+	}
+	snprintf(address, sizeof(address), "127.0.0.1:%d", ntohs(in.sin_port));
+	options.server = address;
+	ck_assert_int_eq(client_open(&options, &identity, &client, &err), -ETIMEDOUT);
+	ck_assert_ptr_nonnull(strstr(err.text, "firewall"));
+	ck_assert(clock_monotonic_ns() - start < 10000000000u);
+}
+END_TEST
+
+/* _i = 0: silent; 1: greets with something else; 2: closes at once */
+START_TEST(the_port_of_another_service_is_told_within_10_s)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct client_options options = options_of_server();
+	struct client_identity identity = identity_of("job", 0, 1);
+	int listener = socket(AF_INET, SOCK_STREAM, 0), rc;
+	socklen_t bytes = sizeof(in);
+	uint64_t start = clock_monotonic_ns();
+	struct client *client;
+	char address[32];
+	pid_t child;
+
+	ck_assert(!bind(listener, (struct sockaddr *)&in, bytes) && !listen(listener, 8));
+	getsockname(listener, (struct sockaddr *)&in, &bytes);
+	child = fork();
+	if (!child) {
+		for (;;) {
+			int fd = accept(listener, NULL, NULL);
+
+			if (_i == 1 && write(fd, "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n", 40) < 0)
+				_exit(1);
+			if (_i == 2)
+				close(fd);
+		}
+	}
+	snprintf(address, sizeof(address), "127.0.0.1:%d", ntohs(in.sin_port));
+	options.server = address;
+	rc = client_open(&options, &identity, &client, &err);
+	ck_assert_int_eq(rc, _i ? -EPROTO : -ETIMEDOUT);
+	ck_assert_ptr_nonnull(strstr(err.text, "pmu-server"));
+	ck_assert(clock_monotonic_ns() - start < 10000000000u);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+}
+END_TEST
+
+/* ---- authentication ---- */
+
+static const char *key_file(const char *name, const char *key)
+{
+	static char path[2][200];
+	static int which;
+	char *out = path[which++ % 2];
+	int fd;
+
+	snprintf(out, sizeof(path[0]), "%s/%s", pmu.directory, name);
+	fd = open(out, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	ck_assert_int_eq(write(fd, key, strlen(key)), (int)strlen(key));
+	close(fd);
+	return out;
+}
+
+START_TEST(only_who_holds_the_key_gets_in)
+{
+	const char *good = key_file("key", "0123456789abcdef0123456789abcdef");
+	const char *bad = key_file("bad", "0123456789abcdef0123456789abcdeX");
+	const char *arguments[] = {"--auth", "psk", "--key-file", good, NULL};
+	struct client_identity identity = identity_of("job", 0, 1);
+	struct client_options options;
+	struct client *client;
+	uint8_t data[100];
+
+	pmu_stop(&pmu);
+	ck_assert(pmu_start(&pmu, arguments, NULL));
+	options = options_of_server();
+	ck_assert_int_eq(client_open(&options, &identity, &client, &err), -EACCES);
+	options.auth = "psk";
+	options.key_file = bad;
+	ck_assert_int_eq(client_open(&options, &identity, &client, &err), -EACCES);
+	options.key_file = good;
+	ck_assert_msg(!client_open(&options, &identity, &client, &err), "%s", err.text);
+	put_ok(client, 1, 0, data, sizeof(data));
+	client_close(client, false, &err);
+	chmod(good, 0640);
+	ck_assert_int_eq(client_open(&options, &identity, &client, &err), -EPERM);
+	chmod(good, 0600);
+	options.key_file = key_file("short", "short");
+	ck_assert_int_eq(client_open(&options, &identity, &client, &err), -EINVAL);
+}
+END_TEST
+
+START_TEST(a_server_without_the_key_is_not_trusted)
+{
+	const char *theirs = key_file("key", "0123456789abcdef0123456789abcdef");
+	const char *ours = key_file("bad", "0123456789abcdef0123456789abcdeX");
+	const char *arguments[] = {"--auth", "psk", "--key-file", theirs, NULL};
+	struct client_identity identity = identity_of("job", 0, 1);
+	struct client_options options;
+	struct client *client;
+
+	pmu_stop(&pmu);
+	ck_assert(pmu_start(&pmu, arguments, NULL));
+	options = options_of_server();
+	options.auth = "psk";
+	options.key_file = ours;
+	ck_assert_int_eq(client_open(&options, &identity, &client, &err), -EACCES);
+}
+END_TEST
+
+static Suite *unit_suite(void)
+{
+	Suite *suite = suite_create("client");
+	TCase *tc = tcase_create("client");
+
+	setenv("top_builddir", ".", 0);
+	tcase_set_timeout(tc, 120);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, what_was_put_is_got);
+	tcase_add_test(tc, segments_of_many_sizes_come_back_each);
+	tcase_add_test(tc, a_set_may_be_empty);
+	tcase_add_test(tc, sets_may_grow_and_shrink);
+	tcase_add_test(tc, ranges_are_read_and_checked);
+	tcase_add_test(tc, another_ranks_set_can_be_read);
+	tcase_add_test(tc, a_finished_job_leaves_nothing);
+	tcase_add_test(tc, the_kept_epoch_is_never_overwritten);
+	tcase_add_test(tc, a_full_pool_harms_nobody);
+	tcase_add_test(tc, what_was_changed_between_runs_is_named);
+	tcase_add_test(tc, another_number_of_ranks_is_refused);
+	tcase_add_test(tc, bad_job_names_are_refused);
+	tcase_add_test(tc, a_running_job_is_not_taken_over_by_mistake);
+	tcase_add_test(tc, a_later_incarnation_fences_the_former);
+	tcase_add_test(tc, an_explicit_takeover_fences);
+	tcase_add_test(tc, a_fenced_primary_cannot_finish_the_job);
+	tcase_add_test(tc, a_primary_stopped_in_mid_write_changes_nothing);
+	tcase_add_test(tc, a_killed_server_keeps_what_was_committed);
+	tcase_add_test(tc, a_killed_ni_is_started_anew);
+	tcase_add_test(tc, a_server_that_stays_away_is_given_up_in_time);
+	tcase_add_loop_test(tc, a_server_killed_at_any_point_of_a_checkpoint_loses_nothing, 0,
+			    sizeof(server_points) / sizeof(server_points[0]));
+	tcase_add_test(tc, a_lost_reply_to_commit_does_not_write_twice);
+	tcase_add_loop_test(tc, a_client_killed_at_any_point_of_a_checkpoint_loses_nothing, 0,
+			    sizeof(client_points) / sizeof(client_points[0]));
+	tcase_add_loop_test(tc, a_flipped_bit_is_found_and_the_older_set_is_whole, 0, 4);
+	tcase_add_loop_test(tc, an_unreachable_server_is_told_within_10_s, 0, 3);
+	tcase_add_test(tc, a_host_that_does_not_answer_is_told_within_10_s);
+	tcase_add_loop_test(tc, the_port_of_another_service_is_told_within_10_s, 0, 3);
+	tcase_add_test(tc, only_who_holds_the_key_gets_in);
+	tcase_add_test(tc, a_server_without_the_key_is_not_trusted);
+	suite_add_tcase(suite, tc);
+	return suite;
+}
