@@ -15,7 +15,7 @@ struct plan {
 	uint64_t bytes;			/* a rank; 0: likewise */
 	unsigned runs;			/* that count, after those that warm up */
 	const char *server;		/* pmu-server; NULL: look for it */
-	const char *scratch; /* directory of our own, on tmpfs unless the user says otherwise */
+	const char *scratch;		/* directory of our own, on tmpfs by default */
 	struct report *report;
 };
 

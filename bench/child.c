@@ -13,7 +13,7 @@
 #include "common/clock.h"
 
 #define CHILDREN_MAX 256
-#define END_MS 10000
+#define END_MS	     10000
 
 static pid_t children[CHILDREN_MAX];
 static volatile sig_atomic_t interrupted;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * commit.c - commit-4k: a durable set of 4 KiB, beside the round trip of 4 KiB there and a few
- * bytes back between two processes by TCP.
+ * commit.c - commit-4k: a durable set of 4 KiB, beside the round trip by TCP between two processes,
+ * of 4 KiB there and a few bytes back.
  */
 #include "bench.h"
 
@@ -20,14 +20,14 @@
 #include "report.h"
 #include "server.h"
 
-#define BYTES 4096
+#define BYTES	     4096
 #define ANSWER_BYTES 64
-#define RUNS 15
-#define WARM_RUNS 1
-#define PUTS 100	 /* in a run, of which the median counts */
-#define ROUND_TRIPS 1000 /* likewise */
-#define POOL_BYTES (256u << 20)
-#define RANKS_LIMIT 64
+#define RUNS	     15
+#define WARM_RUNS    1
+#define PUTS	     100  /* in a run, of which the median counts */
+#define ROUND_TRIPS  1000 /* likewise */
+#define POOL_BYTES   (256u << 20)
+#define RANKS_LIMIT  64
 
 struct commit {
 	unsigned ranks;
@@ -62,7 +62,7 @@ static int member_begin(void *arg, unsigned rank, void **state, struct error *er
 {
 	const struct commit *c = arg;
 	struct client_options options = {
-	    .server = server_address(c->server), .net = "ofi", .auth = "none"};
+		.server = server_address(c->server), .net = "ofi", .auth = "none"};
 	struct client_identity identity = {.job = "commit",
 					   .rank = rank,
 					   .ranks = c->ranks,
@@ -156,8 +156,8 @@ static int echo_start(struct echo *echo, struct error *err)
 {
 	socklen_t bytes = sizeof(echo->address);
 
-	echo->address =
-	    (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	echo->address = (struct sockaddr_in){.sin_family = AF_INET,
+					     .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	echo->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (echo->listener < 0 ||
 	    bind(echo->listener, (struct sockaddr *)&echo->address, sizeof(echo->address)) ||

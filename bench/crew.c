@@ -30,7 +30,7 @@ struct result {
 
 struct crew {
 	unsigned ranks;
-	bool broken;	      /* a rank failed, and others may wait for it: do not wait for them */
+	bool broken; /* a rank failed, and others may wait for it: do not wait for them */
 	atomic_uint *arrived; /* shared; rises by `ranks` with each task */
 	struct member {
 		pid_t pid;
@@ -51,16 +51,16 @@ static void member_run(struct crew *crew, const struct crew_work *work, void *ar
 {
 	struct result result = {0};
 	struct order order;
+	unsigned round = 0;
 	void *state = NULL;
 	int rc;
 
 	rc = work->begin(arg, rank, &state, &result.err);
 	result.err.code = rc;
 	send(socket, &result, sizeof(result), 0);
-	for (unsigned round = 1; !rc && recv(socket, &order, sizeof(order), 0) == sizeof(order);
-	     round++) {
+	while (!rc && recv(socket, &order, sizeof(order), 0) == sizeof(order)) {
 		result = (struct result){0};
-		line_up(crew, round);
+		line_up(crew, ++round);
 		result.begin_ns = clock_monotonic_ns();
 		result.err.code = order.task(state, order.argument, &result.value, &result.err);
 		result.end_ns = clock_monotonic_ns();
@@ -171,8 +171,9 @@ int crew_do(struct crew *crew, crew_task *task, uint64_t argument, double *secon
 	struct order order = {task, argument};
 
 	for (unsigned i = 0; i < crew->ranks; i++) {
-		if (send(crew->members[i].socket, &order, sizeof(order), MSG_NOSIGNAL) !=
-		    sizeof(order)) {
+		int to = crew->members[i].socket;
+
+		if (send(to, &order, sizeof(order), MSG_NOSIGNAL) != sizeof(order)) {
 			crew->broken = true;
 			return error_set(err, -ECHILD, "rank %u died", i);
 		}

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* crew.h - the rank processes of a benchmark: one task at a time, which all start at the same
- * instant. */
+/* crew.h - the rank processes of a benchmark: one task at a time, started at the same instant. */
 #ifndef BENCH_CREW_H
 #define BENCH_CREW_H
 

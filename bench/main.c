@@ -21,9 +21,9 @@ static struct capability {
 	bench_function *function;
 	bool wanted;
 } capabilities[] = {
-    {"checkpoint-ofi", transfer_bench, true},
-    {"restore-ofi", transfer_bench, true},
-    {"commit-4k", commit_bench, true},
+	{"checkpoint-ofi", transfer_bench, true},
+	{"restore-ofi", transfer_bench, true},
+	{"commit-4k", commit_bench, true},
 };
 
 #define CAPABILITIES (sizeof(capabilities) / sizeof(capabilities[0]))
@@ -43,26 +43,22 @@ static bool wants(const char *name)
 }
 
 static const char usage[] =
-    "usage: hf-bench [--only NAME]... [--ranks N] [--bytes N] [--runs N] [--json FILE]\n"
-    "                [--dir DIRECTORY] [--server PROGRAM]\n"
-    "  --only    measure just this: checkpoint-ofi, restore-ofi, commit-4k\n"
-    "  --ranks   processes; default 1 and 2\n"
-    "  --bytes   of each process, as 256M; default 64M, 256M and 1G\n"
-    "  --runs    that count, each beside one of its limit; default 9, and 15 of commit-4k\n"
-    "  --json    write the rows to this file, too\n"
-    "  --dir     where the pools and the raw files go; default /dev/shm\n"
-    "  --server  the pmu-server to start; default: that of the build tree, else that in PATH\n";
+	"usage: hf-bench [--only NAME]... [--ranks N] [--bytes N] [--runs N] [--json FILE]\n"
+	"                [--dir DIRECTORY] [--server PROGRAM]\n"
+	"  --only    measure just this: checkpoint-ofi, restore-ofi, commit-4k\n"
+	"  --ranks   processes; default 1 and 2\n"
+	"  --bytes   of each process, as 256M; default 64M, 256M and 1G\n"
+	"  --runs    that count, each beside one of its limit; default 9, and 15 of commit-4k\n"
+	"  --json    write the rows to this file, too\n"
+	"  --dir     where the pools and the raw files go; default /dev/shm\n"
+	"  --server  the pmu-server to start; default: that of the build tree, else that in PATH\n";
 
 static const struct option long_options[] = {
-    {"only", required_argument, NULL, 'o'},
-    {"ranks", required_argument, NULL, 'n'},
-    {"bytes", required_argument, NULL, 'b'},
-    {"runs", required_argument, NULL, 'r'},
-    {"json", required_argument, NULL, 'j'},
-    {"dir", required_argument, NULL, 'd'},
-    {"server", required_argument, NULL, 's'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+	{"only", required_argument, NULL, 'o'},	  {"ranks", required_argument, NULL, 'n'},
+	{"bytes", required_argument, NULL, 'b'},  {"runs", required_argument, NULL, 'r'},
+	{"json", required_argument, NULL, 'j'},	  {"dir", required_argument, NULL, 'd'},
+	{"server", required_argument, NULL, 's'}, {"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
 };
 
 struct options {
@@ -111,8 +107,7 @@ static int parse(int argc, char **argv, struct options *o, struct error *err)
 		case 'b':
 			if (size_parse(optarg, &o->plan.bytes) || o->plan.bytes < 4096)
 				rc = error_set(err, -EINVAL,
-					       "--bytes: '%s' is no size, as 64M, of 4096 or "
-					       "more",
+					       "--bytes: '%s' is no size, as 64M, of 4096 or more",
 					       optarg);
 			break;
 		case 'j': o->json = optarg; break;
@@ -123,8 +118,8 @@ static int parse(int argc, char **argv, struct options *o, struct error *err)
 		}
 	}
 	if (!rc && optind < argc)
-		rc =
-		    error_set(err, -EINVAL, "'%s' is no option; see hf-bench --help", argv[optind]);
+		rc = error_set(err, -EINVAL, "'%s' is no option; see hf-bench --help",
+			       argv[optind]);
 	return rc;
 }
 
@@ -146,13 +141,13 @@ static int measure(const struct plan *plan, struct error *err)
 static int run(struct options *o, struct error *err)
 {
 	char scratch[PATH_MAX - 64];
-	int rc;
+	int rc, n;
 
 	rc = child_init(err);
 	if (rc)
 		return rc;
-	if (snprintf(scratch, sizeof(scratch), "%s/hf-bench.XXXXXX", o->directory) >=
-	    (int)sizeof(scratch))
+	n = snprintf(scratch, sizeof(scratch), "%s/hf-bench.XXXXXX", o->directory);
+	if (n >= (int)sizeof(scratch))
 		return error_set(err, -ENAMETOOLONG, "--dir: the name is too long");
 	if (!mkdtemp(scratch))
 		return error_set(err, -errno, "cannot make %s: %s", scratch, strerror(errno));

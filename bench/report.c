@@ -55,14 +55,14 @@ double median(double *values, unsigned count)
 /* ---- the machine ---- */
 
 /* The value of the first line "KEY : VALUE" of a file in /proc. */
-static const char *proc_value(const char *file, const char *key, char *value, size_t capacity)
+static void proc_value(const char *file, const char *key, char *value, size_t capacity)
 {
 	FILE *in = fopen(file, "r");
 	char line[512], *at;
 
 	snprintf(value, capacity, "unknown");
 	if (!in)
-		return value;
+		return;
 	while (fgets(line, sizeof(line), in)) {
 		at = strchr(line, ':');
 		if (strncmp(line, key, strlen(key)) || !at)
@@ -73,7 +73,6 @@ static const char *proc_value(const char *file, const char *key, char *value, si
 		break;
 	}
 	fclose(in);
-	return value;
 }
 
 static json_t *machine(void)
@@ -85,12 +84,15 @@ static json_t *machine(void)
 
 	uname(&uts);
 	snprintf(libfabric, sizeof(libfabric), "%u.%u", FI_MAJOR(fabric), FI_MINOR(fabric));
-	return json_pack("{s:s, s:I, s:I, s:s, s:s, s:s, s:s}", "cpu",
-			 proc_value("/proc/cpuinfo", "model name", cpu, sizeof(cpu)), "cores",
-			 (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "memory_bytes",
-			 (json_int_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE), "arch",
-			 uts.machine, "kernel", uts.release, "libfabric", libfabric, "compiler",
-			 __VERSION__);
+	proc_value("/proc/cpuinfo", "model name", cpu, sizeof(cpu));
+	return json_pack("{s:s, s:I, s:I, s:s, s:s, s:s, s:s}",
+			 "cpu", cpu,
+			 "cores", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN),
+			 "memory_bytes", (json_int_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE),
+			 "arch", uts.machine,
+			 "kernel", uts.release,
+			 "libfabric", libfabric,
+			 "compiler", __VERSION__);
 }
 
 /* ---- rows ---- */
@@ -129,8 +131,8 @@ int report_row(struct report *report, const char *name, unsigned ranks, uint64_t
 	limit = median(sorted.limit, sorted.count);
 	copy = median(sorted.copy, sorted.count);
 	ratio = median(ratios, sorted.count);
-	spread =
-	    (quantile(ratios, sorted.count, 0.75) - quantile(ratios, sorted.count, 0.25)) / ratio;
+	spread = quantile(ratios, sorted.count, 0.75) - quantile(ratios, sorted.count, 0.25);
+	spread /= ratio;
 
 	printf("%-15s %5u %8s %9.2f %9.2f %-5s %6.2f %6.0f%% %5u ", name, ranks,
 	       size_format(bytes, size, sizeof(size)), value, limit, unit, ratio, spread * 100,
@@ -138,10 +140,16 @@ int report_row(struct report *report, const char *name, unsigned ranks, uint64_t
 	printf(copy > 0 ? "%9.2f\n" : "        -\n", copy);
 	fflush(stdout);
 
-	row =
-	    json_pack("{s:s, s:i, s:I, s:f, s:s, s:f, s:f, s:i, s:f}", "name", name, "ranks",
-		      (int)ranks, "bytes", (json_int_t)bytes, "value", value, "unit", unit, "limit",
-		      limit, "ratio", ratio, "runs", (int)sorted.count, "spread", spread);
+	row = json_pack("{s:s, s:i, s:I, s:f, s:s, s:f, s:f, s:i, s:f}",
+			"name", name,
+			"ranks", (int)ranks,
+			"bytes", (json_int_t)bytes,
+			"value", value,
+			"unit", unit,
+			"limit", limit,
+			"ratio", ratio,
+			"runs", (int)sorted.count,
+			"spread", spread);
 	if (row && copy > 0)
 		json_object_set_new(row, "memcpy", json_real(copy));
 	if (!row || json_array_append_new(report->rows, row))
@@ -149,11 +157,10 @@ int report_row(struct report *report, const char *name, unsigned ranks, uint64_t
 	return 0;
 }
 
-void report_note(struct report *report, const char *fmt, ...)
+void report_note(const char *fmt, ...)
 {
 	va_list args;
 
-	(void)report;
 	fflush(stdout);
 	va_start(args, fmt);
 	fputs("hf-bench: ", stderr);

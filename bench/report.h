@@ -8,8 +8,7 @@
 
 #define SAMPLES_MAX 999
 
-/* What was measured and its limit, alternating, in the same unit: pairs[i] were taken next to each
- * other. */
+/* What was measured and its limit, in the same unit; value[i] and limit[i] were taken in turns. */
 struct samples {
 	unsigned count;
 	double value[SAMPLES_MAX];
@@ -30,7 +29,7 @@ int report_open(struct report **report, struct error *err);
 int report_row(struct report *report, const char *name, unsigned ranks, uint64_t bytes,
 	       const char *unit, const struct samples *samples, struct error *err);
 /* Says beside the table that something is left out, and why. */
-void report_note(struct report *report, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void report_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int report_write(const struct report *report, const char *file, struct error *err);
 void report_close(struct report *report);
 

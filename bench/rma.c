@@ -18,7 +18,7 @@
 #include <rdma/fi_errno.h>
 #include <rdma/fi_rma.h>
 
-#define RMA_API FI_VERSION(1, 15)
+#define RMA_API	       FI_VERSION(1, 15)
 #define RMA_TIMEOUT_MS 10000
 
 static int failed(struct error *err, const char *what, long rc)
@@ -83,10 +83,11 @@ static void *progress_run(void *arg)
 	return NULL;
 }
 
-static int accept_peer(struct fid_fabric *fabric, struct fid_eq *eq, struct fi_info *info,
-		       void *base, uint64_t bytes, uint64_t key, struct peer *peer,
+static int accept_peer(const struct rma_target *target, struct fid_fabric *fabric,
+		       struct fid_eq *eq, struct fi_info *info, uint32_t client, struct peer *peer,
 		       struct error *err)
 {
+	const uint64_t access = FI_REMOTE_READ | FI_REMOTE_WRITE;
 	struct fi_cq_attr attr = {.format = FI_CQ_FORMAT_CONTEXT, .wait_obj = FI_WAIT_FD};
 	int rc;
 
@@ -97,8 +98,8 @@ static int accept_peer(struct fid_fabric *fabric, struct fid_eq *eq, struct fi_i
 	if (!rc)
 		rc = fi_control(&peer->cq->fid, FI_GETWAIT, &peer->fd);
 	if (!rc)
-		rc = fi_mr_reg(peer->domain, base, bytes, FI_REMOTE_READ | FI_REMOTE_WRITE, 0, key,
-			       0, &peer->mr, NULL);
+		rc = fi_mr_reg(peer->domain, target->bases[client], target->bytes, access, 0,
+			       client + 1, 0, &peer->mr, NULL);
 	if (!rc)
 		rc = fi_endpoint(peer->domain, info, &peer->ep, NULL);
 	if (!rc)
@@ -136,8 +137,7 @@ static int accept_all(const struct rma_target *target, struct fid_fabric *fabric
 		memcpy(&client, entry->data, sizeof(client));
 		if (client >= target->clients)
 			return error_set(err, -EPROTO, "raw RMA: there is no client %u", client);
-		rc = accept_peer(fabric, eq, entry->info, target->bases[client], target->bytes,
-				 client + 1, &peers[client], err);
+		rc = accept_peer(target, fabric, eq, entry->info, client, &peers[client], err);
 		fi_freeinfo(entry->info);
 		if (rc)
 			return rc;
@@ -269,8 +269,7 @@ int rma_connect(const char *provider, uint16_t port, unsigned client, struct rma
 	if (rc)
 		return rc;
 	c = calloc(1, sizeof(*c));
-	rc = c ? connect_endpoint(c, info, client, err)
-	       : error_nomem(err, "a connection of raw RMA");
+	rc = c ? connect_endpoint(c, info, client, err) : error_nomem(err, "a raw connection");
 	fi_freeinfo(info);
 	if (rc) {
 		rma_close(c);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * rma.h - one-sided transfers by libfabric and nothing else: the limit of what Holdfast can reach
- * by it.
+ * rma.h - one-sided transfers by libfabric and nothing else: the limit of what Holdfast can reach.
  *
  * MSG endpoints, FI_DELIVERY_COMPLETE, one connection and one file of the target for each client.
  * Written against libfabric alone, so that a mistake in src/net cannot hide in both.
@@ -15,9 +14,9 @@
 #include "common/error.h"
 
 #define RMA_CHUNK_BYTES (1u << 20)
-#define RMA_WINDOW 16
+#define RMA_WINDOW	16
 #define RMA_CLIENTS_MAX 64
-#define RMA_THREADS 2 /* as many as a NI has by default */
+#define RMA_THREADS	2 /* as many as a NI has by default */
 
 struct rma_target {
 	const char *provider;

@@ -58,8 +58,8 @@ static void run(const struct server *server, const char *program, uint64_t pool_
 		dup2(fd, STDOUT_FILENO);
 		dup2(fd, STDERR_FILENO);
 	}
-	execlp(program, program, "--pool", pool, "--size", size, "--listen", "127.0.0.1:0",
-	       "--auth", "none", "--ready-file", ready, "--log-level", "warning", "--foreground",
+	execlp(program, program, "--foreground", "--pool", pool, "--size", size, "--listen",
+	       "127.0.0.1:0", "--auth", "none", "--ready-file", ready, "--log-level", "warning",
 	       (char *)NULL);
 	fprintf(stderr, "cannot run %s: %s; name it with --server\n", program, strerror(errno));
 	_exit(127);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* server.h - a pmu-server of the benchmark's own, on loopback, with its pool in the scratch
- * directory. */
+/* server.h - a pmu-server of the benchmark's own, on loopback, with its pool in the scratch one. */
 #ifndef BENCH_SERVER_H
 #define BENCH_SERVER_H
 

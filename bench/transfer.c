@@ -23,9 +23,9 @@
 #include "rma.h"
 #include "server.h"
 
-#define PROVIDER "tcp"
-#define WARM_RUNS 2 /* a region has two slots */
-#define RUNS 9
+#define PROVIDER      "tcp"
+#define WARM_RUNS     2 /* a region has two slots */
+#define RUNS	      9
 #define POOL_OVERHEAD (256u << 20)
 
 /* One number of ranks with one size. Set up by the parent, inherited by its children. */
@@ -57,8 +57,8 @@ static int map_buffer(struct member *m, struct error *err)
 {
 	uint64_t x = m->rank + 1;
 
-	m->buffer =
-	    mmap(NULL, m->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	m->buffer = mmap(NULL, m->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			 0);
 	if (m->buffer == MAP_FAILED)
 		return error_nomem(err, "a buffer");
 	for (uint64_t i = 0; i < m->bytes / 8; i++) {
@@ -93,8 +93,7 @@ static int member_begin(void *arg, unsigned rank, void **state, struct error *er
 	rc = map_buffer(m, err);
 	if (rc)
 		return rc;
-	madvise(m->file, m->bytes,
-		MADV_POPULATE_WRITE); /* not inherited; else the warm-up does it */
+	madvise(m->file, m->bytes, MADV_POPULATE_WRITE); /* page tables are not inherited */
 	rc = rma_connect(PROVIDER, t->port, rank, &m->rma, err);
 	if (rc)
 		return rc;
@@ -161,8 +160,7 @@ static int do_copy(void *state, uint64_t unused, double *value, struct error *er
 
 /* ---- in the parent ---- */
 
-/* The kind of memory that a pool on tmpfs gives: a file, mapped shared, with all its pages there.
- */
+/* The memory that a pool on tmpfs gives: a file, mapped shared, with all its pages there. */
 static int map_file(const struct transfer *t, unsigned rank, void **base, struct error *err)
 {
 	char path[PATH_MAX];
@@ -175,8 +173,8 @@ static int map_file(const struct transfer *t, unsigned rank, void **base, struct
 	unlink(path);
 	rc = posix_fallocate(fd, 0, (off_t)t->bytes);
 	if (!rc) {
-		*base =
-		    mmap(NULL, t->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
+		*base = mmap(NULL, t->bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd,
+			     0);
 		rc = *base == MAP_FAILED ? errno : 0;
 	}
 	close(fd);
@@ -223,7 +221,7 @@ static int target_start(struct transfer *t, struct error *err)
 static int set_up(struct transfer *t, struct error *err)
 {
 	static const struct crew_work work = {member_begin, member_end};
-	uint64_t slots = 2 * t->ranks * (t->bytes + t->bytes / 64);
+	uint64_t pool = 2 * t->ranks * (t->bytes + t->bytes / 64) + POOL_OVERHEAD;
 	int rc = 0;
 
 	for (unsigned i = 0; !rc && i < t->ranks; i++)
@@ -231,8 +229,7 @@ static int set_up(struct transfer *t, struct error *err)
 	if (!rc)
 		rc = target_start(t, err);
 	if (!rc)
-		rc = server_start(t->plan->server, t->plan->scratch, slots + POOL_OVERHEAD,
-				  &t->server, err);
+		rc = server_start(t->plan->server, t->plan->scratch, pool, &t->server, err);
 	if (!rc)
 		rc = crew_start(&work, t, t->ranks, &t->crew, err);
 	return rc;
@@ -249,8 +246,7 @@ static void tear_down(struct transfer *t)
 	}
 }
 
-/* One turn: Holdfast, its limit and memcpy, in an order that changes from turn to turn. GB/s each.
- */
+/* Holdfast, its limit and memcpy, in an order that changes from turn to turn. GB/s each. */
 static int turn(struct transfer *t, crew_task *holdfast, crew_task *limit, uint64_t epoch,
 		bool backwards, double speed[3], struct error *err)
 {
@@ -269,6 +265,7 @@ static int turn(struct transfer *t, crew_task *holdfast, crew_task *limit, uint6
 
 static int measure(struct transfer *t, struct error *err)
 {
+	struct report *report = t->plan->report;
 	unsigned runs = t->plan->runs ? t->plan->runs : RUNS;
 	struct samples put = {0}, get = {0};
 	uint64_t epoch = 0;
@@ -288,11 +285,9 @@ static int measure(struct transfer *t, struct error *err)
 		}
 	}
 	if (!rc && t->checkpoint)
-		rc = report_row(t->plan->report, "checkpoint-ofi", t->ranks, t->bytes, "GB/s", &put,
-				err);
+		rc = report_row(report, "checkpoint-ofi", t->ranks, t->bytes, "GB/s", &put, err);
 	if (!rc && t->restore)
-		rc = report_row(t->plan->report, "restore-ofi", t->ranks, t->bytes, "GB/s", &get,
-				err);
+		rc = report_row(report, "restore-ofi", t->ranks, t->bytes, "GB/s", &get, err);
 	return rc;
 }
 
@@ -318,11 +313,9 @@ static int transfer(const struct plan *plan, unsigned ranks, uint64_t bytes, str
 	if (!fits(&t) && plan->bytes)
 		return error_set(err, -ENOMEM,
 				 "%u rank(s) of %s need four times that in free memory: choose "
-				 "less with --bytes or --ranks",
-				 ranks, size);
+				 "less with --bytes or --ranks", ranks, size);
 	if (!fits(&t)) {
-		report_note(plan->report, "leaving out %u rank(s) of %s: not enough free memory",
-			    ranks, size);
+		report_note("leaving out %u rank(s) of %s: not enough free memory", ranks, size);
 		return 0;
 	}
 	rc = set_up(&t, err);

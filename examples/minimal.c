@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* minimal.c - the shortest useful program: counts to ten, a second each, and goes on where it was.
- */
+/* minimal.c - the shortest useful program: counts to ten, and goes on where it was. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>

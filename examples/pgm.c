@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Reads a decimal of at most `max`, behind white space and comments, and the one space that ends
- * it. */
+/* Reads a decimal of at most `max`, behind blanks and comments, and the one blank that ends it. */
 static bool read_number(FILE *in, uint32_t max, uint32_t *number)
 {
 	uint32_t value = 0;

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#define PGM_SIDE_MAX 65536
+#define PGM_SIDE_MAX   65536
 #define PGM_PIXELS_MAX (1u << 28)
 
 struct picture {
@@ -14,8 +14,7 @@ struct picture {
 	uint16_t *pixels; /* malloced; row by row from the top */
 };
 
-/* Both return NULL, or in plain words what went wrong. A picture that could not be read has no
- * pixels. */
+/* Both return NULL, or in plain words what went wrong; `picture` is then left alone. */
 const char *pgm_read(const char *file, struct picture *picture);
 const char *pgm_write(const char *file, uint32_t width, uint32_t height, const uint8_t *pixels);
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* plate.c - a plate in which heat spreads: blocks, halos, the five-point step. Knows no Holdfast.
- */
+/* plate.c - a plate in which heat spreads: blocks, halos, the five-point step. No Holdfast here. */
 #include "plate.h"
 
 #include <stdio.h>
@@ -79,10 +78,11 @@ void plate_heat(struct plate *p, const struct picture *picture)
 		for (long col = 1; col <= p->width; col++) {
 			long x = p->x + col - 1, y = p->y + row - 1;
 
+			size_t pixel = (size_t)y * p->shape[0] + (size_t)x;
+
 			p->now[cell(p, row, col)] =
-			    picture
-				? HOT * picture->pixels[y * (long)p->shape[0] + x] / picture->white
-				: pattern(p, x, y);
+				picture ? HOT * picture->pixels[pixel] / picture->white
+					: pattern(p, x, y);
 		}
 	}
 }
@@ -98,13 +98,13 @@ static void exchange(struct plate *p, int count, MPI_Datatype type, size_t edge,
 void plate_step(struct plate *p)
 {
 	int width = (int)p->width;
+	long down = p->height + 1, right = p->width + 1;
 	double *swap = p->now;
 
-	exchange(p, width, MPI_DOUBLE, cell(p, 1, 1), p->north, cell(p, p->height + 1, 1),
-		 p->south);
-	exchange(p, width, MPI_DOUBLE, cell(p, p->height, 1), p->south, cell(p, 0, 1), p->north);
-	exchange(p, 1, p->column, cell(p, 1, 1), p->west, cell(p, 1, p->width + 1), p->east);
-	exchange(p, 1, p->column, cell(p, 1, p->width), p->east, cell(p, 1, 0), p->west);
+	exchange(p, width, MPI_DOUBLE, cell(p, 1, 1), p->north, cell(p, down, 1), p->south);
+	exchange(p, width, MPI_DOUBLE, cell(p, down - 1, 1), p->south, cell(p, 0, 1), p->north);
+	exchange(p, 1, p->column, cell(p, 1, 1), p->west, cell(p, 1, right), p->east);
+	exchange(p, 1, p->column, cell(p, 1, right - 1), p->east, cell(p, 1, 0), p->west);
 
 	for (long row = 1; row <= p->height; row++) {
 		const double *above = &p->now[cell(p, row - 1, 0)];
@@ -112,12 +112,11 @@ void plate_step(struct plate *p)
 		const double *below = &p->now[cell(p, row + 1, 0)];
 		double *next = &p->next[cell(p, row, 0)];
 
-		/* The same operations in the same order for a cell, wherever it lies in its block.
-		 */
+		/* The same operations in the same order, wherever a cell lies in its block. */
 		for (long col = 1; col <= p->width; col++)
-			next[col] =
-			    here[col] + 0.125 * ((above[col] + below[col]) +
-						 (here[col - 1] + here[col + 1]) - 4 * here[col]);
+			next[col] = here[col] + 0.125 * ((above[col] + below[col]) +
+							 (here[col - 1] + here[col + 1]) -
+							 4 * here[col]);
 	}
 	p->now = p->next;
 	p->next = swap;
@@ -138,8 +137,8 @@ uint64_t plate_checksum(const struct plate *p)
 
 	for (long row = 1; row <= p->height; row++) {
 		for (long col = 1; col <= p->width; col++) {
-			place =
-			    (uint64_t)(p->y + row - 1) * p->shape[0] + (uint64_t)(p->x + col - 1);
+			place = (uint64_t)(p->y + row - 1) * p->shape[0];
+			place += (uint64_t)(p->x + col - 1);
 			memcpy(&bits, &p->now[cell(p, row, col)], sizeof(bits));
 			sum += mix(bits ^ mix(place + 1));
 		}
@@ -162,7 +161,7 @@ uint8_t *plate_picture(const struct plate *p)
 	for (long row = 1; row <= p->height; row++) {
 		for (long col = 1; col <= p->width; col++)
 			mine[(p->y + row - 1) * (long)p->shape[0] + p->x + col - 1] =
-			    (uint8_t)(p->now[cell(p, row, col)] / HOT * 255 + 0.5);
+				(uint8_t)(p->now[cell(p, row, col)] / HOT * 255 + 0.5);
 	}
 	MPI_Reduce(mine, all, (int)pixels, MPI_UINT8_T, MPI_BOR, 0, MPI_COMM_WORLD);
 	free(mine);

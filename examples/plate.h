@@ -17,20 +17,20 @@ struct plate {
 	size_t cells;	    /* in each of the two, with the border */
 	long x, y;	    /* where our first cell is on the whole plate */
 	long width, height; /* our cells, without the border */
-	int north, south, west,
-	    east; /* ranks, or MPI_PROC_NULL at the rim, beyond which it is 0 degrees */
+	int north, south, west, east; /* ranks; MPI_PROC_NULL: the rim, 0 degrees beyond */
 	MPI_Comm comm;
 	MPI_Datatype column;
 };
 
 /* Collective, all of them, over MPI_COMM_WORLD; what fails ends the program, or returns why. */
 const char *plate_create(struct plate *plate, long nx, long ny);
-void plate_heat(struct plate *plate,
-		const struct picture *picture); /* NULL: a pattern of its own */
+/* picture: NULL for a pattern of its own. */
+void plate_heat(struct plate *plate, const struct picture *picture);
 void plate_step(struct plate *plate);
-uint64_t
-plate_checksum(const struct plate *plate);	   /* on rank 0; the same for any number of ranks */
-uint8_t *plate_picture(const struct plate *plate); /* on rank 0, malloced; NULL on others */
+/* On rank 0; the same for any number of ranks. */
+uint64_t plate_checksum(const struct plate *plate);
+/* On rank 0, malloced; NULL on others. */
+uint8_t *plate_picture(const struct plate *plate);
 void plate_free(struct plate *plate);
 
 #endif

@@ -4,7 +4,7 @@
  * for any number of ranks, and whatever fails on the way.
  *
  * What a program of your own needs is attach(), protect(), resume() and checkpoint(). The plate
- * itself, in plate.c, is an MPI program like any other.
+ * itself, in plate.c, is MPI like any other.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -17,8 +17,7 @@
 
 struct options {
 	long nx, ny, steps;
-	long every; /* steps from one checkpoint to the next; 0: when Holdfast says that one is due
-		     */
+	long every; /* steps from checkpoint to checkpoint; 0: when Holdfast says that one is due */
 	long delay_ms;
 	const char *input, *output;
 	int help;
@@ -44,16 +43,14 @@ static int attach(hf_job_t *job)
 	if (!getenv("HOLDFAST_SERVER")) {
 		if (rank == 0)
 			fputs("stencil: running unprotected: the Holdfast plug-in is off, and "
-			      "HOLDFAST_SERVER is not set\n",
-			      stderr);
+			      "HOLDFAST_SERVER is not set\n", stderr);
 		return 0;
 	}
 	rc = hf_attach(MPI_COMM_WORLD, NULL, job);
 	return rc ? report(NULL, "cannot attach", rc) : 0;
 }
 
-/* Names what is to be kept, and says where it is now: plate->now is another array after each step.
- */
+/* Names what is to be kept and says where it is: plate->now is another array after each step. */
 static void protect(hf_job_t job, struct plate *plate)
 {
 	int rc = hf_protect(job, "step", &plate->step, 1, MPI_UINT64_T);
@@ -85,10 +82,8 @@ static int resume(hf_job_t job, struct plate *plate, const struct options *optio
 	    plate->step > (uint64_t)options->steps) {
 		if (rank == 0)
 			fprintf(stderr,
-				"stencil: what is stored has %" PRIu64 " x %" PRIu64
-				" cells at step "
-				"%" PRIu64
-				": run it with that size and more steps, or name another job\n",
+				"stencil: the stored plate is %" PRIu64 " x %" PRIu64 ", at step %" PRIu64
+				": run it so, with more steps, or name another job\n",
 				plate->shape[0], plate->shape[1], plate->step);
 		return HF_EINVAL;
 	}
@@ -175,10 +170,7 @@ static int show(const struct plate *plate, const struct options *options)
 		rc = -1;
 	} else if (rank == 0) {
 		printf("stencil: steps=%ld checksum=%016" PRIx64 "\n", options->steps, checksum);
-		if (fflush(stdout)) {
-			fputs("stencil: cannot write to stdout\n", stderr);
-			rc = -1;
-		}
+		rc = fflush(stdout) ? -1 : 0;
 	}
 	MPI_Bcast(&rc, 1, MPI_INT, 0, MPI_COMM_WORLD);
 	return rc;
@@ -219,28 +211,24 @@ static int run(struct options *options)
 }
 
 static const struct option long_options[] = {
-    {"nx", required_argument, NULL, 'x'},
-    {"ny", required_argument, NULL, 'y'},
-    {"steps", required_argument, NULL, 's'},
-    {"every", required_argument, NULL, 'e'},
-    {"input", required_argument, NULL, 'i'},
-    {"output", required_argument, NULL, 'o'},
-    {"delay-ms", required_argument, NULL, 'd'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+	{"nx", required_argument, NULL, 'x'},	    {"ny", required_argument, NULL, 'y'},
+	{"steps", required_argument, NULL, 's'},    {"every", required_argument, NULL, 'e'},
+	{"input", required_argument, NULL, 'i'},    {"output", required_argument, NULL, 'o'},
+	{"delay-ms", required_argument, NULL, 'd'}, {"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
 };
 
 static const char usage[] =
-    "usage: stencil [--nx N] [--ny N] [--steps N] [--every K] [--input F.pgm] [--output F.pgm]\n"
-    "               [--delay-ms M]\n"
-    "  --nx, --ny   columns and rows of the plate (512); or the size of the --input picture\n"
-    "  --input      start from this picture, PGM: white is hot\n"
-    "  --output     write the plate as a picture at the end\n"
-    "  --steps      how far to compute (1000)\n"
-    "  --every      checkpoint after every K steps; default: when Holdfast says that one is due\n"
-    "  --delay-ms   sleep after each step, to have time for an accident\n";
+	"usage: stencil [--nx N] [--ny N] [--steps N] [--every K] [--input F.pgm] [--output F.pgm]\n"
+	"               [--delay-ms M]\n"
+	"  --nx, --ny   columns and rows of the plate (512); or the size of the --input picture\n"
+	"  --input      start from this picture, PGM: white is hot\n"
+	"  --output     write the plate as a picture at the end\n"
+	"  --steps      how far to compute (1000)\n"
+	"  --every      checkpoint after every K steps; default: when Holdfast says that one is due\n"
+	"  --delay-ms   sleep after each step, to have time for an accident\n";
 
-/* All ranks have the same arguments and find the same fault; one tells. */
+/* All ranks find the same fault; one tells. */
 static int refuse(const char *option, const char *why)
 {
 	if (rank == 0)
@@ -270,14 +258,8 @@ static int parse(int argc, char **argv, struct options *o)
 	opterr = rank == 0;
 	while (!rc && (option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		switch (option) {
-		case 'x':
-			rc = number("--nx", 1, PGM_SIDE_MAX, &o->nx);
-			sized = 1;
-			break;
-		case 'y':
-			rc = number("--ny", 1, PGM_SIDE_MAX, &o->ny);
-			sized = 1;
-			break;
+		case 'x': rc = number("--nx", 1, PGM_SIDE_MAX, &o->nx); sized = 1; break;
+		case 'y': rc = number("--ny", 1, PGM_SIDE_MAX, &o->ny); sized = 1; break;
 		case 's': rc = number("--steps", 0, 1000000000, &o->steps); break;
 		case 'e': rc = number("--every", 1, 1000000000, &o->every); break;
 		case 'd': rc = number("--delay-ms", 0, 3600000, &o->delay_ms); break;
@@ -292,8 +274,7 @@ static int parse(int argc, char **argv, struct options *o)
 	if (optind < argc)
 		return refuse(argv[optind], "nothing but options is understood");
 	if (sized && o->input)
-		return refuse("--input",
-			      "the picture's size is the plate's: leave --nx and --ny out");
+		return refuse("--input", "it sets the plate's size: leave --nx and --ny out");
 	if (o->output && o->nx * o->ny > (long)PGM_PIXELS_MAX)
 		return refuse("--output", "the plate is too large for a picture");
 	return 0;

@@ -64,8 +64,7 @@ static int launch_set(struct name *name, struct error *err)
 		randombytes_buf(name->launch, sizeof(name->launch));
 		return HF_OK;
 	}
-	if (strlen(text) != 2 * sizeof(name->launch) ||
-	    sodium_hex2bin(name->launch, sizeof(name->launch), text, strlen(text), NULL, &bytes, NULL) ||
+	if (sodium_hex2bin(name->launch, sizeof(name->launch), text, strlen(text), NULL, &bytes, NULL) ||
 	    bytes != sizeof(name->launch))
 		return error_set(err, HF_ECONFIG,
 				 "HOLDFAST_LAUNCH is not %zu hexadecimal digits; it is for launchers, unset it",

@@ -11,8 +11,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #define IDLE_MS	    5000u
+#define FORGOTTEN_MS 10000u
 #define LIMIT	    64u	 /* pending ones beyond it get HURRY_MS only */
 #define HURRY_MS    250u /* a burst of honest clients is through sooner */
 #define BODY_USEC   2000 /* a request is one segment: its body is there when its head is */
@@ -117,8 +119,11 @@ static unsigned handshakes_trim(struct ofi_handshakes *handshakes, unsigned idle
 		if (!descriptor_pending(handshakes, fd))
 			continue;
 		count++;
-		if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) ||
-		    info.tcpi_last_data_recv >= (count > LIMIT ? hurry_ms : idle_ms))
+		if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &bytes))
+			continue;
+		if (info.tcpi_last_data_recv >= FORGOTTEN_MS)
+			close(fd); /* shut down long ago and still here: 2.1 forgets such sockets */
+		else if (info.tcpi_last_data_recv >= (count > LIMIT ? hurry_ms : idle_ms))
 			shutdown(fd, SHUT_RDWR); /* the provider sees its end and frees it */
 	}
 	return count;

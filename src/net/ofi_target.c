@@ -619,6 +619,9 @@ int ofi_listen(const struct net_params *params, struct net_target **out, struct 
 	struct net_address bound = {0};
 	int rc;
 
+	/* libfabric 2's tcp keeps 1024 buffers of 16 KiB a domain for messages, and we send none. Nobody
+	 * but us uses libfabric in the target's process; what the administrator set stays. */
+	setenv("FI_TCP_MAX_RX_SIZE", "256", 0);
 	if (sodium_init() < 0)
 		return error_set(err, -EIO, "libsodium could not be initialised");
 	target = calloc(1, sizeof(*target));

@@ -100,9 +100,10 @@ static int create_region(struct session *session, const struct wire_open *open, 
 {
 	struct pool *pool = session->server->pool;
 	struct job *job = job_find(pool, session->uid, open->job);
+	bool fresh = !job;
 	int rc;
 
-	if (!job) {
+	if (fresh) {
 		rc = job_create(pool, session->uid, session->gid, open->job, open->ranks, &job, err);
 		if (rc)
 			return rc;
@@ -113,6 +114,8 @@ static int create_region(struct session *session, const struct wire_open *open, 
 		rc = region_create(job, open->rank, (enum region_mode)open->mode, &session->region, err);
 	if (!rc)
 		session->job = job;
+	else if (fresh)
+		job_drop(job, NULL);
 	return rc;
 }
 

@@ -68,12 +68,6 @@ static void begin_expose(struct session *session)
 
 	session->withdrawn = old ? old->epoch : 0;
 	request_revoke_file(session, file);
-	/* P1: the old set is withdrawn before its slot is overwritten. */
-	if (region_withdraw(session->region, session->slot, &err)) {
-		begin_fail(session, &err);
-		return;
-	}
-	TEST_POINT("pmm.begin.after-withdraw");
 	entry = att_add(&session->server->att, session, file, session->begin.bytes, NET_WRITE,
 			session->generation);
 	if (!entry) {
@@ -86,6 +80,16 @@ static void begin_expose(struct session *session)
 	request.file = file;
 	request.bytes = session->begin.bytes;
 	session_order(session, &request, -1, exposed);
+	/* P1: the old set is withdrawn before its slot is overwritten. The NI exposes the slot meanwhile; the
+	 * client hears of it after this. */
+	if (session->busy && session->state != SESSION_CLOSED &&
+	    region_withdraw(session->region, session->slot, &err)) {
+		log_error("job %s rank %u: the set in slot %u cannot be withdrawn: %s", session->open.job,
+			  session->open.rank, session->slot, err.text);
+		session_close(session, "metadata cannot be changed");
+		return;
+	}
+	TEST_POINT("pmm.begin.after-withdraw");
 }
 
 static void slot_mapped(struct session *session, const struct ni_reply *reply)

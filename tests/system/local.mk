@@ -6,7 +6,8 @@ system_tests = \
 	%D%/0110-kill-one-rank.t \
 	%D%/0120-kill-all-ranks.t \
 	%D%/0130-kill-ni.t \
-	%D%/0140-kill-pmm.t
+	%D%/0140-kill-pmm.t \
+	%D%/0190-random-kills.t
 TESTS += $(system_tests)
 EXTRA_DIST += $(system_tests) %D%/lib.sh %D%/run.sh
 EXTRA_DIST += quickstart tests/debian/install tests/valgrind.supp

@@ -173,13 +173,15 @@ ni_pids()
 }
 
 # job_start NAME RANKS PROGRAM [ARGUMENT]...: in the background; sets job_pid. Its output goes to
-# $run_dir/NAME.out and .err.
+# $run_dir/NAME.out and .err. Name and server reach it through the plug-in only.
 job_start()
 {
 	job_name=$1 job_ranks=$2
 	shift 2
-	HOLDFAST_JOB=$job_name TMPDIR=$run_dir mpirun.openmpi --tune "$tune" --oversubscribe --bind-to none -n "$job_ranks" \
-		"$@" >"$run_dir/$job_name.out" 2>"$run_dir/$job_name.err" </dev/null &
+	env -u HOLDFAST_SERVER TMPDIR="$run_dir" \
+		mpirun.openmpi --tune "$tune" --mca hook_holdfast_server "$server" \
+		--mca hook_holdfast_job "$job_name" --oversubscribe --bind-to none -n "$job_ranks" "$@" \
+		>"$run_dir/$job_name.out" 2>"$run_dir/$job_name.err" </dev/null &
 	job_pid=$!
 	run_jobs="$run_jobs $job_pid"
 }
