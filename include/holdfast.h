@@ -100,7 +100,9 @@ int hf_unprotect(hf_job_t job, const char *name);
 /*
  * Tells what this rank's set, of the epoch that hf_restore() would restore, holds under `name`:
  * the number of elements and their predefined type. Allocate, protect, restore. Local.
- * count and type may be NULL. Errors: HF_ENOCKPT, HF_ESEGMENT (no such segment in the set).
+ * The type is the one of C with a fixed width, since that is what is stored: MPI_INT comes back as
+ * MPI_INT32_T, and hf_protect() takes the one for the other. count and type may be NULL.
+ * Errors: HF_ENOCKPT, HF_ESEGMENT (no such segment in the set), HF_EDAMAGED, HF_ESERVER.
  */
 int hf_stored(hf_job_t job, const char *name, size_t *count, MPI_Datatype *type);
 
@@ -109,8 +111,9 @@ int hf_stored(hf_job_t job, const char *name, size_t *count, MPI_Datatype *type)
  * checksum, and tells the epoch (may be NULL). Where a set is damaged, all ranks fall back to the
  * next older complete epoch and say so on stderr. Collective.
  *
- * Errors: HF_ENOCKPT (nothing stored; memory untouched), HF_ESEGMENT (memory untouched), HF_EDAMAGED
- * (memory is then undefined), HF_EFENCED, HF_ESERVER, HF_EIO, HF_ETIMEDOUT, HF_EPEER.
+ * Errors: HF_ENOCKPT (nothing stored; memory untouched), HF_ESEGMENT (memory untouched, unless it was the
+ * epoch fallen back to that does not fit: then it is undefined), HF_EDAMAGED (memory is then undefined),
+ * HF_EFENCED, HF_ESERVER, HF_EIO, HF_ETIMEDOUT, HF_EPEER.
  */
 int hf_restore(hf_job_t job, uint64_t *epoch);
 
@@ -153,9 +156,10 @@ int hf_read(hf_job_t job, int rank, uint64_t epoch, const char *name, size_t off
 	    size_t bytes);
 
 /*
- * Ends the attachment and frees the job. finished != 0: the job is done and its sets are removed;
- * 0: they stay, and a later run of the same job goes on from them. Collective; takes NULL.
- * The handle is invalid afterwards, whatever is returned.
+ * Ends the attachment and frees the job. finished != 0 on all ranks: the job is done and its sets are
+ * removed; 0 on any: they stay, and a later run of the same job goes on from them. Collective; takes NULL.
+ * The handle is invalid afterwards, whatever is returned; the message of a failure is that of
+ * hf_message(NULL).
  */
 int hf_detach(hf_job_t job, int finished);
 
@@ -163,8 +167,9 @@ int hf_detach(hf_job_t job, int finished);
 const char *hf_strerror(int code);
 
 /*
- * What the last failed call on `job` ran into and what to do next. With NULL: the last failed
- * hf_attach() of this thread. Valid until the next call on `job`; never NULL.
+ * What the last failed call on `job` ran into and what to do next. With NULL: the last call of this thread
+ * that failed and has no job to ask, which is hf_attach(), hf_detach(), or any that was given NULL for one.
+ * Valid until the next call on `job` (with NULL: the next such failure); never NULL.
  */
 const char *hf_message(hf_job_t job);
 

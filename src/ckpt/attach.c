@@ -28,6 +28,17 @@ static int name_agree(struct hf_job *job, const char *given)
 	return HF_OK;
 }
 
+static int options_read(struct hf_job *job)
+{
+	int rc = options_load(&job->options, &job->err);
+
+	if (!rc)
+		rc = options_need_server(&job->options, &job->err);
+	if (rc)
+		job->err.code = rc == -ENOSYS ? HF_ENOSYS : rc == -ENOMEM ? HF_ENOMEM : HF_ECONFIG;
+	return rc ? job->err.code : HF_OK;
+}
+
 static int region_open(struct hf_job *job)
 {
 	const struct options *options = &job->options;
@@ -128,7 +139,7 @@ int hf_attach(MPI_Comm comm, const char *job_name, hf_job_t *out)
 	code = comm_take(job, comm);
 	if (code)
 		return attach_failed(job, code);
-	code = outcome_agree(job->comm, options_load(&job->options, &job->err), &job->err, NULL);
+	code = outcome_agree(job->comm, options_read(job), &job->err, NULL);
 	if (!code)
 		code = name_agree(job, job_name);
 	if (!code)
@@ -187,6 +198,18 @@ hf_job_t hf_world(void)
 	return world;
 }
 
+const struct option_text *hf_option_at(size_t index)
+{
+	return option_at(index);
+}
+
+int hf_option_override(const char *name, const char *value)
+{
+	int rc = option_override(name, value);
+
+	return rc == -ENOMEM ? HF_ENOMEM : rc ? HF_EINVAL : HF_OK;
+}
+
 int hf_plugin_attach(void)
 {
 	hf_job_t job;
@@ -207,7 +230,11 @@ int hf_plugin_detach(void)
 		return HF_OK;
 	mine = job->protected_any;
 	PMPI_Allreduce(&mine, &any, 1, MPI_INT, MPI_MAX, job->comm);
-	finished = job->name.origin == NAME_LAUNCH;
+	/*
+	 * A second mpirun of one batch script has the same name, and is no continuation of the first: only what
+	 * somebody named is kept for somebody to come back to.
+	 */
+	finished = job->name.origin != NAME_GIVEN;
 	if (!job->rank) {
 		if (!any)
 			job_say(job, "the plug-in was on, but the application never protected anything "

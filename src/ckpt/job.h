@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "ckpt/name.h"
-#include "ckpt/option.h"
+#include "client/option.h"
 #include "ckpt/outcome.h"
 #include "ckpt/segment.h"
 #include "client/client.h"

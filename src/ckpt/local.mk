@@ -8,22 +8,18 @@ libckpt_la_SOURCES = \
 	%D%/job.c %D%/job.h \
 	%D%/message.c \
 	%D%/name.c %D%/name.h \
-	%D%/option.c %D%/option.h \
 	%D%/outcome.c %D%/outcome.h \
 	%D%/plugin.h \
 	%D%/protect.c %D%/protect.h \
 	%D%/restore.c \
 	%D%/segment.c %D%/segment.h \
 	%D%/type.c %D%/type.h
-libckpt_la_CPPFLAGS = $(AM_CPPFLAGS) -DSYSCONFDIR='"$(sysconfdir)"'
-libckpt_la_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS) $(SODIUM_CFLAGS) $(INIH_CFLAGS)
-libckpt_la_LIBADD = $(SODIUM_LIBS) $(INIH_LIBS) $(MPI_LIBS) libcommon.la
+libckpt_la_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS) $(SODIUM_CFLAGS)
+libckpt_la_LIBADD = $(SODIUM_LIBS) $(MPI_LIBS)
 
-# Several of these carry the objects of libcommon.la, and libtool takes all of each: hence the flag.
 lib_LTLIBRARIES += libholdfast.la
 libholdfast_la_SOURCES =
 libholdfast_la_LIBADD = libckpt.la libclient.la libnet.la libwire.la libcommon.la
-libholdfast_la_LDFLAGS = -version-info 0:0:0 -export-symbols-regex '^hf_' -no-undefined \
-	-Wl,--allow-multiple-definition
+libholdfast_la_LDFLAGS = -version-info 0:0:0 -export-symbols-regex '^hf_' -no-undefined
 
 include_HEADERS += %D%/holdfast.f90

@@ -4,22 +4,11 @@
 #define HOLDFAST_PLUGIN_H
 
 #include <stddef.h>
+#include "client/option.h"
 #include "holdfast.h"
 
-/* One configuration variable, for whoever registers it elsewhere. Strings are static. */
-struct hf_option {
-	const char *name;
-	const char *fallback; /* the default; "" where there is none */
-	const char *help;
-};
-
-/* The variable with this index, or NULL past the last. */
-const struct hf_option *hf_option_at(size_t index);
-
-/*
- * Sets a variable for every later hf_attach() of this process, before environment and files; NULL or
- * "" takes that back. HF_EINVAL: no such variable. Not while an hf_attach() runs.
- */
+/* option_at() and option_override() of client/option.h, under names that the library exports. */
+const struct option_text *hf_option_at(size_t index);
 int hf_option_override(const char *name, const char *value);
 
 /*
@@ -29,8 +18,9 @@ int hf_option_override(const char *name, const char *value);
 int hf_plugin_attach(void);
 
 /*
- * Detaches the job of hf_world(), unless the application did that itself: a job that is called after
- * this very run is finished, of another one the sets stay. Says on stderr what is worth knowing.
+ * Detaches the job of hf_world(), unless the application did that itself: of a job that somebody named the
+ * sets stay, one that is called after its batch job or this very run is finished. An application that stops
+ * early and wants to be requeued calls hf_detach(job, 0) before. Says on stderr what is worth knowing.
  */
 int hf_plugin_detach(void);
 

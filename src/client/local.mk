@@ -4,7 +4,9 @@ libclient_la_SOURCES = \
 	%D%/control.c %D%/control.h \
 	%D%/get.c \
 	%D%/mover.c %D%/mover.h \
+	%D%/option.c %D%/option.h \
 	%D%/put.c \
 	%D%/session.c %D%/session.h
-libclient_la_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS)
-libclient_la_LIBADD = $(SODIUM_LIBS)
+libclient_la_CPPFLAGS = $(AM_CPPFLAGS) -DSYSCONFDIR='"$(sysconfdir)"'
+libclient_la_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(INIH_CFLAGS)
+libclient_la_LIBADD = $(SODIUM_LIBS) $(INIH_LIBS)

@@ -22,19 +22,17 @@ int error_set(struct error *err, int code, const char *fmt, ...)
 
 int error_context(struct error *err, const char *fmt, ...)
 {
-	char text[ERROR_TEXT_BYTES];
+	char context[ERROR_TEXT_BYTES / 2], text[ERROR_TEXT_BYTES];
 	va_list ap;
-	int n;
 
 	if (!err)
 		return -EIO;
 	va_start(ap, fmt);
-	n = vsnprintf(text, sizeof(text), fmt, ap);
+	vsnprintf(context, sizeof(context), fmt, ap);
 	va_end(ap);
-	if (n < 0 || (size_t)n >= sizeof(text))
-		return err->code;
-	snprintf(text + n, sizeof(text) - (size_t)n, ": %s", err->text);
-	memcpy(err->text, text, sizeof(text));
+	memcpy(text, err->text, sizeof(text));
+	snprintf(err->text, sizeof(err->text), "%s: %.*s", context,
+		 (int)(sizeof(err->text) - sizeof(context) - 3), text);
 	return err->code;
 }
 

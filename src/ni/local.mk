@@ -5,4 +5,4 @@ libni_la_SOURCES = \
 	%D%/ni.c %D%/ni.h \
 	%D%/worker.c %D%/worker.h
 libni_la_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS)
-libni_la_LIBADD = $(HWLOC_LIBS) libnet.la libmedia.la libwire.la libcommon.la
+libni_la_LIBADD = $(HWLOC_LIBS)

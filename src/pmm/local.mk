@@ -9,4 +9,4 @@ libpmm_la_SOURCES = \
 	%D%/region.c %D%/region.h \
 	%D%/slotfile.c
 libpmm_la_CFLAGS = $(AM_CFLAGS) $(PMEMOBJ_CFLAGS)
-libpmm_la_LIBADD = $(PMEMOBJ_LIBS) libmedia.la libcommon.la
+libpmm_la_LIBADD = $(PMEMOBJ_LIBS)

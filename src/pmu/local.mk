@@ -13,4 +13,5 @@ pmu_server_SOURCES = \
 	%D%/session.c %D%/session.h \
 	%D%/set.c
 pmu_server_CFLAGS = $(AM_CFLAGS) $(EVENT_CFLAGS) $(INIH_CFLAGS) $(SODIUM_CFLAGS)
-pmu_server_LDADD = libni.la libpmm.la libwire.la libcommon.la $(EVENT_LIBS) $(INIH_LIBS) $(SODIUM_LIBS)
+pmu_server_LDADD = libni.la libnet.la libpmm.la libmedia.la libwire.la \
+	libcommon.la $(EVENT_LIBS) $(INIH_LIBS) $(SODIUM_LIBS)

@@ -7,4 +7,4 @@ pmuctl_SOURCES = \
 	%D%/stat.c \
 	%D%/verify.c
 pmuctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
-pmuctl_LDADD = libckpt.la libclient.la libnet.la libwire.la libcommon.la $(JANSSON_LIBS)
+pmuctl_LDADD = libclient.la libnet.la libwire.la libcommon.la $(JANSSON_LIBS)

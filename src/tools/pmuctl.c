@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include "ckpt/option.h"
+#include "client/option.h"
 #include "common/clock.h"
 #include "common/size.h"
 
@@ -195,8 +195,8 @@ static int run(struct pmuctl *ctl, const struct command *command, const struct o
 	struct error err;
 	int rc;
 
-	if (!options->server || !*options->server) {
-		fprintf(stderr, "pmuctl: no server: name it with -s HOST[:PORT] or HOLDFAST_SERVER\n");
+	if (options_need_server(options, &err)) {
+		fprintf(stderr, "pmuctl: %s, or -s HOST[:PORT]\n", err.text);
 		return PMUCTL_USAGE;
 	}
 	if (control_connect(&client, deadline_in_ms(5000), &ctl->control, &err)) {

@@ -6,4 +6,4 @@ libwire_la_SOURCES = \
 	%D%/table.c %D%/table.h \
 	%D%/wire.c %D%/wire.h
 libwire_la_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS)
-libwire_la_LIBADD = $(SODIUM_LIBS) libcommon.la
+libwire_la_LIBADD = $(SODIUM_LIBS)

@@ -22,4 +22,4 @@ check_PROGRAMS += %D%/world
 check_PROGRAMS += %D%/ckpt_ranks
 %C%_ckpt_ranks_SOURCES = %D%/ckpt_ranks.c %D%/fake_client.c %D%/fake_client.h
 %C%_ckpt_ranks_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS)
-%C%_ckpt_ranks_LDADD = libckpt.la
+%C%_ckpt_ranks_LDADD = libckpt.la libclient.la libnet.la libwire.la libcommon.la

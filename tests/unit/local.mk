@@ -7,7 +7,7 @@ TESTS += $(unit_programs)
 unit_programs += tests/unit/media
 tests_unit_media_SOURCES = tests/unit/media.c tests/unit/scratch.h tests/unit/unit.h
 tests_unit_media_CFLAGS = $(unit_cflags)
-tests_unit_media_LDADD = libmedia.la $(CHECK_LIBS)
+tests_unit_media_LDADD = libmedia.la libcommon.la $(CHECK_LIBS)
 
 unit_programs += tests/unit/pool
 tests_unit_pool_SOURCES = tests/unit/pool.c tests/unit/pools.h tests/unit/scratch.h tests/unit/unit.h
@@ -22,10 +22,10 @@ tests_unit_region_LDADD = libpmm.la libmedia.la libcommon.la $(PMEMOBJ_LIBS) $(C
 unit_programs += tests/unit/option tests/unit/name
 tests_unit_option_SOURCES = tests/unit/option.c tests/unit/unit.h
 tests_unit_option_CFLAGS = $(unit_cflags) $(MPI_CFLAGS)
-tests_unit_option_LDADD = libckpt.la $(CHECK_LIBS)
+tests_unit_option_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 tests_unit_name_SOURCES = tests/unit/name.c tests/unit/unit.h
 tests_unit_name_CFLAGS = $(unit_cflags) $(MPI_CFLAGS)
-tests_unit_name_LDADD = libckpt.la $(CHECK_LIBS)
+tests_unit_name_LDADD = libckpt.la libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
 unit_programs += tests/unit/client
 tests_unit_client_SOURCES = tests/unit/client.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h \

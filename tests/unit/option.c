@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* option.c - where configuration variables come from, and what is refused. */
-#include "ckpt/option.h"
+#include "client/option.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "ckpt/plugin.h"
 #include "unit.h"
 
 static char home[] = "/tmp/option-test-XXXXXX";
@@ -19,14 +19,14 @@ static void fresh(const char *text)
 	FILE *file;
 
 	unsetenv("HOLDFAST_CONFIG");
-	for (size_t i = 0; hf_option_at(i); i++) {
+	for (size_t i = 0; option_at(i); i++) {
 		char name[64] = "HOLDFAST_";
 		size_t at = strlen(name);
 
-		for (const char *c = hf_option_at(i)->name; *c; c++)
+		for (const char *c = option_at(i)->name; *c; c++)
 			name[at++] = *c == '_' ? '_' : (char)(*c - 32);
 		unsetenv(name);
-		hf_option_override(hf_option_at(i)->name, NULL);
+		option_override(option_at(i)->name, NULL);
 	}
 	ck_assert_ptr_nonnull(mkdtemp(home));
 	snprintf(path, sizeof(path), "%s/.config", home);
@@ -55,8 +55,13 @@ static void refused(int code, const char *one, const char *two, const char *thre
 	struct options options = {0};
 	struct error err = {0};
 
-	ck_assert_int_eq(options_load(&options, &err), code);
+	int rc = options_load(&options, &err);
+
+	if (!rc)
+		rc = options_need_server(&options, &err);
+	ck_assert_int_eq(rc, code);
 	ck_assert_ptr_null(options.server);
+	options_free(&options);
 	if (one && !strstr(err.text, one))
 		ck_abort_msg("no \"%s\" in: %s", one, err.text);
 	if (two && !strstr(err.text, two))
@@ -71,7 +76,7 @@ START_TEST(defaults_are_those_of_the_table)
 	struct error err;
 
 	fresh("server = storage1\n");
-	ck_assert_int_eq(options_load(&options, &err), HF_OK);
+	ck_assert_int_eq(options_load(&options, &err), 0);
 	ck_assert_str_eq(options.server, "storage1");
 	ck_assert_str_eq(options.mode, "full");
 	ck_assert_str_eq(options.auth, "none");
@@ -95,7 +100,7 @@ START_TEST(all_kinds_of_values_are_understood)
 	fresh("# comment\n\n; comment\n  server = a:1\n\tjob=x y\nchunk = 2M\nwindow = 8\n"
 	      "interval = 0.0001\ntimeout = 2.5\ntakeover = on\nverbose = no\nkey_file = /k\n"
 	      "net =\n");
-	ck_assert_int_eq(options_load(&options, &err), HF_OK);
+	ck_assert_int_eq(options_load(&options, &err), 0);
 	ck_assert_str_eq(options.server, "a:1");
 	ck_assert_str_eq(options.job, "x y");
 	ck_assert_uint_eq(options.chunk_bytes, 2 << 20);
@@ -119,15 +124,15 @@ START_TEST(precedence_is_plugin_environment_file)
 	setenv("HOLDFAST_SERVER", "environment", 1);
 	setenv("HOLDFAST_JOB", "environment", 1);
 	setenv("HOLDFAST_FABRIC", "", 1);
-	ck_assert_int_eq(hf_option_override("server", "plugin"), HF_OK);
-	ck_assert_int_eq(hf_option_override("none", "plugin"), HF_EINVAL);
-	ck_assert_int_eq(options_load(&options, &err), HF_OK);
+	ck_assert_int_eq(option_override("server", "plugin"), 0);
+	ck_assert_int_eq(option_override("none", "plugin"), -EINVAL);
+	ck_assert_int_eq(options_load(&options, &err), 0);
 	ck_assert_str_eq(options.server, "plugin");
 	ck_assert_str_eq(options.job, "environment");
 	ck_assert_str_eq(options.fabric, "file");
 	options_free(&options);
-	ck_assert_int_eq(hf_option_override("server", ""), HF_OK);
-	ck_assert_int_eq(options_load(&options, &err), HF_OK);
+	ck_assert_int_eq(option_override("server", ""), 0);
+	ck_assert_int_eq(options_load(&options, &err), 0);
 	ck_assert_str_eq(options.server, "environment");
 	options_free(&options);
 	clean();
@@ -143,13 +148,13 @@ START_TEST(named_file_is_the_only_one)
 	fresh("server = user\n");
 	snprintf(other, sizeof(other), "%s/other", home);
 	setenv("HOLDFAST_CONFIG", other, 1);
-	refused(HF_ECONFIG, other, NULL, NULL);
+	refused(-EINVAL, other, NULL, NULL);
 	ck_assert_int_eq(rename(path, other), 0);
-	ck_assert_int_eq(options_load(&options, &err), HF_OK);
+	ck_assert_int_eq(options_load(&options, &err), 0);
 	ck_assert_str_eq(options.server, "user");
 	options_free(&options);
 	setenv("HOLDFAST_CONFIG", "/dev/null", 1);
-	refused(HF_ECONFIG, "no server is named", "HOLDFAST_SERVER", "holdfast.conf");
+	refused(-EINVAL, "no server is named", "HOLDFAST_SERVER", "holdfast.conf");
 	unlink(other);
 	clean();
 }
@@ -158,7 +163,7 @@ END_TEST
 START_TEST(unknown_name_is_refused_with_its_line)
 {
 	fresh("server = a\n\nsevrer = b\n");
-	refused(HF_ECONFIG, "holdfast.conf:3", "sevrer", "interval");
+	refused(-EINVAL, "holdfast.conf:3", "sevrer", "interval");
 	clean();
 }
 END_TEST
@@ -192,7 +197,7 @@ START_TEST(bad_values_are_refused_with_their_line)
 		strcpy(home + strlen(home) - 6, "XXXXXX");
 		snprintf(text, sizeof(text), "server = a\n%s\nwindow = 1\n", bad[i].text);
 		fresh(text);
-		refused(HF_ECONFIG, "holdfast.conf:", bad[i].name, bad[i].allowed);
+		refused(-EINVAL, "holdfast.conf:", bad[i].name, bad[i].allowed);
 		clean();
 	}
 }
@@ -204,7 +209,7 @@ START_TEST(line_that_is_too_long_is_refused)
 
 	memset(text + strlen(text), 'x', 4000);
 	fresh(text);
-	refused(HF_ECONFIG, "holdfast.conf:2", "longer", NULL);
+	refused(-EINVAL, "holdfast.conf:2", "longer", NULL);
 	clean();
 }
 END_TEST
@@ -213,10 +218,10 @@ START_TEST(bad_environment_is_named)
 {
 	fresh("server = a\n");
 	setenv("HOLDFAST_TIMEOUT", "x", 1);
-	refused(HF_ECONFIG, "environment variable HOLDFAST_TIMEOUT", "seconds", NULL);
+	refused(-EINVAL, "environment variable HOLDFAST_TIMEOUT", "seconds", NULL);
 	unsetenv("HOLDFAST_TIMEOUT");
-	hf_option_override("window", "x");
-	refused(HF_ECONFIG, "hook_holdfast_window", "number", NULL);
+	option_override("window", "x");
+	refused(-EINVAL, "hook_holdfast_window", "number", NULL);
 	clean();
 }
 END_TEST
@@ -224,13 +229,13 @@ END_TEST
 START_TEST(combinations_are_checked)
 {
 	fresh("server = a\nmode = incremental\n");
-	refused(HF_ENOSYS, "incremental", "not in this version", NULL);
+	refused(-ENOSYS, "incremental", "not in this version", NULL);
 	setenv("HOLDFAST_MODE", "full", 1);
 	setenv("HOLDFAST_AUTH", "psk", 1);
-	refused(HF_ECONFIG, "key_file", NULL, NULL);
+	refused(-EINVAL, "key_file", NULL, NULL);
 	setenv("HOLDFAST_AUTH", "none", 1);
 	setenv("HOLDFAST_TIMEOUT", "0", 1);
-	refused(HF_ECONFIG, "timeout", "deadline", NULL);
+	refused(-EINVAL, "timeout", "deadline", NULL);
 	clean();
 }
 END_TEST

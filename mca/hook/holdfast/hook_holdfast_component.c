@@ -29,7 +29,7 @@ static char *values[OPTIONS_MAX]; /* Open MPI's; NULL: not set */
 static int holdfast_register(void)
 {
 	const mca_base_component_t *component = &mca_hook_holdfast_component.hookm_version;
-	const struct hf_option *option;
+	const struct option_text *option;
 	char help[512];
 
 	enable = false;
@@ -67,7 +67,7 @@ static void attach_failed(int code)
 
 static void holdfast_init_bottom(int argc, char **argv, int requested, int *provided)
 {
-	const struct hf_option *option;
+	const struct option_text *option;
 	int code;
 
 	(void)argc;

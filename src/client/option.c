@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* option.c - the table of configuration variables, and where their values come from. */
-#include "ckpt/option.h"
+#include "client/option.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "ckpt/plugin.h"
 #include "common/size.h"
 
 #define PATH_BYTES  4096
@@ -17,7 +16,7 @@
 enum option_type { TYPE_STRING, TYPE_SIZE, TYPE_SECONDS, TYPE_COUNT, TYPE_BOOL };
 
 struct option {
-	struct hf_option public;
+	struct option_text text;
 	enum option_type type;
 	size_t offset;	     /* in struct options */
 	const char *allowed; /* of a string: its words, with '|' between them; NULL for any */
@@ -64,31 +63,31 @@ static char *overrides[TABLE_LENGTH];
 static const struct option *option_find(const char *name)
 {
 	for (size_t i = 0; i < TABLE_LENGTH; i++)
-		if (!strcmp(table[i].public.name, name))
+		if (!strcmp(table[i].text.name, name))
 			return &table[i];
 	return NULL;
 }
 
-const struct hf_option *hf_option_at(size_t index)
+const struct option_text *option_at(size_t index)
 {
-	return index < TABLE_LENGTH ? &table[index].public : NULL;
+	return index < TABLE_LENGTH ? &table[index].text : NULL;
 }
 
-int hf_option_override(const char *name, const char *value)
+int option_override(const char *name, const char *value)
 {
 	const struct option *option = option_find(name);
 	char *copy = NULL;
 
 	if (!option)
-		return HF_EINVAL;
+		return -EINVAL;
 	if (value && *value) {
 		copy = strdup(value);
 		if (!copy)
-			return HF_ENOMEM;
+			return -ENOMEM;
 	}
 	free(overrides[option - table]);
 	overrides[option - table] = copy;
-	return HF_OK;
+	return 0;
 }
 
 static bool is_word(const char *allowed, const char *value)
@@ -181,16 +180,16 @@ static int option_set(const struct option *option, struct options *options, cons
 		break;
 	}
 	if (!ok)
-		return error_set(err, HF_ECONFIG, "%s: %s cannot be \"%s\"; allowed: %s", where,
-				 option->public.name, value, allowed);
+		return error_set(err, -EINVAL, "%s: %s cannot be \"%s\"; allowed: %s", where,
+				 option->text.name, value, allowed);
 	if (option->type != TYPE_STRING)
-		return HF_OK;
+		return 0;
 	copy = strdup(value);
 	if (!copy)
-		return error_set(err, HF_ENOMEM, "out of memory for the configuration");
+		return error_set(err, -ENOMEM, "out of memory for the configuration");
 	free(*(char **)field);
 	*(char **)field = copy;
-	return HF_OK;
+	return 0;
 }
 
 /* A file on its way through the parser. */
@@ -216,7 +215,7 @@ static char *file_line(char *line, int capacity, void *stream)
 		return NULL;
 	file->line++;
 	if (!strchr(line, '\n') && !feof(file->stream)) {
-		file->code = error_set(file->err, HF_ECONFIG, "%s:%u: the line is longer than %d bytes",
+		file->code = error_set(file->err, -EINVAL, "%s:%u: the line is longer than %d bytes",
 				       file->path, file->line, capacity - 2);
 		return NULL;
 	}
@@ -234,7 +233,7 @@ static int file_variable(void *user, const char *section, const char *name, cons
 	if (file->code)
 		return 0;
 	if (*section) {
-		file->code = error_set(file->err, HF_ECONFIG,
+		file->code = error_set(file->err, -EINVAL,
 				       "%s:%u: there are no sections in this file, but [%s]",
 				       file->path, file->line, section);
 		return 0;
@@ -244,8 +243,8 @@ static int file_variable(void *user, const char *section, const char *name, cons
 
 		for (size_t i = 0; i < TABLE_LENGTH; i++)
 			snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s",
-				 i ? ", " : "", table[i].public.name);
-		file->code = error_set(file->err, HF_ECONFIG,
+				 i ? ", " : "", table[i].text.name);
+		file->code = error_set(file->err, -EINVAL,
 				       "%s:%u: there is no variable \"%s\"; allowed: %s", file->path,
 				       file->line, name, names);
 		return 0;
@@ -254,7 +253,7 @@ static int file_variable(void *user, const char *section, const char *name, cons
 		return 1;
 	snprintf(where, sizeof(where), "%s:%u", file->path, file->line);
 	file->code = option_set(option, file->options, value, where, file->err);
-	return file->code == HF_OK;
+	return file->code == 0;
 }
 
 /* Reads one file; one that does not exist is an error only where it `must` be there. */
@@ -266,20 +265,20 @@ static int file_read(const char *path, bool must, struct options *options, struc
 	file.stream = fopen(path, "re");
 	if (!file.stream) {
 		if (!must && (errno == ENOENT || errno == ENOTDIR))
-			return HF_OK;
-		return error_set(err, HF_ECONFIG, "cannot read the configuration file %s: %s", path,
+			return 0;
+		return error_set(err, -EINVAL, "cannot read the configuration file %s: %s", path,
 				 strerror(errno));
 	}
 	line = ini_parse_stream(file_line, &file, file_variable, &file);
 	if (!file.code && ferror(file.stream))
-		file.code = error_set(err, HF_ECONFIG, "cannot read the configuration file %s: %s", path,
+		file.code = error_set(err, -EINVAL, "cannot read the configuration file %s: %s", path,
 				      strerror(errno));
 	fclose(file.stream);
 	if (!file.code && line < 0)
-		file.code = error_set(err, HF_ENOMEM, "out of memory for the configuration file %s",
+		file.code = error_set(err, -ENOMEM, "out of memory for the configuration file %s",
 				      path);
 	if (!file.code && line)
-		file.code = error_set(err, HF_ECONFIG, "%s:%d: not a line of the form \"name = value\"",
+		file.code = error_set(err, -EINVAL, "%s:%d: not a line of the form \"name = value\"",
 				      path, line);
 	return file.code;
 }
@@ -296,7 +295,7 @@ static int files_read(struct options *options, struct error *err)
 	if (code || !home || !*home)
 		return code;
 	if ((size_t)snprintf(path, sizeof(path), "%s/.config/holdfast.conf", home) >= sizeof(path))
-		return HF_OK;
+		return 0;
 	return file_read(path, false, options, err);
 }
 
@@ -308,7 +307,7 @@ static int environment_read(struct options *options, struct error *err)
 		const char *value;
 		int code;
 
-		for (const char *c = table[i].public.name; *c; c++)
+		for (const char *c = table[i].text.name; *c; c++)
 			name[at++] = (char)toupper((unsigned char)*c);
 		name[at] = '\0';
 		value = getenv(name);
@@ -319,7 +318,7 @@ static int environment_read(struct options *options, struct error *err)
 		if (code)
 			return code;
 	}
-	return HF_OK;
+	return 0;
 }
 
 static int overrides_read(struct options *options, struct error *err)
@@ -330,12 +329,12 @@ static int overrides_read(struct options *options, struct error *err)
 
 		if (!overrides[i])
 			continue;
-		snprintf(where, sizeof(where), "MCA variable hook_holdfast_%s", table[i].public.name);
+		snprintf(where, sizeof(where), "MCA variable hook_holdfast_%s", table[i].text.name);
 		code = option_set(&table[i], options, overrides[i], where, err);
 		if (code)
 			return code;
 	}
-	return HF_OK;
+	return 0;
 }
 
 static int defaults_set(struct options *options, struct error *err)
@@ -343,39 +342,43 @@ static int defaults_set(struct options *options, struct error *err)
 	for (size_t i = 0; i < TABLE_LENGTH; i++) {
 		int code;
 
-		if (!*table[i].public.fallback)
+		if (!*table[i].text.fallback)
 			continue;
-		code = option_set(&table[i], options, table[i].public.fallback, "default", err);
+		code = option_set(&table[i], options, table[i].text.fallback, "default", err);
 		if (code)
 			return code;
 	}
-	return HF_OK;
+	return 0;
 }
 
 /* What no single variable tells. */
 static int options_check(struct options *options, struct error *err)
 {
-	if (!options->server)
-		return error_set(err, HF_ECONFIG,
-				 "no server is named: set HOLDFAST_SERVER=HOST[:PORT] in the "
-				 "environment, or \"server = HOST[:PORT]\" in ~/.config/holdfast.conf or "
-				 "%s, or, with the Open MPI plug-in, --mca hook_holdfast_server "
-				 "HOST[:PORT]",
-				 SYSTEM_FILE);
 	if (!strcmp(options->mode, "incremental"))
-		return error_set(err, HF_ENOSYS,
+		return error_set(err, -ENOSYS,
 				 "mode = incremental is not in this version; use mode = full");
 	if (!options->timeout_ms)
-		return error_set(err, HF_ECONFIG, "timeout cannot be 0: every wait has a deadline");
+		return error_set(err, -EINVAL, "timeout cannot be 0: every wait has a deadline");
 	if (!options->auth) {
 		options->auth = strdup(options->key_file ? "psk" : "none");
 		if (!options->auth)
-			return error_set(err, HF_ENOMEM, "out of memory for the configuration");
+			return error_set(err, -ENOMEM, "out of memory for the configuration");
 	}
 	if (!strcmp(options->auth, "psk") && !options->key_file)
-		return error_set(err, HF_ECONFIG,
+		return error_set(err, -EINVAL,
 				 "auth = psk needs key_file, the file with the pre-shared key");
-	return HF_OK;
+	return 0;
+}
+
+int options_need_server(const struct options *options, struct error *err)
+{
+	if (options->server)
+		return 0;
+	return error_set(err, -EINVAL,
+			 "no server is named: set HOLDFAST_SERVER=HOST[:PORT] in the environment, or "
+			 "\"server = HOST[:PORT]\" in ~/.config/holdfast.conf or %s, or, with the Open MPI "
+			 "plug-in, --mca hook_holdfast_server HOST[:PORT]",
+			 SYSTEM_FILE);
 }
 
 int options_load(struct options *options, struct error *err)
@@ -396,7 +399,7 @@ int options_load(struct options *options, struct error *err)
 		return code;
 	}
 	*options = loaded;
-	return HF_OK;
+	return 0;
 }
 
 void options_free(struct options *options)

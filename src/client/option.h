@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * option.h - the configuration variables of clients and tools: one table for environment, files and
+ * plug-in, and the values that hold for one job.
+ *
+ * Precedence: option_override() (the plug-in's MCA variables), environment HOLDFAST_<NAME>, the
+ * user's file, the system's file, default. An empty value counts as not set.
+ */
+#ifndef HOLDFAST_OPTION_H
+#define HOLDFAST_OPTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "common/error.h"
+
+struct options {
+	char *server;
+	char *job;
+	char *mode;
+	char *fabric;
+	char *net;
+	char *auth; /* "psk" or "none", never NULL once loaded */
+	char *key_file;
+	uint64_t interval_ms;
+	uint64_t timeout_ms;
+	uint64_t reconnect_ms;
+	uint64_t chunk_bytes;
+	uint64_t window;
+	bool takeover;
+	bool verbose;
+};
+
+/* One variable, for whoever registers it elsewhere. Strings are static. */
+struct option_text {
+	const char *name;
+	const char *fallback; /* the default; "" where there is none */
+	const char *help;
+};
+
+/* The variable with this index, or NULL past the last. */
+const struct option_text *option_at(size_t index);
+
+/* Sets a variable for every later options_load() of this process, before environment and files; NULL or
+ * "" takes that back. -EINVAL: no such variable. -ENOMEM. Not while an options_load() runs. */
+int option_override(const char *name, const char *value);
+
+/* Fills `options` from all sources. -EINVAL, -ENOSYS, -ENOMEM; nothing is to be freed then. */
+int options_load(struct options *options, struct error *err);
+
+/* -EINVAL where no server is named, saying how that is done. */
+int options_need_server(const struct options *options, struct error *err);
+
+/* Frees the strings; options that were zeroed are fine. */
+void options_free(struct options *options);
+
+#endif
