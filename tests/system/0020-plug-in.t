@@ -4,7 +4,7 @@
 # at MPI_Finalize what a later run can use.
 # shellcheck disable=SC2086,SC2317 # $mca is a list of words; `ok` calls the function
 . "${0%/*}/lib.sh"
-plan 19
+plan 26
 world=$(run_program world) || bail "world has not been built"
 
 # world NAME [WORD]...: two ranks of the program under the plug-in, without a job name of their own.
@@ -42,5 +42,17 @@ HOLDFAST_JOB=overruled mca="--mca hook_holdfast_job named" \
 ok "and a later run goes on from them" said again "restore: success, epoch 1"
 ok "without a word at its end, as it detached itself" fails said again "checkpoints stay"
 is "after which nothing is left" "$(newest_epoch named)" ""
+
+SLURM_JOB_ID=42
+export SLURM_JOB_ID
+ok "a job that is called after its batch job makes checkpoints" world batch protect checkpoint
+is "which are removed at its end" "$(newest_epoch slurm-42)" ""
+ok "a second run in the same batch job" world second protect restore checkpoint leave
+ok "starts afresh" said second "restore: there is no checkpoint"
+is "its checkpoints stay, as it asked for that" "$(newest_epoch slurm-42)" 1
+ok "a requeued batch job" world requeued protect restore
+ok "goes on from them" said requeued "restore: success, epoch 1"
+unset SLURM_JOB_ID
+
 ok "the server stops without complaint" stop_server
 done_testing

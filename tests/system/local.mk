@@ -7,7 +7,8 @@ system_tests = \
 	%D%/0120-kill-all-ranks.t \
 	%D%/0130-kill-ni.t \
 	%D%/0140-kill-pmm.t \
-	%D%/0190-random-kills.t
+	%D%/0190-random-kills.t \
+	%D%/0200-segments-change.t
 TESTS += $(system_tests)
 EXTRA_DIST += $(system_tests) %D%/lib.sh %D%/run.sh
 EXTRA_DIST += quickstart tests/debian/install tests/valgrind.supp
@@ -17,6 +18,12 @@ check_PROGRAMS += %D%/world
 %C%_world_SOURCES = %D%/world.c
 %C%_world_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS)
 %C%_world_LDADD = libholdfast.la $(MPI_LIBS)
+
+# An MPI program whose segments change.
+check_PROGRAMS += %D%/segments
+%C%_segments_SOURCES = %D%/segments.c
+%C%_segments_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS)
+%C%_segments_LDADD = libholdfast.la $(MPI_LIBS)
 
 # The ranks' side alone, over a client that is a fake.
 check_PROGRAMS += %D%/ckpt_ranks

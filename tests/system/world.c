@@ -6,9 +6,33 @@
 #include <string.h>
 #include "holdfast.h"
 
+static int values[2] = {7, 8};
+static uint64_t epoch;
+
+static int obey(hf_job_t job, const char *word)
+{
+	epoch = 0;
+	if (!strcmp(word, "protect"))
+		return hf_protect(job, "value", values, 1, MPI_INT);
+	if (!strcmp(word, "protect-renamed"))
+		return hf_protect(job, "worth", values, 1, MPI_INT);
+	if (!strcmp(word, "protect-resized"))
+		return hf_protect(job, "value", values, 2, MPI_INT);
+	if (!strcmp(word, "checkpoint"))
+		return hf_checkpoint(job, HF_AUTO);
+	if (!strcmp(word, "restore"))
+		return hf_restore(job, &epoch);
+	if (!strcmp(word, "detach"))
+		return hf_detach(job, 1);
+	if (!strcmp(word, "leave"))
+		return hf_detach(job, 0);
+	return HF_EINVAL;
+}
+
+/* Its exit status is not 0 after a failure, unless it is that there was nothing to restore. */
 int main(int argc, char **argv)
 {
-	int rank, value = 7;
+	int rank, code, failed = 0;
 	hf_job_t job;
 
 	MPI_Init(&argc, &argv);
@@ -17,20 +41,13 @@ int main(int argc, char **argv)
 	if (!rank)
 		puts(job ? "attached" : "not attached");
 	for (int i = 1; i < argc; i++) {
-		uint64_t epoch = 0;
-		int code = HF_EINVAL;
-
-		if (!strcmp(argv[i], "protect"))
-			code = hf_protect(job, "value", &value, 1, MPI_INT);
-		else if (!strcmp(argv[i], "checkpoint"))
-			code = hf_checkpoint(job, HF_AUTO);
-		else if (!strcmp(argv[i], "restore"))
-			code = hf_restore(job, &epoch);
-		else if (!strcmp(argv[i], "detach"))
-			code = hf_detach(job, 1);
+		code = obey(job, argv[i]);
 		if (!rank)
 			printf("%s: %s, epoch %" PRIu64 "\n", argv[i], hf_strerror(code), epoch);
+		if (!rank && code)
+			fprintf(stderr, "world: %s: %s\n", argv[i], hf_message(hf_world()));
+		failed |= code && code != HF_ENOCKPT;
 	}
 	MPI_Finalize();
-	return 0;
+	return failed;
 }

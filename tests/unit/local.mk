@@ -40,3 +40,14 @@ tests_unit_wire_LDADD = libwire.la libcommon.la $(CHECK_LIBS)
 tests_unit_table_SOURCES = tests/unit/table.c tests/unit/unit.h
 tests_unit_table_CFLAGS = $(unit_cflags)
 tests_unit_table_LDADD = libwire.la libcommon.la $(CHECK_LIBS)
+
+unit_programs += tests/unit/hostile
+tests_unit_hostile_SOURCES = tests/unit/hostile.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h \
+	tests/unit/unit.h
+tests_unit_hostile_CFLAGS = $(unit_cflags)
+tests_unit_hostile_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
+
+unit_programs += tests/unit/auth
+tests_unit_auth_SOURCES = tests/unit/auth.c tests/unit/unit.h
+tests_unit_auth_CFLAGS = $(unit_cflags)
+tests_unit_auth_LDADD = libwire.la libcommon.la $(CHECK_LIBS)

@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* hostile.c - a real pmu-server against peers that lie, stammer, or are silent. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "client/client.h"
+#include "client/control.h"
+#include "common/checksum.h"
+#include "common/clock.h"
+#include "pmu_fixture.h"
+#include "unit.h"
+#include "wire/table.h"
+
+static struct pmu pmu;
+static struct error err;
+
+static void setup(void)
+{
+	pmu_make(&pmu);
+	ck_assert(pmu_start(&pmu, NULL, NULL));
+}
+
+static void teardown(void)
+{
+	pmu_remove(&pmu);
+}
+
+static struct client_options options_of_server(void)
+{
+	return (struct client_options){.server = pmu.address, .auth = "none", .reconnect_ms = 5000};
+}
+
+static int raw_connect(void)
+{
+	struct address address;
+	int fd;
+
+	ck_assert(!address_parse(pmu.address, false, &address, &err));
+	fd = socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert(!connect(fd, (struct sockaddr *)&address.storage, address.bytes));
+	return fd;
+}
+
+/* Did the server close the connection, within 15 s? What it says before is read and dropped. */
+static bool is_closed(int fd)
+{
+	struct pollfd pfd = {fd, POLLIN, 0};
+	char buffer[4096];
+	ssize_t n;
+
+	while (poll(&pfd, 1, 15000) == 1) {
+		n = recv(fd, buffer, sizeof(buffer), 0);
+		if (n <= 0)
+			return true;
+	}
+	return false;
+}
+
+static struct control login(void)
+{
+	struct client_options options = options_of_server();
+	struct control control;
+
+	ck_assert_msg(!control_connect(&options, deadline_in_ms(5000), &control, &err), "%s", err.text);
+	return control;
+}
+
+static int call(struct control *control, enum wire_type type, wire_fields_fn *fields, void *m,
+		wire_fields_fn *reply_fields, void *reply)
+{
+	return control_call(control, type, fields, m, reply_fields, reply, deadline_in_ms(5000), &err);
+}
+
+/* A good client works: nobody was harmed. */
+static void check_service(void)
+{
+	struct client_options options = options_of_server();
+	struct client_identity identity = {.job = "good", .ranks = 1, .mode = REGION_OVERWRITE, .force = true};
+	struct client_segment s = {.segment = {"data", ELEMENT_BYTE, 1, 100}};
+	static uint64_t epoch;
+	uint8_t data[100];
+	struct client *client;
+
+	memset(data, (int)++epoch, sizeof(data));
+	s.at = data;
+	ck_assert_msg(!client_open(&options, &identity, &client, &err), "%s", err.text);
+	ck_assert_msg(!client_put(client, epoch, epoch - 1, &s, 1, &err), "%s", err.text);
+	memset(data, 0, sizeof(data));
+	ck_assert_msg(!client_get(client, 0, epoch, &s, 1, &err), "%s", err.text);
+	ck_assert_uint_eq(data[99], epoch);
+	client_close(client, false, &err);
+}
+
+START_TEST(garbage_ends_its_connection_only)
+{
+	uint8_t garbage[5000];
+	int fd;
+
+	srand(1);
+	for (unsigned round = 0; round < 50; round++) {
+		for (size_t i = 0; i < sizeof(garbage); i++)
+			garbage[i] = (uint8_t)rand();
+		fd = raw_connect();
+		ck_assert_int_gt(send(fd, garbage, sizeof(garbage), MSG_NOSIGNAL), 0);
+		ck_assert(is_closed(fd));
+		close(fd);
+	}
+	check_service();
+}
+END_TEST
+
+START_TEST(a_length_over_the_limit_is_not_waited_for)
+{
+	struct wire_header header = {WIRE_MAGIC, WIRE_VERSION, WIRE_HELLO, UINT32_MAX, 0, 1};
+	uint8_t bytes[WIRE_HEADER_BYTES];
+	struct cursor c = cursor_pack(bytes, sizeof(bytes));
+	int fd = raw_connect();
+
+	wire_header_fields(&c, &header);
+	ck_assert_int_eq(send(fd, bytes, sizeof(bytes), MSG_NOSIGNAL), sizeof(bytes));
+	ck_assert(is_closed(fd));
+	close(fd);
+	check_service();
+}
+END_TEST
+
+START_TEST(nothing_is_served_before_authentication)
+{
+	struct wire_header header = {.id = 1};
+	struct wire_target target = {.uid = WIRE_UID_SELF};
+	struct wire_open open = {.job = "good", .ranks = 1, .mode = REGION_OVERWRITE};
+	uint8_t *frame;
+	size_t bytes;
+	int fd;
+
+	for (unsigned type = WIRE_PROOF; type <= WIRE_TYPE_END; type++) {
+		bool opens = type == WIRE_CREATE || type == WIRE_OPEN;
+
+		header.type = (uint16_t)type;
+		frame = wire_frame(&header, opens ? wire_open_fields : wire_target_fields,
+				   opens ? (void *)&open : &target, NULL, &bytes);
+		fd = raw_connect();
+		ck_assert_int_eq(send(fd, frame, bytes, MSG_NOSIGNAL), (ssize_t)bytes);
+		ck_assert_msg(is_closed(fd), "%s is served", wire_type_name(type));
+		close(fd);
+		free(frame);
+	}
+	check_service();
+}
+END_TEST
+
+START_TEST(silent_peers_are_sent_away)
+{
+	int fds[200];
+
+	for (unsigned i = 0; i < 200; i++)
+		fds[i] = raw_connect();
+	check_service();
+	for (unsigned i = 0; i < 200; i++) {
+		ck_assert(is_closed(fds[i]));
+		close(fds[i]);
+	}
+	check_service();
+}
+END_TEST
+
+START_TEST(requests_out_of_order_end_the_session)
+{
+	static const enum wire_type types[] = {WIRE_BEGIN, WIRE_COMMIT, WIRE_ABORT, WIRE_READ, WIRE_HELLO,
+					       WIRE_PROOF};
+	union {
+		struct wire_begin begin;
+		struct wire_commit commit;
+		struct wire_abort abort;
+		struct wire_read read;
+	} m;
+
+	for (unsigned i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		struct control control = login();
+
+		memset(&m, 0, sizeof(m));
+		ck_assert_int_eq(call(&control, types[i], wire_begin_fields, &m, wire_nothing_fields, NULL),
+				 -EPROTO);
+		ck_assert(is_closed(control.fd));
+		control_close(&control);
+	}
+	check_service();
+}
+END_TEST
+
+START_TEST(malformed_requests_end_the_session)
+{
+	struct control control = login();
+	struct wire_abort abort = {1};
+
+	/* an ABORT's 8 bytes are no OPEN */
+	ck_assert_int_eq(call(&control, WIRE_OPEN, wire_abort_fields, &abort, wire_nothing_fields, NULL),
+			 -EBADMSG);
+	ck_assert(is_closed(control.fd));
+	control_close(&control);
+	check_service();
+}
+END_TEST
+
+/* ---- an authenticated client that lies ---- */
+
+static struct wire_open_reply attach(struct control *control, const char *job)
+{
+	struct wire_open open = {.ranks = 1, .mode = REGION_OVERWRITE};
+	struct wire_open_reply reply = {0};
+
+	snprintf(open.job, sizeof(open.job), "%s", job);
+	ck_assert_msg(!call(control, WIRE_CREATE, wire_open_fields, &open, wire_open_reply_fields, &reply),
+		      "%s", err.text);
+	return reply;
+}
+
+static struct net_conn *data_connect(struct wire_open_reply *reply)
+{
+	struct net_params params = {.provider = reply->provider};
+	struct net_conn *conn;
+
+	ck_assert_msg(!net_ofi.connect(&params, &reply->address, reply->token, deadline_in_ms(5000), &conn,
+				       &err), "%s", err.text);
+	return conn;
+}
+
+START_TEST(a_commit_without_data_is_not_published)
+{
+	struct control control = login();
+	struct wire_open_reply reply = attach(&control, "liar");
+	struct net_conn *conn = data_connect(&reply);
+	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20};
+	struct wire_begin_reply begun = {0};
+	struct wire_commit commit = {0};
+	struct wire_target target = {.job = "liar", .uid = WIRE_UID_SELF};
+	struct wire_show_reply show = {0};
+
+	ck_assert_msg(!call(&control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, &begun),
+		      "%s", err.text);
+	commit.grant = begun.grant.grant;
+	commit.set.info = (struct set_info){
+		.epoch = 1,
+		.kind = SET_FULL,
+		.data_bytes = 4096,
+		.table_offset = 4096,
+		.table_bytes = 64,
+		.table_digest = 12345,
+	};
+	ck_assert_int_eq(call(&control, WIRE_COMMIT, wire_commit_fields, &commit, wire_nothing_fields, NULL),
+			 -EUCLEAN);
+	ck_assert(!call(&control, WIRE_SHOW, wire_target_fields, &target, wire_show_reply_fields, &show));
+	ck_assert_uint_eq(show.count, 1);
+	ck_assert_uint_eq(show.regions[0].set_count, 0);
+	wire_show_reply_free(&show);
+	net_ofi.close(conn);
+	control_close(&control);
+	check_service();
+}
+END_TEST
+
+START_TEST(a_commit_beyond_its_grant_is_refused)
+{
+	struct control control = login();
+	struct wire_open_reply reply = attach(&control, "liar");
+	struct net_conn *conn = data_connect(&reply);
+	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20};
+	struct wire_begin_reply begun = {0};
+	struct wire_commit commit = {0};
+	struct set_info good = {
+		.epoch = 1, .kind = SET_FULL, .data_bytes = 4096, .table_offset = 4096, .table_bytes = 64};
+
+	ck_assert(!call(&control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, &begun));
+	for (unsigned i = 0; i < 6; i++) {
+		commit.grant = begun.grant.grant + (i == 0);
+		commit.set.info = good;
+		if (i == 1)
+			commit.set.info.epoch = 2;
+		if (i == 2)
+			commit.set.info.table_offset = 1 << 20;
+		if (i == 3)
+			commit.set.info.table_bytes = UINT64_MAX - 4096;
+		if (i == 4)
+			commit.set.info.data_bytes = 8192;
+		if (i == 5)
+			commit.set.info.kind = SET_INCREMENT;
+		ck_assert_int_lt(call(&control, WIRE_COMMIT, wire_commit_fields, &commit,
+				      wire_nothing_fields, NULL), 0);
+	}
+	net_ofi.close(conn);
+	control_close(&control);
+	check_service();
+}
+END_TEST
+
+START_TEST(a_write_after_commit_changes_nothing)
+{
+	struct control control = login();
+	struct wire_open_reply reply = attach(&control, "liar");
+	struct net_conn *conn = data_connect(&reply);
+	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20};
+	struct wire_begin_reply begun = {0};
+	struct wire_commit commit = {0};
+	struct client_options options = options_of_server();
+	struct client_identity identity = {.job = "liar", .ranks = 1, .mode = REGION_OVERWRITE, .force = true};
+	struct client *client;
+	uint8_t set[4096 + 64 + 40 + 8] = {0}, back[4096];
+	struct table table = table_init(set + 4096, 1, 1);
+	struct net_transfer transfer = {.local = set, .bytes = sizeof(set), .write = true}, *done;
+	struct client_segment s = {.segment = {"data", ELEMENT_BYTE, 1, 4096}, .at = back};
+
+	memset(set, 7, 4096);
+	table.header->epoch = 1;
+	table.header->segment_count = 1;
+	table.extents[0].bytes = 4096;
+	table.checksums[0] = checksum(set, 4096);
+	ck_assert(!call(&control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, &begun));
+	ck_assert(!net_ofi.submit(conn, &begun.grant.key, &transfer, &err));
+	ck_assert_int_eq(net_ofi.reap(conn, &done, 1, deadline_in_ms(5000), &err), 1);
+	ck_assert_int_eq(transfer.status, 0);
+	commit.grant = begun.grant.grant;
+	commit.set.info = (struct set_info){1, SET_FULL, 1, 4096, 4096, 112, checksum(set + 4096, 112), 0};
+	commit.set.segments = &s.segment;
+	ck_assert_msg(!call(&control, WIRE_COMMIT, wire_commit_fields, &commit, wire_nothing_fields, NULL),
+		      "%s", err.text);
+	/* the key is still known to us */
+	memset(set, 8, 4096);
+	transfer = (struct net_transfer){.local = set, .bytes = 4096, .write = true};
+	if (!net_ofi.submit(conn, &begun.grant.key, &transfer, &err) &&
+	    net_ofi.reap(conn, &done, 1, deadline_in_ms(5000), &err) == 1)
+		ck_assert_int_ne(transfer.status, 0);
+	net_ofi.close(conn);
+	control_close(&control);
+	ck_assert_msg(!client_open(&options, &identity, &client, &err), "%s", err.text);
+	ck_assert_msg(!client_get(client, 0, 1, &s, 1, &err), "%s", err.text);
+	ck_assert_uint_eq(back[0], 7);
+	client_close(client, false, &err);
+}
+END_TEST
+
+START_TEST(another_users_job_is_as_if_it_were_not_there)
+{
+	struct wire_target target = {.job = "good", .uid = WIRE_UID_SELF};
+	struct wire_list_reply list = {0};
+	struct wire_show_reply show = {0};
+	struct control control;
+
+	check_service();
+	/* On loopback without authentication the server takes our word. */
+	ck_assert(!seteuid(12345));
+	control = login();
+	ck_assert(!seteuid(0));
+	ck_assert_int_eq(call(&control, WIRE_SHOW, wire_target_fields, &target, wire_show_reply_fields, &show),
+			 -ENOENT);
+	target.uid = 0;
+	ck_assert_int_eq(call(&control, WIRE_SHOW, wire_target_fields, &target, wire_show_reply_fields, &show),
+			 -ENOENT);
+	ck_assert_int_eq(call(&control, WIRE_VERIFY, wire_target_fields, &target, wire_verify_reply_fields,
+			      &show), -ENOENT);
+	ck_assert_int_eq(call(&control, WIRE_DROP, wire_target_fields, &target, wire_nothing_fields, NULL),
+			 -ENOENT);
+	target = (struct wire_target){.uid = WIRE_UID_SELF};
+	ck_assert(!call(&control, WIRE_LIST, wire_target_fields, &target, wire_list_reply_fields, &list));
+	ck_assert_uint_eq(list.count, 0);
+	wire_list_reply_free(&list);
+	control_close(&control);
+	check_service();
+}
+END_TEST
+
+/* ---- many ---- */
+
+static uint64_t anonymous_bytes(pid_t pid)
+{
+	unsigned long long kib = 0;
+	char path[64], line[128];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	file = fopen(path, "re");
+	ck_assert_ptr_nonnull(file);
+	while (fgets(line, sizeof(line), file) && sscanf(line, "RssAnon: %llu", &kib) != 1)
+		continue;
+	fclose(file);
+	return kib << 10;
+}
+
+START_TEST(sixty_four_sessions_stay_below_64_mib)
+{
+	struct client_options options = options_of_server();
+	struct client_identity identity = {.job = "many", .ranks = 64, .mode = REGION_OVERWRITE};
+	struct client_segment s = {.segment = {"data", ELEMENT_BYTE, 1, 300000}};
+	struct client *clients[64];
+	uint64_t server, ni;
+
+	s.at = calloc(1, 300000);
+	for (unsigned i = 0; i < 64; i++) {
+		identity.rank = i;
+		ck_assert_msg(!client_open(&options, &identity, &clients[i], &err), "%s", err.text);
+	}
+	for (uint64_t epoch = 1; epoch < 4; epoch++) {
+		for (unsigned i = 0; i < 64; i++)
+			ck_assert_msg(!client_put(clients[i], epoch, epoch - 1, &s, 1, &err), "%s", err.text);
+	}
+	server = anonymous_bytes(pmu.pid);
+	ni = anonymous_bytes(pmu_ni_pid(&pmu));
+	ck_assert_msg(server + ni < 64u << 20, "PMM %llu, NI %llu bytes", (unsigned long long)server,
+		      (unsigned long long)ni);
+	fprintf(stderr, "# 64 sessions: PMM %llu KiB, NI %llu KiB anonymous\n",
+		(unsigned long long)server >> 10, (unsigned long long)ni >> 10);
+	for (unsigned i = 0; i < 64; i++)
+		client_close(clients[i], false, &err);
+	free(s.at);
+}
+END_TEST
+
+static Suite *unit_suite(void)
+{
+	Suite *suite = suite_create("hostile");
+	TCase *tc = tcase_create("hostile");
+
+	setenv("top_builddir", ".", 0);
+	tcase_set_timeout(tc, 120);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, garbage_ends_its_connection_only);
+	tcase_add_test(tc, a_length_over_the_limit_is_not_waited_for);
+	tcase_add_test(tc, nothing_is_served_before_authentication);
+	tcase_add_test(tc, silent_peers_are_sent_away);
+	tcase_add_test(tc, requests_out_of_order_end_the_session);
+	tcase_add_test(tc, malformed_requests_end_the_session);
+	tcase_add_test(tc, a_commit_without_data_is_not_published);
+	tcase_add_test(tc, a_commit_beyond_its_grant_is_refused);
+	tcase_add_test(tc, a_write_after_commit_changes_nothing);
+	if (!geteuid()) /* it changes its uid */
+		tcase_add_test(tc, another_users_job_is_as_if_it_were_not_there);
+	tcase_add_test(tc, sixty_four_sessions_stay_below_64_mib);
+	suite_add_tcase(suite, tc);
+	return suite;
+}
