@@ -111,9 +111,10 @@ int hf_stored(hf_job_t job, const char *name, size_t *count, MPI_Datatype *type)
  * checksum, and tells the epoch (may be NULL). Where a set is damaged, all ranks fall back to the
  * next older complete epoch and say so on stderr. Collective.
  *
- * Errors: HF_ENOCKPT (nothing stored; memory untouched), HF_ESEGMENT (memory untouched, unless it was the
- * epoch fallen back to that does not fit: then it is undefined), HF_EDAMAGED (memory is then undefined),
- * HF_EFENCED, HF_ESERVER, HF_EIO, HF_ETIMEDOUT, HF_EPEER.
+ * Errors: HF_ENOCKPT (nothing stored; memory untouched), HF_ESEGMENT (memory untouched, unless it is the
+ * epoch fallen back to that does not fit: then it is undefined, hf_stored() tells of that epoch, and a new
+ * call goes on with it), HF_EDAMAGED (memory is then undefined), HF_EFENCED, HF_ESERVER, HF_EIO,
+ * HF_ETIMEDOUT, HF_EPEER.
  */
 int hf_restore(hf_job_t job, uint64_t *epoch);
 

@@ -25,7 +25,7 @@ void testpoint_pass(const char *name)
 	if (!strncmp(action, "kill", 4))
 		kill(getpid(), SIGKILL);
 	else if (!strncmp(action, "stop", 4))
-		kill(getpid(), SIGSTOP);
+		raise(SIGSTOP); /* this thread, at once; kill() would let it go on while another one stops */
 	else
 		_exit(99);
 }

@@ -1,5 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* pmem2.c - the back end on libpmem2: fsdax, devdax, and any file through the page cache. */
+/*
+ * pmem2.c - the back end on libpmem2: fsdax, devdax, and any file through the page cache.
+ *
+ * pmem2_map_new() tries MAP_SYNC first, with MAP_FIXED over a range that it reserved; where that fails, on
+ * every file that is not DAX, the range is free until its second attempt, which then maps over whatever
+ * another thread was given there (libpmem2 1.12). So we look for DAX ourselves, and map the page cache
+ * without libpmem2, which has nothing to add there.
+ */
 #include "media/media.h"
 
 #include <assert.h>
@@ -8,13 +15,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
 
 struct media_map {
-	struct pmem2_map *map;
+	struct pmem2_map *map; /* NULL: the page cache */
 	uint8_t *base;
 	size_t bytes;
 	enum media_granularity granularity;
@@ -50,7 +58,10 @@ static void pmem2_media_unmap(struct media_map *map)
 {
 	if (!map)
 		return;
-	pmem2_map_delete(&map->map);
+	if (map->map)
+		pmem2_map_delete(&map->map);
+	else
+		munmap(map->base, map->bytes);
 	free(map);
 }
 
@@ -79,23 +90,26 @@ static int map_new(struct pmem2_config *config, struct pmem2_source *source, siz
 	return rc ? pmem2_error(err, rc, "cannot map a file") : 0;
 }
 
-static int pmem2_media_map(int fd, size_t bytes, struct media_map **out, struct error *err)
+/* Can the file be mapped past the page cache? Tests may say so of any file, by libpmem2's own variable. */
+static bool is_dax(int fd, size_t bytes)
+{
+	void *at = mmap(NULL, bytes, PROT_READ, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
+
+	if (at == MAP_FAILED)
+		return getenv("PMEM2_FORCE_GRANULARITY") != NULL;
+	munmap(at, bytes);
+	return true;
+}
+
+static int map_dax(struct media_map *map, int fd, size_t bytes, struct error *err)
 {
 	struct pmem2_source *source = NULL;
 	struct pmem2_config *config = NULL;
-	struct media_map *map;
 	int rc;
 
-	if (!bytes) /* to libpmem2, all of the file */
-		return error_set(err, -EINVAL, "cannot map 0 bytes of a file");
-	map = calloc(1, sizeof(*map));
-	if (!map)
-		return error_nomem(err, "a mapping");
 	rc = pmem2_source_from_fd(&source, fd);
-	if (rc) {
-		rc = pmem2_error(err, rc, "cannot map a file");
-		goto err_free;
-	}
+	if (rc)
+		return pmem2_error(err, rc, "cannot map a file");
 	rc = pmem2_config_new(&config);
 	if (rc) {
 		rc = pmem2_error(err, rc, "cannot map a file");
@@ -105,20 +119,52 @@ static int pmem2_media_map(int fd, size_t bytes, struct media_map **out, struct 
 	pmem2_config_delete(&config);
 	if (rc)
 		goto err_source;
-	pmem2_source_delete(&source);
 	map->base = pmem2_map_get_address(map->map);
-	map->bytes = bytes;
 	map->granularity = granularity_of(map->map);
 	map->persist = pmem2_get_persist_fn(map->map);
 	map->memcpy = pmem2_get_memcpy_fn(map->map);
-	map->page_mask = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
-	*out = map;
-	return 0;
-
 err_source:
 	pmem2_source_delete(&source);
-err_free:
-	free(map);
+	return rc;
+}
+
+static int map_page_cache(struct media_map *map, int fd, size_t bytes, struct error *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return error_set(err, -errno, "cannot map a file: %s", strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return error_set(err, -EINVAL, "cannot map what is no regular file");
+	if (bytes & map->page_mask)
+		return error_set(err, -EINVAL, "cannot map %zu bytes: no whole pages", bytes);
+	if ((uint64_t)st.st_size < bytes)
+		return error_set(err, -ERANGE, "cannot map %zu bytes of a file that has %lld", bytes,
+				 (long long)st.st_size);
+	map->base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (map->base == MAP_FAILED)
+		return error_set(err, -errno, "cannot map a file: %s", strerror(errno));
+	map->granularity = MEDIA_PAGE;
+	return 0;
+}
+
+static int pmem2_media_map(int fd, size_t bytes, struct media_map **out, struct error *err)
+{
+	struct media_map *map;
+	int rc;
+
+	if (!bytes) /* to libpmem2, all of the file */
+		return error_set(err, -EINVAL, "cannot map 0 bytes of a file");
+	map = calloc(1, sizeof(*map));
+	if (!map)
+		return error_nomem(err, "a mapping");
+	map->bytes = bytes;
+	map->page_mask = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
+	rc = is_dax(fd, bytes) ? map_dax(map, fd, bytes, err) : map_page_cache(map, fd, bytes, err);
+	if (rc)
+		free(map);
+	else
+		*out = map;
 	return rc;
 }
 

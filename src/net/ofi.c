@@ -10,9 +10,14 @@
 #define OFI_API_VERSION	     FI_VERSION(1, 17)
 #define OFI_PROVIDER_DEFAULT "tcp"
 
+int ofi_errno(ssize_t code)
+{
+	return code <= -FI_ERRNO_OFFSET || code >= 0 ? -EIO : (int)code;
+}
+
 int ofi_failed(struct error *err, ssize_t code, const char *what)
 {
-	return error_set(err, (int)code, "%s: %s", what, fi_strerror((int)-code));
+	return error_set(err, ofi_errno(code), "%s: %s", what, fi_strerror((int)-code));
 }
 
 /* An address came over the wire: a provider trusts it to be as long as its family says. */

@@ -45,7 +45,10 @@ uint64_t ofi_random_key(const struct fi_info *info);
 		(object) = NULL;                                                                   \
 	} while (0)
 
-/* "what: reason" for a negative libfabric code, which is returned. */
+/* libfabric's own codes are beyond errno's: -EIO for those. */
+int ofi_errno(ssize_t code);
+
+/* "what: reason" for a negative libfabric code, which is returned as ofi_errno() has it. */
 int ofi_failed(struct error *err, ssize_t code, const char *what);
 
 int ofi_listen(const struct net_params *params, struct net_target **target,

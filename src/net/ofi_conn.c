@@ -54,7 +54,7 @@ static int conn_event_error(struct net_conn *conn, bool *rejected)
 	if (rejected)
 		*rejected = entry.err_data_size >= sizeof(OFI_REJECTED) && entry.err_data &&
 			    !memcmp(entry.err_data, OFI_REJECTED, sizeof(OFI_REJECTED));
-	return entry.err ? -entry.err : -EIO;
+	return ofi_errno(-entry.err);
 }
 
 static int conn_wait_connected(struct net_conn *conn, uint64_t deadline, struct error *err)
@@ -154,7 +154,7 @@ int ofi_connect(const struct net_params *params, const struct net_address *addre
 	return 0;
 
 err_what:
-	ofi_failed(err, rc, what);
+	rc = ofi_failed(err, rc, what);
 err_close:
 	ofi_disconnect(conn);
 	return rc;
@@ -328,7 +328,7 @@ static int conn_completed(struct net_conn *conn, struct net_transfer **done, uns
 			n = fi_cq_readerr(conn->cq, &failed, 0);
 			if (n == 1 && failed.op_context) {
 				done[count] = transfer_of(failed.op_context);
-				done[count++]->status = failed.err ? -failed.err : -EIO;
+				done[count++]->status = ofi_errno(-failed.err);
 				continue;
 			}
 		}
@@ -360,7 +360,7 @@ int ofi_reap(struct net_conn *conn, struct net_transfer **done, unsigned max, ui
 		if (n > 0)
 			return n;
 		if (n < 0 && !conn->lost)
-			conn->lost = n;
+			conn->lost = ofi_errno(n);
 		/* What failed with the connection has been handed over above, so it is lost now. */
 		if (conn->lost || (fds[1].revents && conn_check_lost(conn))) {
 			n = conn_completed(conn, done, max);
@@ -375,7 +375,7 @@ int ofi_reap(struct net_conn *conn, struct net_transfer **done, unsigned max, ui
 		if (rc == -FI_EAGAIN)
 			continue;
 		if (rc) {
-			conn->lost = rc;
+			conn->lost = ofi_errno(rc);
 			continue;
 		}
 		if (poll(fds, 2, left_ms) < 0 && errno != EINTR) {

@@ -341,7 +341,6 @@ static int load_region(struct place *at, uint64_t offset, struct error *err)
 {
 	struct region_record *record;
 	struct region *region;
-	uint64_t reserved;
 	int rc;
 
 	record = objects_take(at->pool, at->objects, offset, sizeof(*record));
@@ -365,10 +364,9 @@ static int load_region(struct place *at, uint64_t offset, struct error *err)
 		if (rc)
 			return rc;
 	}
-	if (__builtin_mul_overflow(region->reserved_capacity, SLOTS_PER_REGION, &reserved) ||
-	    __builtin_add_overflow(at->pool->reserved_bytes, reserved, &at->pool->reserved_bytes))
-		return region_damaged(at, err, "its slots are larger than any file");
-	at->job->reserved_bytes += reserved;
+	/* Capacities are checked against the files, next. */
+	at->pool->reserved_bytes += region_reserved_bytes(region);
+	at->job->reserved_bytes += region_reserved_bytes(region);
 	return 0;
 }
 
@@ -401,7 +399,7 @@ static int job_record_check(const struct place *at, const struct job_record *rec
 		return damaged(at->pool, err, "record of a job (%s, it seems; after %s): its checksum does not "
 			       "match", name, after);
 	if (record->tag != TAG_JOB || !memchr(record->name, '\0', sizeof(record->name)) ||
-	    !record->ranks || record->ranks > RANKS_MAX || record->number >= at->pool->root->next_job ||
+	    !record->ranks || record->ranks > RANKS_MAX ||
 	    (record->state != JOB_STATE_LIVE && record->state != JOB_STATE_DROPPED))
 		return damaged(at->pool, err, "record of job %s (after %s): it makes no sense", name, after);
 	return 0;

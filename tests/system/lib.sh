@@ -115,13 +115,28 @@ have_test_points()
 	grep -q '^#define HOLDFAST_TEST_POINTS 1' "$builddir/config.h"
 }
 
-# The computation that the tests disturb, long enough to be hit in the middle (some 6 s): stencil_start JOB
-# [OPTION]..., in the background, as job_start.
+# The computation that the tests disturb: long enough to be hit in the middle (some 6 s), and a short one for
+# tests that hit it at a named point.
+stencil_size='--nx 300 --ny 200 --steps 300' stencil_delay_ms=20
+stencil_is_short()
+{
+	stencil_size='--nx 120 --ny 80 --steps 60' stencil_delay_ms=0
+}
+
+# stencil_start JOB [PROGRAM [ARGUMENT]...]: in the background, as job_start; below the program, if given.
 stencil_start()
 {
 	test_job=$1
 	shift
-	job_start "$test_job" 4 "$stencil" --nx 300 --ny 200 --steps 300 --every 10 --delay-ms 20 "$@"
+	# shellcheck disable=SC2086 # a list of words
+	job_start "$test_job" 4 "$@" "$stencil" $stencil_size --every 10 --delay-ms "$stencil_delay_ms"
+}
+
+# stencil JOB [PROGRAM [ARGUMENT]...]: the same, to its end.
+stencil_run()
+{
+	stencil_start "$@"
+	job_wait
 }
 
 # The line that it prints at its end.
@@ -130,13 +145,101 @@ stencil_result()
 	grep '^stencil: steps=' "$run_dir/$1.out"
 }
 
+# The epoch that it resumed from; nothing where it began at the beginning.
+stencil_resumed()
+{
+	sed -n 's/.*resumed from epoch \([0-9]*\).*/\1/p' "$run_dir/$1.err"
+}
+
 # The same computation without Holdfast: sets expected.
 stencil_expected()
 {
+	# shellcheck disable=SC2086 # a list of words
 	expected=$(
 		unset HOLDFAST_SERVER OMPI_MCA_mca_base_component_path PMIX_MCA_mca_base_component_path
 		mpirun.openmpi --mca btl ^tcp --oversubscribe --bind-to none -n 2 \
-			"$stencil" --nx 300 --ny 200 --steps 300 2>"$run_dir/expected.err" </dev/null
+			"$stencil" $stencil_size 2>"$run_dir/expected.err" </dev/null
 	)
 	[ -n "$expected" ]
+}
+
+# said JOB TEXT: is that on its standard error?
+said()
+{
+	grep -qF "$2" "$run_dir/$1.err"
+}
+
+# A program for stencil_start and job_start: gives rank $1 alone the test point $2.
+point_on_rank()
+{
+	cat >"$run_dir/pointed" <<-END
+		#!/bin/sh
+		[ "\$OMPI_COMM_WORLD_RANK" != $1 ] || export HOLDFAST_TEST_POINT=$2
+		exec "\$@"
+	END
+	chmod +x "$run_dir/pointed"
+}
+
+# stencil_rest JOB EPOCH: runs it until that epoch and the one before are complete, and kills it there.
+stencil_rest()
+{
+	point_on_rank 2 "ckpt-put:stop:$2" # and so no rank gets any further
+	stencil_start "$1" "$run_dir/pointed"
+	wait_for 60 epoch_reached "$1" "$2" || return 1
+	job_kill
+}
+
+# Kills all of the job that runs at once, the launcher too.
+job_kill()
+{
+	# shellcheck disable=SC2046 # a list of words
+	kill -KILL $(descendants "$job_pid")
+	job_wait 2>/dev/null
+	return 0
+}
+
+# refused COMMAND [ARGUMENT]...: the command fails, and soon: 10 s are promised, a busy machine gets 30.
+refused()
+{
+	timeout --kill-after=5 30 "$@" >"$run_dir/refused.out" 2>"$run_dir/refused.err" </dev/null
+	test_status=$?
+	cat "$run_dir/refused.out" "$run_dir/refused.err"
+	[ $test_status -ne 0 ] && [ $test_status -lt 124 ] || { echo "exit status $test_status"; return 1; }
+}
+
+# job_refused NAME RANKS PROGRAM [ARGUMENT]...: the same, of a job; its output is in NAME.out and .err.
+job_refused()
+{
+	job_start "$@"
+	wait_for 30 gone "$job_pid" || { echo "it still runs after 30 s"; return 1; }
+	! job_wait
+}
+
+stencil_refused()
+{
+	stencil_start "$@"
+	wait_for 30 gone "$job_pid" || { echo "it still runs after 30 s"; return 1; }
+	! job_wait
+}
+
+# set_flip RANK EPOCH PLACE: flips a bit of that set (of the only job in the pool) in its slot file: PLACE bytes
+# from the start of its data, or in its `table`. The table's header tells whose set it is (src/wire/table.h).
+set_flip()
+{
+	# shellcheck disable=SC2016 # they are perl's
+	perl -e '
+		my ($rank, $epoch, $place, @files) = @ARGV;
+		for my $name (@files) {
+			open(my $file, "+<:raw", $name) or die "$name: $!\n";
+			for (my $at = 0; sysseek($file, $at, 0) && sysread($file, my $head, 32) == 32; $at += 4096) {
+				my ($magic, $version, $block, $of, $whose) = unpack("a8 V V Q< V", $head);
+				next if $magic ne "HFTTABLE" || $of != $epoch || $whose != $rank;
+				my $to = $place eq "table" ? $at + 200 : $place;
+				sysseek($file, $to, 0) && sysread($file, my $byte, 1) == 1 or die "$name: too short\n";
+				sysseek($file, $to, 0) && syswrite($file, chr(ord($byte) ^ 4)) == 1 or die "$name: $!\n";
+				exit 0;
+			}
+		}
+		die "no set of rank $rank and epoch $epoch\n";
+	' "$1" "$2" "$3" "$run_dir"/pool/slots/*
 }

@@ -4,9 +4,14 @@ system_tests = \
 	%D%/0020-plug-in.t \
 	%D%/0100-undisturbed-run.t \
 	%D%/0110-kill-one-rank.t \
+	%D%/0111-kill-rank-at-points.t \
 	%D%/0120-kill-all-ranks.t \
 	%D%/0130-kill-ni.t \
 	%D%/0140-kill-pmm.t \
+	%D%/0141-kill-server-at-points.t \
+	%D%/0150-damage.t \
+	%D%/0160-takeover.t \
+	%D%/0161-second-run.t \
 	%D%/0190-random-kills.t \
 	%D%/0200-segments-change.t
 TESTS += $(system_tests)

@@ -173,15 +173,18 @@ ni_pids()
 }
 
 # job_start NAME RANKS PROGRAM [ARGUMENT]...: in the background; sets job_pid. Its output goes to
-# $run_dir/NAME.out and .err. Name and server reach it through the plug-in only.
+# $run_dir/NAME.out and .err; of a second run at the same time, with job_as=OTHER, to OTHER.out and .err. Name
+# and server reach it through the plug-in only. $job_options are further ones of mpirun.
 job_start()
 {
 	job_name=$1 job_ranks=$2
 	shift 2
+	# shellcheck disable=SC2086 # a list of words
 	env -u HOLDFAST_SERVER TMPDIR="$run_dir" \
 		mpirun.openmpi --tune "$tune" --mca hook_holdfast_server "$server" \
-		--mca hook_holdfast_job "$job_name" --oversubscribe --bind-to none -n "$job_ranks" "$@" \
-		>"$run_dir/$job_name.out" 2>"$run_dir/$job_name.err" </dev/null &
+		--mca hook_holdfast_job "$job_name" ${job_options-} --oversubscribe --bind-to none \
+		-n "$job_ranks" "$@" >"$run_dir/${job_as:-$job_name}.out" \
+		2>"$run_dir/${job_as:-$job_name}.err" </dev/null &
 	job_pid=$!
 	run_jobs="$run_jobs $job_pid"
 }

@@ -101,32 +101,49 @@ static void check(hf_job_t job, unsigned i, size_t bytes)
 	free(should);
 }
 
-/* Makes the memory what hf_stored() tells, restores, and compares all of it with what it should be. */
-static void resume(hf_job_t job)
+/* Makes the memory what hf_stored() tells. */
+static int allocate(hf_job_t job)
 {
 	MPI_Datatype type;
 	struct shape shape;
-	uint64_t restored;
+	int code, bytes;
+	size_t count;
+
+	for (unsigned i = 0; i < SEGMENTS; i++) {
+		code = hf_stored(job, name_of(i), &count, &type);
+		if (code && code != HF_ESEGMENT)
+			return code;
+		if (code) {
+			if (protected[i])
+				hf_unprotect(job, name_of(i));
+			protected[i] = 0;
+			continue;
+		}
+		MPI_Type_size(type, &bytes);
+		shape = (struct shape){1, count, type, count * (size_t)bytes};
+		protect(job, i, &shape);
+	}
+	return HF_OK;
+}
+
+/* Restores what is stored, and compares all of it with what it should be. */
+static void resume(hf_job_t job)
+{
+	uint64_t restored = 0;
+	MPI_Datatype type;
+	struct shape shape;
 	size_t count;
 	int code;
 
-	code = hf_stored(job, "epoch", NULL, NULL);
-	if (code == HF_ENOCKPT)
+	if (hf_stored(job, "epoch", NULL, NULL) == HF_ENOCKPT)
 		return;
-	for (unsigned i = 0; i < SEGMENTS && !code; i++) {
-		code = hf_stored(job, name_of(i), &count, &type);
-		if (!code) {
-			int bytes;
-
-			MPI_Type_size(type, &bytes);
-			shape = (struct shape){1, count, type, count * (size_t)bytes};
-			protect(job, i, &shape);
-		} else if (code == HF_ESEGMENT) {
-			code = HF_OK;
-		}
-	}
-	if (!code)
+	do {
+		code = allocate(job);
+		if (code)
+			fail("what is stored cannot be told", SEGMENTS, job);
+		/* The epoch that it falls back to may have other segments: then they are asked for again. */
 		code = hf_restore(job, &restored);
+	} while (code == HF_ESEGMENT || code == HF_EPEER);
 	if (code)
 		fail("cannot be restored", SEGMENTS, job);
 	if (restored != epoch)

@@ -51,3 +51,8 @@ unit_programs += tests/unit/auth
 tests_unit_auth_SOURCES = tests/unit/auth.c tests/unit/unit.h
 tests_unit_auth_CFLAGS = $(unit_cflags)
 tests_unit_auth_LDADD = libwire.la libcommon.la $(CHECK_LIBS)
+
+unit_programs += tests/unit/net
+tests_unit_net_SOURCES = tests/unit/net.c tests/unit/unit.h
+tests_unit_net_CFLAGS = $(unit_cflags)
+tests_unit_net_LDADD = libnet.la $(CHECK_LIBS)

@@ -15,9 +15,17 @@
 
 #define BYTES (75u * 4096)
 
-/* The tests' own msync and madvise, in front of libc's, so that they can fail. */
+/* The tests' own mmap, msync and madvise, in front of libc's, so that they can be watched, and fail. */
 static int msync_error, madvise_error;
-static unsigned msyncs;
+static unsigned msyncs, fixed_failures;
+
+void *mmap(void *at, size_t bytes, int protection, int flags, int fd, off_t offset)
+{
+	void *map = (void *)syscall(SYS_mmap, at, bytes, protection, flags, fd, offset);
+
+	fixed_failures += map == MAP_FAILED && (flags & MAP_FIXED);
+	return map;
+}
 
 int msync(void *base, size_t bytes, int flags)
 {
@@ -134,6 +142,24 @@ START_TEST(a_file_that_cannot_be_mapped_gives_an_error)
 	close(fd);
 	ck_assert_int_lt(media->map(-1, 4096, &map, &err), 0);
 	ck_assert_ptr_null(map);
+}
+END_TEST
+
+/* A MAP_FIXED that fails leaves a hole which another thread may be given: who maps there again takes it. */
+START_TEST(mapping_takes_no_other_threads_memory)
+{
+	char path[] = "/var/tmp/holdfast-media.XXXXXX"; /* on a disk, if there is one: tmpfs fails sooner */
+	int fd = mkstemp(path);
+	struct media_map *map;
+	struct error err;
+
+	unlink(path);
+	ck_assert_int_eq(ftruncate(fd, BYTES), 0);
+	fixed_failures = 0;
+	ck_assert_msg(!media->map(fd, BYTES, &map, &err), "%s", err.text);
+	ck_assert_uint_eq(fixed_failures, 0);
+	media->unmap(map);
+	close(fd);
 }
 END_TEST
 
@@ -329,6 +355,7 @@ static Suite *unit_suite(void)
 	ADD(what_is_copied_and_persisted_is_in_the_file);
 	ADD(a_range_outside_of_the_mapping_is_refused);
 	ADD(a_file_that_cannot_be_mapped_gives_an_error);
+	ADD(mapping_takes_no_other_threads_memory);
 	ADD(a_failed_write_back_is_an_error);
 	ADD(allocated_files_have_their_blocks);
 	ADD(room_that_is_missing_is_named_and_nothing_is_kept);
