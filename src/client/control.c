@@ -99,7 +99,9 @@ static int reply_receive(struct control *control, struct wire_header *header, ui
 	struct cursor c;
 	int rc;
 
-	rc = receive_all(control, bytes, sizeof(bytes), deadline, err);
+	rc = wait_for(control, POLLIN, deadline, err);
+	if (!rc)
+		rc = receive_all(control, bytes, sizeof(bytes), deadline, err);
 	if (rc)
 		return rc;
 	c = cursor_unpack(bytes, sizeof(bytes));

@@ -118,7 +118,8 @@ void slot_set_info(const struct slot_record *slot, struct set_info *set);
 /* ---- probe.c ---- */
 
 /* Runs `load` in a child, on a private copy; its error is ours, and so is its death (-EUCLEAN). */
-int probe(struct pool *pool, int (*load)(struct pool *pool, struct error *err), struct error *err);
+int probe(struct pool *pool, int (*load)(struct pool *pool, struct error *err),
+	  void (*unload)(struct pool *pool), struct error *err);
 
 /* ---- slot files (slotfile.c) ---- */
 

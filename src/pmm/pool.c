@@ -379,7 +379,7 @@ static int pool_load(struct pool *pool, bool accept_damage, struct error *err)
 
 	rc = metadata_measure(pool, err);
 	if (!rc)
-		rc = probe(pool, metadata_load, err);
+		rc = probe(pool, metadata_load, metadata_close, err);
 	if (!rc)
 		rc = metadata_load(pool, err);
 	if (!rc)

@@ -68,7 +68,7 @@ static int child_exercise(struct pool *pool, void *arg)
 }
 
 static void child_run(struct pool *pool, int (*load)(struct pool *pool, struct error *err),
-		      struct verdict *verdict)
+		      void (*unload)(struct pool *pool), struct verdict *verdict)
 {
 	int on = 1;
 
@@ -78,11 +78,13 @@ static void child_run(struct pool *pool, int (*load)(struct pool *pool, struct e
 	verdict->rc = load(pool, &verdict->err);
 	if (!verdict->rc)
 		transaction(pool, child_exercise, NULL, NULL, "try the heap");
+	unload(pool);
 	verdict->reached = true;
 	_exit(0);
 }
 
-int probe(struct pool *pool, int (*load)(struct pool *pool, struct error *err), struct error *err)
+int probe(struct pool *pool, int (*load)(struct pool *pool, struct error *err),
+	  void (*unload)(struct pool *pool), struct error *err)
 {
 	struct verdict *verdict;
 	int status = 0, rc = 0;
@@ -97,7 +99,7 @@ int probe(struct pool *pool, int (*load)(struct pool *pool, struct error *err), 
 		goto out;
 	}
 	if (!pid)
-		child_run(pool, load, verdict);
+		child_run(pool, load, unload, verdict);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	if (!verdict->reached)

@@ -9,6 +9,7 @@
 
 #include "common/checksum.h"
 #include "common/size.h"
+#include "common/testpoint.h"
 
 uint64_t record_checksum(const void *record, size_t checksum_offset)
 {
@@ -47,6 +48,7 @@ int transaction(struct pool *pool, int (*change)(struct pool *pool, void *arg), 
 	rc = -pmemobj_tx_begin(pool->pop, NULL, TX_PARAM_NONE);
 	if (!rc) {
 		rc = change(pool, arg);
+		TEST_POINT("transaction");
 		if (pmemobj_tx_stage() == TX_STAGE_WORK) {
 			if (rc)
 				pmemobj_tx_abort(-rc);

@@ -215,6 +215,23 @@ static void connection_event(struct bufferevent *connection, short events, void 
 							: strerror(errno));
 }
 
+/* Straight to the socket, which has room for a reply nearly always; what is left goes by the event loop. */
+static int frame_send(struct session *session, const uint8_t *frame, size_t bytes)
+{
+	struct bufferevent *connection = session->connection;
+	ssize_t n = 0;
+
+	if (!evbuffer_get_length(bufferevent_get_output(connection)))
+		n = send(bufferevent_getfd(connection), frame, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n < 0)
+		n = 0; /* a connection that is gone is seen by its events */
+	if ((size_t)n < bytes)
+		return bufferevent_write(connection, frame + n, bytes - (size_t)n);
+	/* What came meanwhile, and the end of a session that was refused, are seen to by written(). */
+	bufferevent_trigger(connection, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
+	return 0;
+}
+
 static void reply_send(struct session *session, int status, const char *text, wire_fields_fn *fields,
 		       void *message)
 {
@@ -230,7 +247,7 @@ static void reply_send(struct session *session, int status, const char *text, wi
 		return;
 	frame = wire_frame(&header, fields, message, text, &bytes);
 	session->busy = false;
-	if (!frame || bufferevent_write(session->connection, frame, bytes))
+	if (!frame || frame_send(session, frame, bytes))
 		session_close(session, "out of memory for a reply");
 	free(frame);
 }

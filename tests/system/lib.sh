@@ -166,7 +166,7 @@ stencil_expected()
 # said JOB TEXT: is that on its standard error?
 said()
 {
-	grep -qF "$2" "$run_dir/$1.err"
+	grep -qFe "$2" "$run_dir/$1.err"
 }
 
 # A program for stencil_start and job_start: gives rank $1 alone the test point $2.

@@ -13,7 +13,13 @@ system_tests = \
 	%D%/0160-takeover.t \
 	%D%/0161-second-run.t \
 	%D%/0190-random-kills.t \
-	%D%/0200-segments-change.t
+	%D%/0200-segments-change.t \
+	%D%/0300-wrong-server.t \
+	%D%/0310-keys.t \
+	%D%/0320-mismatch.t \
+	%D%/0330-no-room.t \
+	%D%/0340-places.t \
+	%D%/0350-variables.t
 TESTS += $(system_tests)
 EXTRA_DIST += $(system_tests) %D%/lib.sh %D%/run.sh
 EXTRA_DIST += quickstart tests/debian/install tests/valgrind.supp

@@ -7,6 +7,7 @@
 #include "holdfast.h"
 
 static int values[2] = {7, 8};
+static char large[64 << 20];
 static uint64_t epoch;
 
 static int obey(hf_job_t job, const char *word)
@@ -18,6 +19,10 @@ static int obey(hf_job_t job, const char *word)
 		return hf_protect(job, "worth", values, 1, MPI_INT);
 	if (!strcmp(word, "protect-resized"))
 		return hf_protect(job, "value", values, 2, MPI_INT);
+	if (!strcmp(word, "protect-large"))
+		return hf_protect(job, "large", large, sizeof(large), MPI_BYTE);
+	if (!strcmp(word, "unprotect-large"))
+		return hf_unprotect(job, "large");
 	if (!strcmp(word, "checkpoint"))
 		return hf_checkpoint(job, HF_AUTO);
 	if (!strcmp(word, "restore"))

@@ -55,4 +55,4 @@ tests_unit_auth_LDADD = libwire.la libcommon.la $(CHECK_LIBS)
 unit_programs += tests/unit/net
 tests_unit_net_SOURCES = tests/unit/net.c tests/unit/unit.h
 tests_unit_net_CFLAGS = $(unit_cflags)
-tests_unit_net_LDADD = libnet.la $(CHECK_LIBS)
+tests_unit_net_LDADD = libnet.la libcommon.la $(CHECK_LIBS)

@@ -315,9 +315,8 @@ START_TEST(a_set_that_does_not_fit_is_not_published)
 	REFUSED(-EINVAL, "does not fit", set.table_bytes = SET_ALIGN + 1);
 	REFUSED(-EINVAL, "does not fit", set.table_bytes = UINT64_MAX);
 	REFUSED(-EINVAL, "does not fit", set.table_offset = UINT64_MAX & ~(uint64_t)(SET_ALIGN - 1));
-	REFUSED(-EINVAL, "does not fit", set.table_offset -= 8);
+	REFUSED(-EINVAL, "does not fit", set.table_offset = set.data_bytes -= 8);
 	REFUSED(-EINVAL, "does not fit", set.data_bytes = set.table_offset + 1);
-	REFUSED(-EINVAL, "layout", set.segment_count = SET_SEGMENTS_MAX + 1);
 	REFUSED(-EINVAL, "layout", wrong[1].name[0] = '\0');
 	REFUSED(-EINVAL, "layout", memset(wrong[2].name, 'x', sizeof(wrong[2].name)));
 	REFUSED(-EINVAL, "layout", wrong[2].type = 0);
@@ -335,13 +334,13 @@ END_TEST
 START_TEST(layouts_of_any_number_of_segments_are_kept)
 {
 	static const uint32_t counts[] = {0, 1, 2, 50, 99, 100, 101, 1000, 1637, 1638, 1639, SET_SEGMENTS_MAX};
-	static struct segment segments[SET_SEGMENTS_MAX];
+	static struct segment segments[SET_SEGMENTS_MAX + 1];
 	struct pool *pool = pool_get();
 	struct region *region = region_get(pool, "alpha", 1, 0);
 	struct set_info set;
 
 	slot_grow(region, 0, SLOT_BYTES);
-	for (uint32_t i = 0; i < SET_SEGMENTS_MAX; i++) {
+	for (uint32_t i = 0; i <= SET_SEGMENTS_MAX; i++) {
 		snprintf(segments[i].name, sizeof(segments[i].name), "segment %u", i);
 		segments[i].type = 1 + i % (ELEMENT_TYPE_END - 1);
 		segments[i].count = (uint64_t)i << 33;
@@ -358,6 +357,9 @@ START_TEST(layouts_of_any_number_of_segments_are_kept)
 		ck_assert(!memcmp(region_set(region, 0), &set, sizeof(set)));
 		ck_assert(!memcmp(region_segments(region, 0), segments, counts[i] * sizeof(segments[0])));
 	}
+	must(region_withdraw(region, 0, &pool_err));
+	set.segment_count = SET_SEGMENTS_MAX + 1;
+	must_fail(region_publish(region, 0, &set, segments, &pool_err), -EINVAL, "layout");
 	pool_close(pool);
 }
 END_TEST
@@ -546,12 +548,12 @@ START_TEST(a_crash_at_each_point_leaves_the_newest_complete_epoch)
 #ifdef HOLDFAST_TEST_POINTS
 	static const char *const points[] = {"set-withdrawn", "set-publish",  "set-published", "slot-created",
 					     "slot-grown",    "region-fenced", "job-dropped",  "region-dropped",
-					     "job-drop-region"};
+					     "job-drop-region", "transaction"};
 	struct told *told = told_make();
 	char action[64];
 	int status;
 
-	for (unsigned passage = 1; passage <= 16; passage += passage) {
+	for (unsigned passage = 1; passage <= 20; passage += _i == 9 ? 1 : passage) {
 		pid_t pid = fork();
 
 		if (!pid) {
@@ -565,6 +567,34 @@ START_TEST(a_crash_at_each_point_leaves_the_newest_complete_epoch)
 			      "status 0x%x", points[_i], passage, status);
 		survivors_check(told);
 	}
+#endif
+}
+END_TEST
+
+START_TEST(a_job_whose_drop_was_begun_is_never_listed_again)
+{
+#ifdef HOLDFAST_TEST_POINTS
+	struct pool *pool = pool_get();
+	int status;
+	pid_t pid;
+
+	for (uint32_t rank = 0; rank < RANKS; rank++)
+		checkpoint(region_get(pool, "alpha", RANKS, rank), 0, 1);
+	pool_close(pool);
+	pid = fork();
+	if (!pid) {
+		setenv("HOLDFAST_TEST_POINT", "job-drop-region:kill", 1);
+		pool = pool_get();
+		job_drop(job_find(pool, UID, "alpha"), &pool_err);
+		_exit(1);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFSIGNALED(status));
+	ck_assert_uint_eq(slot_files(), RANKS - 1);
+	pool = pool_get();
+	ck_assert_ptr_null(job_next(pool, NULL));
+	ck_assert_uint_eq(slot_files(), 0);
+	pool_close(pool);
 #endif
 }
 END_TEST
@@ -611,7 +641,8 @@ static Suite *unit_suite(void)
 	ADD(publishing_for_ever_needs_no_more_metadata);
 	ADD(a_withdrawn_set_is_gone_for_good);
 	scratch_add(suite, "kill-9", kill_9_at_any_time_leaves_the_newest_complete_epoch, 3600);
-	scratch_add_loop(suite, "points", a_crash_at_each_point_leaves_the_newest_complete_epoch, 9, 300);
+	scratch_add_loop(suite, "points", a_crash_at_each_point_leaves_the_newest_complete_epoch, 10, 300);
+	ADD(a_job_whose_drop_was_begun_is_never_listed_again);
 	ADD(a_crash_while_the_pool_is_made_is_made_good);
 	return suite;
 }
