@@ -1,6 +1,14 @@
 dist_man_MANS += %D%/man/holdfast.3 %D%/man/holdfast.7
 dist_man_MANS += %D%/man/pmuctl.1 %D%/man/pmu-server.8
-dist_doc_DATA += %D%/getting-started.md %D%/performance.md
+dist_doc_DATA += \
+	%D%/architecture.md \
+	%D%/getting-started.md \
+	%D%/on-media-format.md \
+	%D%/performance.md \
+	%D%/persistence.md \
+	%D%/protocol.md \
+	%D%/security.md \
+	%D%/threads.md
 
 # For the administrator to copy and fill in.
 dist_pkgdata_DATA = %D%/pmu-server.conf

@@ -46,6 +46,8 @@ static bool is_transient(const struct client *client, int rc)
 	case -ENXIO:
 	case -ETIMEDOUT:
 		return true;
+	case -EPROTO: /* it was a pmu-server before, and may be one again: who stops hangs up, too */
+		return !client->attached && client->generation;
 	case -EIO:
 	case -EACCES: /* of the fabric, where the session was dropped; the server means what it says */
 		return !client->attached;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* ofi.c - the libfabric back end, over connected (MSG) endpoints: the operations and what both halves use. */
+/* ofi.c - the libfabric back end, over connected (MSG) endpoints: what both halves of it use. */
 #include "net/ofi.h"
 
 #include <errno.h>
@@ -7,7 +7,7 @@
 #include <sodium.h>
 #include <string.h>
 
-#define OFI_API_VERSION	     FI_VERSION(1, 17)
+#define OFI_API_VERSION FI_VERSION(1, 17)
 #define OFI_PROVIDER_DEFAULT "tcp"
 
 int ofi_errno(ssize_t code)
@@ -73,8 +73,8 @@ int ofi_query(const char *provider, const char *node, const struct net_address *
 	      struct fi_info **info, struct error *err)
 {
 	/* Where the provider manages without, transfers need no registered buffers. */
-	static const int mr_modes[] = {
-		0, FI_MR_LOCAL | FI_MR_VIRT_ADDR | FI_MR_ALLOCATED | FI_MR_PROV_KEY | FI_MR_ENDPOINT};
+	static const int mr_modes[] = {0, FI_MR_LOCAL | FI_MR_VIRT_ADDR | FI_MR_ALLOCATED |
+					      FI_MR_PROV_KEY | FI_MR_ENDPOINT};
 	const char *name = provider && *provider ? provider : OFI_PROVIDER_DEFAULT;
 	int rc = -FI_ENODATA;
 
@@ -92,11 +92,12 @@ int ofi_query(const char *provider, const char *node, const struct net_address *
 			break;
 	}
 	if (rc == -FI_ENODATA)
-		return error_set(err, -ENODEV,
-				 "libfabric's provider \"%s\" offers no connected endpoints with RMA %s%s; "
-				 "see fi_info -p %s -t FI_EP_MSG",
-				 name, dest ? "to the server's data address" : "on ",
-				 dest ? "" : (node ? node : "any address"), name);
+		return error_set(
+		    err, -ENODEV,
+		    "libfabric's provider \"%s\" offers no connected endpoints with RMA %s%s; "
+		    "see fi_info -p %s -t FI_EP_MSG",
+		    name, dest ? "to the server's data address" : "on ",
+		    dest ? "" : (node ? node : "any address"), name);
 	if (rc)
 		return ofi_failed(err, rc, "fi_getinfo");
 	return 0;
@@ -105,7 +106,7 @@ int ofi_query(const char *provider, const char *node, const struct net_address *
 int ofi_open_cq(struct fid_domain *domain, size_t size, struct fid_cq **cq, int *fd)
 {
 	struct fi_cq_attr attr = {
-		.size = size, .format = FI_CQ_FORMAT_CONTEXT, .wait_obj = FI_WAIT_FD};
+	    .size = size, .format = FI_CQ_FORMAT_CONTEXT, .wait_obj = FI_WAIT_FD};
 	int rc = fi_cq_open(domain, &attr, cq, NULL);
 
 	if (rc) {
@@ -142,8 +143,8 @@ uint64_t ofi_random_key(const struct fi_info *info)
 	return bytes < sizeof(key) ? key & ((UINT64_C(1) << 8 * bytes) - 1) : key;
 }
 
-int ofi_register(struct fid_domain *domain, const struct fi_info *info, struct fid_ep *ep, void *base,
-		 size_t bytes, uint64_t access, uint64_t key, struct fid_mr **mr)
+int ofi_register(struct fid_domain *domain, const struct fi_info *info, struct fid_ep *ep,
+		 void *base, size_t bytes, uint64_t access, uint64_t key, struct fid_mr **mr)
 {
 	int rc = fi_mr_reg(domain, base, bytes, access, 0, key, 0, mr, NULL);
 
@@ -158,19 +159,19 @@ int ofi_register(struct fid_domain *domain, const struct fi_info *info, struct f
 }
 
 const struct net_ops net_ofi = {
-	.abi = NET_ABI,
-	.name = "ofi",
-	.listen = ofi_listen,
-	.target_admit = ofi_target_admit,
-	.target_expel = ofi_target_expel,
-	.expose = ofi_expose,
-	.revoke = ofi_revoke,
-	.target_close = ofi_target_close,
-	.connect = ofi_connect,
-	.limits = ofi_limits,
-	.register_local = ofi_register_local,
-	.unregister_local = ofi_unregister_local,
-	.submit = ofi_submit,
-	.reap = ofi_reap,
-	.close = ofi_disconnect,
+    .abi = NET_ABI,
+    .name = "ofi",
+    .listen = ofi_listen,
+    .target_admit = ofi_target_admit,
+    .target_expel = ofi_target_expel,
+    .expose = ofi_expose,
+    .revoke = ofi_revoke,
+    .target_close = ofi_target_close,
+    .connect = ofi_connect,
+    .limits = ofi_limits,
+    .register_local = ofi_register_local,
+    .unregister_local = ofi_unregister_local,
+    .submit = ofi_submit,
+    .reap = ofi_reap,
+    .close = ofi_disconnect,
 };

@@ -14,10 +14,12 @@
 #include "common/error.h"
 #include "net/net.h"
 
-/* What the target says when it rejects a token, so that it differs from a port nobody listens on. */
+/* What the target says when it rejects a token, so that it differs from a port nobody listens on.
+ */
 #define OFI_REJECTED "holdfast: token"
 
-/* Room for an event and the private data of a connection request; providers pass 256 bytes at most. */
+/* Room for an event and the private data of a connection request; providers pass 256 bytes at most.
+ */
 union ofi_event {
 	struct fi_eq_cm_entry cm;
 	uint8_t room[sizeof(struct fi_eq_cm_entry) + 256];
@@ -30,9 +32,10 @@ int ofi_query(const char *provider, const char *node, const struct net_address *
 int ofi_open_cq(struct fid_domain *domain, size_t size, struct fid_cq **cq, int *fd);
 int ofi_open_eq(struct fid_fabric *fabric, struct fid_eq **eq, int *fd);
 
-/* Registers memory, with the key `key` where the provider lets us choose, and all that mr_mode asks. */
-int ofi_register(struct fid_domain *domain, const struct fi_info *info, struct fid_ep *ep, void *base,
-		 size_t bytes, uint64_t access, uint64_t key, struct fid_mr **mr);
+/* Registers memory, with the key `key` where the provider lets us choose, and all that mr_mode
+ * asks. */
+int ofi_register(struct fid_domain *domain, const struct fi_info *info, struct fid_ep *ep,
+		 void *base, size_t bytes, uint64_t access, uint64_t key, struct fid_mr **mr);
 
 /* A random key that fits the provider's. */
 uint64_t ofi_random_key(const struct fi_info *info);
@@ -53,8 +56,8 @@ int ofi_failed(struct error *err, ssize_t code, const char *what);
 
 int ofi_listen(const struct net_params *params, struct net_target **target,
 	       struct net_address *address, struct error *err);
-int ofi_target_admit(struct net_target *target, uint64_t peer,
-		     const uint8_t token[NET_TOKEN_BYTES], struct error *err);
+int ofi_target_admit(struct net_target *target, uint64_t peer, const uint8_t token[NET_TOKEN_BYTES],
+		     struct error *err);
 void ofi_target_expel(struct net_target *target, uint64_t peer);
 int ofi_expose(struct net_target *target, uint64_t peer, void *base, size_t bytes, unsigned rights,
 	       struct net_grant **grant, struct net_key *key, struct error *err);

@@ -10,8 +10,8 @@
 #include "common/clock.h"
 
 #define CHUNK_BYTES_DEFAULT (1u << 20)
-#define WINDOW_DEFAULT	    16u
-#define REAP_BATCH	    16u
+#define WINDOW_DEFAULT 16u
+#define REAP_BATCH 16u
 
 /* Local memory that the device had to be told about. */
 struct registration {
@@ -76,28 +76,33 @@ static int conn_wait_connected(struct net_conn *conn, uint64_t deadline, struct 
 		if (n >= 0 && type == FI_CONNECTED)
 			return 0;
 		if (n >= 0 && type == FI_SHUTDOWN)
-			return error_set(err, -ECONNRESET,
-					 "the server's data port closed the connection while it was made");
+			return error_set(
+			    err, -ECONNRESET,
+			    "the server's data port closed the connection while it was made");
 		if (n == -FI_EAVAIL) {
 			rc = conn_event_error(conn, &rejected);
 			if (rejected)
-				return error_set(err, -EACCES,
-						 "the server's data port rejected the token of this "
-						 "session: it is unknown, used or withdrawn");
+				return error_set(
+				    err, -EACCES,
+				    "the server's data port rejected the token of this "
+				    "session: it is unknown, used or withdrawn");
 			if (rc == -ECONNREFUSED)
-				return error_set(err, rc,
-						 "the server's data port refused the connection: nobody "
-						 "listens there, or a firewall is in the way");
+				return error_set(
+				    err, rc,
+				    "the server's data port refused the connection: nobody "
+				    "listens there, or a firewall is in the way");
 			if (rc)
-				return ofi_failed(err, rc, "connecting to the server's data port failed");
+				return ofi_failed(err, rc,
+						  "connecting to the server's data port failed");
 			continue;
 		}
 		if (n < 0 && n != -FI_EAGAIN && n != -FI_ETIMEDOUT && n != -FI_EINTR)
 			return ofi_failed(err, n, "waiting for the server's data port failed");
 		if (deadline_left_ms(deadline) == 0)
-			return error_set(err, -ETIMEDOUT,
-					 "the server's data port did not answer in time: is it the data "
-					 "port of a pmu-server, and does a firewall drop the packets?");
+			return error_set(
+			    err, -ETIMEDOUT,
+			    "the server's data port did not answer in time: is it the data "
+			    "port of a pmu-server, and does a firewall drop the packets?");
 	}
 }
 
@@ -198,8 +203,9 @@ int ofi_register_local(struct net_conn *conn, void *base, size_t bytes, void **r
 			  ofi_random_key(conn->info), &entry->mr);
 	if (rc) {
 		free(entry);
-		return ofi_failed(err, rc, "registering memory with the network device failed "
-					   "(is the locked-memory limit, ulimit -l, too low?)");
+		return ofi_failed(err, rc,
+				  "registering memory with the network device failed "
+				  "(is the locked-memory limit, ulimit -l, too low?)");
 	}
 	entry->base = base;
 	entry->bytes = bytes;
@@ -224,7 +230,7 @@ void ofi_unregister_local(struct net_conn *conn, void *registration)
 }
 
 static const struct registration *conn_find_registration(const struct net_conn *conn,
-							  const struct net_transfer *transfer)
+							 const struct net_transfer *transfer)
 {
 	const char *base = transfer->local;
 
@@ -272,7 +278,7 @@ int ofi_submit(struct net_conn *conn, const struct net_key *key, struct net_tran
 {
 	struct iovec local = {.iov_base = transfer->local, .iov_len = transfer->bytes};
 	struct fi_rma_iov remote = {
-		.addr = key->address + transfer->offset, .len = transfer->bytes, .key = key->key};
+	    .addr = key->address + transfer->offset, .len = transfer->bytes, .key = key->key};
 	struct fi_msg_rma message = {.msg_iov = &local,
 				     .iov_count = 1,
 				     .rma_iov = &remote,
@@ -294,11 +300,13 @@ int ofi_submit(struct net_conn *conn, const struct net_key *key, struct net_tran
 	if (conn->info->domain_attr->mr_mode & FI_MR_LOCAL) {
 		registration = conn_find_registration(conn, transfer);
 		if (!registration)
-			return error_set(err, -EFAULT, "a transfer of memory that is not registered");
+			return error_set(err, -EFAULT,
+					 "a transfer of memory that is not registered");
 		desc = fi_mr_desc(registration->mr);
 		message.desc = &desc;
 	}
-	/* A completion has to wait for the target: tcp completes writes that it refuses otherwise. */
+	/* A completion has to wait for the target: tcp completes writes that it refuses otherwise.
+	 */
 	rc = transfer->write ? fi_writemsg(conn->ep, &message, FI_COMPLETION | FI_DELIVERY_COMPLETE)
 			     : fi_readmsg(conn->ep, &message, FI_COMPLETION);
 	if (rc == -FI_EAGAIN)
@@ -306,8 +314,9 @@ int ofi_submit(struct net_conn *conn, const struct net_key *key, struct net_tran
 	if (rc) {
 		if (conn_check_lost(conn))
 			return conn_lost(conn, err);
-		return ofi_failed(err, rc, transfer->write ? "starting a write failed"
-							   : "starting a read failed");
+		return ofi_failed(err, rc,
+				  transfer->write ? "starting a write failed"
+						  : "starting a read failed");
 	}
 	conn->in_flight++;
 	return 0;
@@ -368,7 +377,8 @@ int ofi_reap(struct net_conn *conn, struct net_transfer **done, unsigned max, ui
 		}
 		left_ms = deadline_left_ms(deadline);
 		if (left_ms == 0)
-			return error_set(err, -ETIMEDOUT, "no transfer completed in time, %u are in flight",
+			return error_set(err, -ETIMEDOUT,
+					 "no transfer completed in time, %u are in flight",
 					 conn->in_flight);
 		rc = fi_trywait(conn->fabric, fids, 2);
 		fds[1].revents = POLLIN; /* an event may be what keeps us from waiting */

@@ -13,11 +13,11 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define IDLE_MS	    5000u
+#define IDLE_MS 5000u
 #define FORGOTTEN_MS 10000u
-#define LIMIT	    64u	 /* pending ones beyond it get HURRY_MS only */
-#define HURRY_MS    250u /* a burst of honest clients is through sooner */
-#define BODY_USEC   2000 /* a request is one segment: its body is there when its head is */
+#define LIMIT 64u      /* pending ones beyond it get HURRY_MS only */
+#define HURRY_MS 250u  /* a burst of honest clients is through sooner */
+#define BODY_USEC 2000 /* a request is one segment: its body is there when its head is */
 #define FLUSH_READS 4096u
 
 struct ofi_handshakes {
@@ -70,7 +70,8 @@ static void listener_limit_reads(struct ofi_handshakes *handshakes)
 	}
 }
 
-int ofi_handshakes_open(const struct net_address *address, struct ofi_handshakes **out, struct error *err)
+int ofi_handshakes_open(const struct net_address *address, struct ofi_handshakes **out,
+			struct error *err)
 {
 	struct ofi_handshakes *handshakes = calloc(1, sizeof(*handshakes));
 	struct sockaddr_storage bound = {0};
@@ -104,7 +105,8 @@ static bool descriptor_pending(const struct ofi_handshakes *handshakes, int fd)
 	return flags >= 0 && !(flags & O_NONBLOCK);
 }
 
-static unsigned handshakes_trim(struct ofi_handshakes *handshakes, unsigned idle_ms, unsigned hurry_ms)
+static unsigned handshakes_trim(struct ofi_handshakes *handshakes, unsigned idle_ms,
+				unsigned hurry_ms)
 {
 	unsigned count = 0;
 	int fd;

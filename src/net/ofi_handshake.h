@@ -3,8 +3,8 @@
  * ofi_handshake.h - bounds what connections cost that never finish libfabric's handshake.
  *
  * tcp keeps such sockets to itself until a request has arrived, without limit; and 1.17 reads the
- * request's body from a blocking socket. So we look for them among our own descriptors. Other kinds of
- * addresses have no such sockets: everything here does nothing for them.
+ * request's body from a blocking socket. So we look for them among our own descriptors. Other kinds
+ * of addresses have no such sockets: everything here does nothing for them.
  */
 #ifndef HOLDFAST_OFI_HANDSHAKE_H
 #define HOLDFAST_OFI_HANDSHAKE_H
@@ -17,8 +17,8 @@ struct ofi_handshakes;
 int ofi_handshakes_open(const struct net_address *address, struct ofi_handshakes **handshakes,
 			struct error *err);
 
-/* Ends those that idle for long, and all beyond a limit; returns how many there were. Call it, and read
- * the listener's event queue, in one thread only. */
+/* Ends those that idle for long, and all beyond a limit; returns how many there were. Call it, and
+ * read the listener's event queue, in one thread only. */
 unsigned ofi_handshakes_trim(struct ofi_handshakes *handshakes);
 
 /* Ends all, and has the provider free them by reading its event queue. Takes NULL. */

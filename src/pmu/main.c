@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <sodium.h>
 #include "common/log.h"
@@ -100,6 +101,17 @@ static int ni_run(char **argv)
 	return ni_main(NI_SOCKET);
 }
 
+/* A session takes some ten descriptors; the NI inherits what we may have. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int main(int argc, char **argv)
 {
 	struct server server = {.argc = argc, .argv = argv};
@@ -112,6 +124,7 @@ int main(int argc, char **argv)
 		return ni_run(argv);
 	log_open("pmu-server", LOG_LEVEL_INFO, false);
 	signal(SIGPIPE, SIG_IGN);
+	raise_descriptor_limit();
 	rc = conf_read(argc, argv, &server.conf, &err);
 	if (!rc) {
 		log_open("pmu-server", server.conf.log_level, server.conf.syslog);

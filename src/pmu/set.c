@@ -235,8 +235,8 @@ void request_commit(struct session *session, const void *payload, size_t bytes)
 
 static void aborted(struct session *session, const struct ni_reply *reply)
 {
-	(void)reply; /* a NI that cannot revoke is dead, and the grant with it */
-	att_remove(&session->server->att, session->grant);
+	(void)reply; /* a NI that cannot expel is dead, and its mappings with it */
+	att_remove_session(&session->server->att, session);
 	session->state = SESSION_ATTACHED;
 	session->server->counters.aborts++;
 	session_reply(session, wire_nothing_fields, NULL);
@@ -244,7 +244,9 @@ static void aborted(struct session *session, const struct ni_reply *reply)
 
 void request_abort(struct session *session, const void *payload, size_t bytes)
 {
-	struct ni_request request = {.type = NI_REVOKE, .grant = session->grant};
+	/* Writes may still be on their way, and a provider goes on with what it has begun: only the end of the
+	 * data connection stops them. The next set needs a new session. */
+	struct ni_request request = {.type = NI_EXPEL, .peer = session->id};
 	struct wire_abort abort;
 	struct error err;
 

@@ -5,7 +5,7 @@
 TIME_LIMIT=240
 . "${0%/*}/lib.sh"
 have_test_points || skip_all "built without --enable-test-points"
-plan 23
+plan 28
 
 # killed POINT: rank 2 is killed at that point (there are three transfers of data in a set), and so the job.
 killed()
@@ -30,6 +30,7 @@ for point in after-begin:kill:3 mid-write:kill:7 mid-write:kill:9 before-commit:
 		is "$point: epoch 2 is the newest" "$epoch" 2
 		;;
 	esac
+	ok "$point: all that is listed is sound" "$pmuctl" -s "$server" verify "$job"
 	ok "$point: the same command, undisturbed, resumes from there" stencil_run "$job"
 	is "$point: from the newest complete epoch, to the right result" \
 		"$(stencil_resumed "$job") $(stencil_result "$job")" "$epoch $expected"

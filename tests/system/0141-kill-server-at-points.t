@@ -6,7 +6,7 @@
 TIME_LIMIT=400
 . "${0%/*}/lib.sh"
 have_test_points || skip_all "built without --enable-test-points"
-plan 44
+plan 55
 
 start_server_with() # POINT
 {
@@ -15,7 +15,7 @@ start_server_with() # POINT
 	start_server
 	started=$?
 	unset HOLDFAST_TEST_POINT
-	return $started
+	return "$started"
 }
 
 # The server ends as after a power failure, if it is not dead yet.
@@ -87,6 +87,7 @@ for point in pmm.begin.after-withdraw:kill:10 pmm.begin.before-reply:kill:10 ni.
 	[ "$point" != pmm.commit.after-publish:kill:12 ] || epoch=3
 	ok "$point: everything dies, the server starts again" both_die "both-$point" "$point"
 	is "$point: epoch $epoch is the newest" "$(newest_epoch "$job")" $epoch
+	ok "$point: all that is listed is sound" "$pmuctl" -s "$server" verify "$job"
 	ok "$point: the job runs to its end" stencil_run "$job"
 	is "$point: from there, to the right result" "$(resumed)" "$epoch $expected"
 	ok "$point: the server stops" stop_server
@@ -95,6 +96,7 @@ for point in pmm.begin.after-withdraw:kill:10 pmm.begin.before-reply:kill:10 \
 	pmm.commit.before-publish:kill:12 pmm.commit.after-publish:kill:12; do
 	ok "$point: the job goes on when the server is back" server_dies "server-$point" "$point"
 	is "$point: to the right result, without a restart" "$(resumed)" " $expected"
+	ok "$point: and without the loss of a checkpoint" fails said "$job" "going on without"
 	stop_server
 done
 done_testing

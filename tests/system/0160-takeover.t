@@ -12,7 +12,7 @@ freeze()
 {
 	frozen=
 	for rank in 0 1 2 3; do
-		frozen="$frozen $(rank_pid $rank)" || return 1
+		frozen="$frozen $(rank_pid "$rank")" || return 1
 	done
 	# shellcheck disable=SC2086 # a list of words
 	kill -STOP $frozen

@@ -1,34 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 # A server that is not there, or is something else, ends a job soon, with a message that says so.
-# shellcheck disable=SC2016,SC2317 # perl's variables; `ok` calls the functions
+# shellcheck disable=SC2317 # `ok` calls the functions
 . "${0%/*}/lib.sh"
 plan 22
 world=$(run_program world) || bail "world has not been built"
-
-# listener HOW: something else that listens; sets its address. It says nothing, says something, or hangs up.
-listener()
-{
-	rm -f "$run_dir/port"
-	perl -MSocket -e '
-		my ($how, $file) = @ARGV;
-		my @open;
-		my $s;
-		socket($s, PF_INET, SOCK_STREAM, 0) && bind($s, pack_sockaddr_in(0, INADDR_LOOPBACK)) &&
-			listen($s, 16) or die "$!\n";
-		my ($port) = unpack_sockaddr_in(getsockname($s));
-		open(my $f, ">", "$file.new") or die "$!\n";
-		print $f "$port\n";
-		close($f);
-		rename("$file.new", $file);
-		while (accept(my $c, $s)) {
-			syswrite($c, "SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n") if $how eq "speaks";
-			$how eq "ends" ? close($c) : push(@open, $c);
-		}
-	' "$1" "$run_dir/port" 2>"$run_dir/listener.err" &
-	run_jobs="$run_jobs $!"
-	wait_for 20 test -s "$run_dir/port" && address=127.0.0.1:$(cat "$run_dir/port")
-}
 
 asked()
 {

@@ -29,9 +29,9 @@ unset job_options
 
 HOLDFAST_CONFIG=$run_dir/holdfast.conf
 printf '# ours\ninterval = 60\ntakeover = perhaps\n' >"$HOLDFAST_CONFIG"
-job_as=file
+job_as=in-file
 ok "in a file: the job ends" ran kept
-ok "it names file, line and what is allowed" said file \
+ok "it names file, line and what is allowed" said in-file \
 	"$HOLDFAST_CONFIG:3: takeover cannot be \"perhaps\"; allowed: yes or no"
 printf 'intervall = 60\n' >"$HOLDFAST_CONFIG"
 job_as=unknown
@@ -41,7 +41,7 @@ rm "$HOLDFAST_CONFIG"
 job_as=missing
 ok "a file that is not there: the job ends" ran kept
 ok "it is named" said missing "$HOLDFAST_CONFIG: No such file or directory"
-is "nothing has begun" "$(cat "$run_dir/environment.out" "$run_dir/option.out" "$run_dir/file.out" \
+is "nothing has begun" "$(cat "$run_dir/environment.out" "$run_dir/option.out" "$run_dir/in-file.out" \
 	"$run_dir/unknown.out" "$run_dir/missing.out")" ""
 
 HOLDFAST_CONFIG=/dev/null

@@ -204,7 +204,10 @@ refused()
 	timeout --kill-after=5 30 "$@" >"$run_dir/refused.out" 2>"$run_dir/refused.err" </dev/null
 	test_status=$?
 	cat "$run_dir/refused.out" "$run_dir/refused.err"
-	[ $test_status -ne 0 ] && [ $test_status -lt 124 ] || { echo "exit status $test_status"; return 1; }
+	if [ $test_status -eq 0 ] || [ $test_status -ge 124 ]; then
+		echo "exit status $test_status"
+		return 1
+	fi
 }
 
 # job_refused NAME RANKS PROGRAM [ARGUMENT]...: the same, of a job; its output is in NAME.out and .err.
@@ -223,7 +226,8 @@ stencil_refused()
 }
 
 # set_flip RANK EPOCH PLACE: flips a bit of that set (of the only job in the pool) in its slot file: PLACE bytes
-# from the start of its data, or in its `table`. The table's header tells whose set it is (src/wire/table.h).
+# from the start of its data, or in its `table`. With `name` it prints the file's name instead. The table's
+# header tells whose set it is (src/wire/table.h).
 set_flip()
 {
 	# shellcheck disable=SC2016 # they are perl's
@@ -234,6 +238,7 @@ set_flip()
 			for (my $at = 0; sysseek($file, $at, 0) && sysread($file, my $head, 32) == 32; $at += 4096) {
 				my ($magic, $version, $block, $of, $whose) = unpack("a8 V V Q< V", $head);
 				next if $magic ne "HFTTABLE" || $of != $epoch || $whose != $rank;
+				print("$name\n"), exit 0 if $place eq "name";
 				my $to = $place eq "table" ? $at + 200 : $place;
 				sysseek($file, $to, 0) && sysread($file, my $byte, 1) == 1 or die "$name: too short\n";
 				sysseek($file, $to, 0) && syswrite($file, chr(ord($byte) ^ 4)) == 1 or die "$name: $!\n";
@@ -242,4 +247,33 @@ set_flip()
 		}
 		die "no set of rank $rank and epoch $epoch\n";
 	' "$1" "$2" "$3" "$run_dir"/pool/slots/*
+}
+
+# listener HOW [PORT]: something that listens and is no pmu-server; sets address and listener_pid. It says
+# nothing (`mute`), `speaks` another language, or `ends` every connection.
+listener()
+{
+	rm -f "$run_dir/port"
+	# shellcheck disable=SC2016 # they are perl's
+	perl -MSocket -e '
+		my ($how, $name, $port) = @ARGV;
+		my ($listener, @open);
+		socket($listener, PF_INET, SOCK_STREAM, 0) && setsockopt($listener, SOL_SOCKET, SO_REUSEADDR, 1) &&
+			bind($listener, pack_sockaddr_in($port, INADDR_LOOPBACK)) && listen($listener, 16)
+			or die "$!\n";
+		($port) = unpack_sockaddr_in(getsockname($listener));
+		open(my $file, ">", "$name.new") or die "$!\n";
+		print $file "$port\n";
+		close($file);
+		rename("$name.new", $name);
+		while (accept(my $connection, $listener)) {
+			syswrite($connection, "SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n") if $how eq "speaks";
+			$how eq "ends" ? close($connection) : push(@open, $connection);
+			print STDERR "accepted\n";
+		}
+	' "$1" "$run_dir/port" "${2:-0}" 2>"$run_dir/listener.err" &
+	listener_pid=$!
+	run_jobs="$run_jobs $listener_pid"
+	# shellcheck disable=SC2034 # the caller's
+	wait_for 20 test -s "$run_dir/port" && address=127.0.0.1:$(cat "$run_dir/port")
 }

@@ -19,7 +19,13 @@ system_tests = \
 	%D%/0320-mismatch.t \
 	%D%/0330-no-room.t \
 	%D%/0340-places.t \
-	%D%/0350-variables.t
+	%D%/0350-variables.t \
+	%D%/0400-one-server-a-pool.t \
+	%D%/0410-damaged-pool.t \
+	%D%/0420-server-stops.t \
+	%D%/0430-configuration.t \
+	%D%/0440-start.t \
+	%D%/0450-unix-socket.t
 TESTS += $(system_tests)
 EXTRA_DIST += $(system_tests) %D%/lib.sh %D%/run.sh
 EXTRA_DIST += quickstart tests/debian/install tests/valgrind.supp

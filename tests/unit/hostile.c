@@ -342,6 +342,31 @@ START_TEST(a_write_after_commit_changes_nothing)
 }
 END_TEST
 
+START_TEST(an_aborted_set_cannot_be_written_any_more)
+{
+	struct control control = login();
+	struct wire_open_reply reply = attach(&control, "liar");
+	struct net_conn *conn = data_connect(&reply);
+	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20};
+	struct wire_begin_reply begun = {0};
+	struct wire_abort abort = {1};
+	uint8_t data[4096] = {1};
+	struct net_transfer transfer = {.local = data, .bytes = sizeof(data), .write = true}, *done;
+
+	ck_assert(!call(&control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, &begun));
+	ck_assert(!call(&control, WIRE_ABORT, wire_abort_fields, &abort, wire_nothing_fields, NULL));
+	if (!net_ofi.submit(conn, &begun.grant.key, &transfer, &err) &&
+	    net_ofi.reap(conn, &done, 1, deadline_in_ms(5000), &err) == 1)
+		ck_assert_int_ne(transfer.status, 0);
+	begin.epoch = 2; /* the data connection is gone, so that nothing can still be on its way */
+	ck_assert_int_eq(call(&control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields,
+			      &begun), -ENOTCONN);
+	net_ofi.close(conn);
+	control_close(&control);
+	check_service();
+}
+END_TEST
+
 START_TEST(another_users_job_is_as_if_it_were_not_there)
 {
 	struct wire_target target = {.job = "good", .uid = WIRE_UID_SELF};
@@ -435,6 +460,7 @@ static Suite *unit_suite(void)
 	tcase_add_test(tc, a_commit_without_data_is_not_published);
 	tcase_add_test(tc, a_commit_beyond_its_grant_is_refused);
 	tcase_add_test(tc, a_write_after_commit_changes_nothing);
+	tcase_add_test(tc, an_aborted_set_cannot_be_written_any_more);
 	if (!geteuid()) /* it changes its uid */
 		tcase_add_test(tc, another_users_job_is_as_if_it_were_not_there);
 	tcase_add_test(tc, sixty_four_sessions_stay_below_64_mib);

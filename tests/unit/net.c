@@ -2,8 +2,8 @@
 /*
  * net.c - the data plane through its contract, over libfabric.
  *
- * HOLDFAST_TEST_PROVIDER chooses another provider than the default. Processes are forked before a target
- * has threads, and are told by a pipe what to do.
+ * HOLDFAST_TEST_PROVIDER chooses another provider than the default. Processes are forked before a
+ * target has threads, and are told by a pipe what to do.
  */
 #include "net/net.h"
 
@@ -22,10 +22,10 @@
 #include "common/clock.h"
 #include "unit.h"
 
-#define KIB	    1024u
-#define MIB	    (1024u * 1024u)
+#define KIB 1024u
+#define MIB (1024u * 1024u)
 #define DEADLINE_MS 20000
-#define MARK	    0xa5
+#define MARK 0xa5
 
 static const struct net_ops *net;
 static struct net_target *target;
@@ -34,7 +34,7 @@ static struct net_address address;
 static struct net_params params(void)
 {
 	return (struct net_params){
-		.provider = getenv("HOLDFAST_TEST_PROVIDER"), .node = "127.0.0.1", .threads = 2};
+	    .provider = getenv("HOLDFAST_TEST_PROVIDER"), .node = "127.0.0.1", .threads = 2};
 }
 
 static void start(void)
@@ -62,8 +62,8 @@ static void admit(uint64_t peer)
 	ck_assert_int_eq(net->target_admit(target, peer, token, &err), 0);
 }
 
-static int try_connect_to(const struct net_params *with, const struct net_address *to, uint64_t token_of,
-			  uint64_t ms, struct net_conn **conn, struct error *err)
+static int try_connect_to(const struct net_params *with, const struct net_address *to,
+			  uint64_t token_of, uint64_t ms, struct net_conn **conn, struct error *err)
 {
 	uint8_t token[NET_TOKEN_BYTES];
 
@@ -113,7 +113,8 @@ static void ck_all(const uint8_t *memory, size_t bytes, int value)
 {
 	for (size_t i = 0; i < bytes; i++) {
 		if (memory[i] != value)
-			ck_abort_msg("byte %zu of %zu is %02x, not %02x", i, bytes, memory[i], value);
+			ck_abort_msg("byte %zu of %zu is %02x, not %02x", i, bytes, memory[i],
+				     value);
 	}
 }
 
@@ -127,7 +128,8 @@ static void fill_pattern(uint8_t *memory, size_t bytes, unsigned seed)
 static int transfer_one(struct net_conn *conn, const struct net_key *key, bool write, void *local,
 			uint64_t offset, size_t bytes)
 {
-	struct net_transfer transfer = {.local = local, .offset = offset, .bytes = bytes, .write = write};
+	struct net_transfer transfer = {
+	    .local = local, .offset = offset, .bytes = bytes, .write = write};
 	struct net_transfer *done;
 	struct error err = {0};
 	void *registration;
@@ -147,8 +149,8 @@ static int transfer_one(struct net_conn *conn, const struct net_key *key, bool w
 }
 
 /* Any number of bytes, by chunks, with the window full. */
-static int transfer_all(struct net_conn *conn, const struct net_key *key, bool write, uint8_t *local,
-			size_t bytes)
+static int transfer_all(struct net_conn *conn, const struct net_key *key, bool write,
+			uint8_t *local, size_t bytes)
 {
 	static struct net_transfer slots[64];
 	struct net_transfer *done[64];
@@ -166,11 +168,11 @@ static int transfer_all(struct net_conn *conn, const struct net_key *key, bool w
 		while (at < bytes && busy < window) {
 			for (unused = 0; used & (UINT64_C(1) << unused); unused++)
 				;
-			slots[unused] = (struct net_transfer){
-				.local = local + at,
-				.offset = at,
-				.bytes = bytes - at < chunk ? bytes - at : chunk,
-				.write = write};
+			slots[unused] =
+			    (struct net_transfer){.local = local + at,
+						  .offset = at,
+						  .bytes = bytes - at < chunk ? bytes - at : chunk,
+						  .write = write};
 			rc = net->submit(conn, key, &slots[unused], &err);
 			if (rc == -EAGAIN)
 				break;
@@ -253,9 +255,17 @@ START_TEST(transfers_of_many_sizes_arrive_and_come_back)
 			ck_assert_uint_eq(chunk, MIB);
 		ck_assert_uint_eq(window, limits[l].window ? limits[l].window : 16);
 
-		const size_t sizes[] = {1,	   2,	      7,	       4095,
-					4096,	   65537,     chunk - 1,       chunk,
-					chunk + 1, chunk * 3, chunk * window + 12345};
+		const size_t sizes[] = {1,
+					2,
+					7,
+					4095,
+					4096,
+					65537,
+					chunk - 1,
+					chunk,
+					chunk + 1,
+					chunk * 3,
+					chunk * window + 12345};
 		for (unsigned s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
 			struct net_key key;
 			struct net_grant *grant;
@@ -340,11 +350,12 @@ START_TEST(sixty_four_peers_at_once)
 	}
 	for (unsigned i = 0; i < PEERS; i++) {
 		transfers[i] = (struct net_transfer){
-			.local = local + i * bytes, .bytes = bytes, .write = true, .status = 1};
+		    .local = local + i * bytes, .bytes = bytes, .write = true, .status = 1};
 		ck_assert_int_eq(net->submit(conns[i], &keys[i], &transfers[i], &err), 0);
 	}
 	for (unsigned i = 0; i < PEERS; i++) {
-		ck_assert_int_eq(net->reap(conns[i], &done, 1, deadline_in_ms(DEADLINE_MS), &err), 1);
+		ck_assert_int_eq(net->reap(conns[i], &done, 1, deadline_in_ms(DEADLINE_MS), &err),
+				 1);
 		ck_assert_int_eq(transfers[i].status, 0);
 	}
 	ck_assert_int_eq(memcmp(memory, local, PEERS * bytes), 0);
@@ -441,12 +452,12 @@ START_TEST(nothing_outside_a_grant_is_written_or_read)
 	const struct {
 		int64_t address, offset, bytes;
 	} outside[] = {
-		{0, 4096, 1},	    /* just behind */
-		{0, 4095, 2},	    /* across the end */
-		{0, 0, 4097},	    /* too long */
-		{-1, 0, 1},	    /* just before: the address wraps round */
-		{-1, 0, 4097},	    /* across the start */
-		{1 << 20, 0, 4096}, /* far away */
+	    {0, 4096, 1},	/* just behind */
+	    {0, 4095, 2},	/* across the end */
+	    {0, 0, 4097},	/* too long */
+	    {-1, 0, 1},		/* just before: the address wraps round */
+	    {-1, 0, 4097},	/* across the start */
+	    {1 << 20, 0, 4096}, /* far away */
 	};
 	uint8_t *memory = allocate(3 * 4096, MARK), *local = allocate(8192, 0);
 	struct net_grant *grant;
@@ -555,7 +566,8 @@ START_TEST(an_expelled_peer_is_cut_off)
 	net->target_expel(target, 1);
 	ck_assert_int_lt(transfer_one(conn, &key, true, local, 0, sizeof(local)), 0);
 	ck_all(memory, sizeof(memory), MARK);
-	ck_assert_int_eq(net->expose(target, 1, memory, 1, NET_READ, &grant, &key, &err), -ENOTCONN);
+	ck_assert_int_eq(net->expose(target, 1, memory, 1, NET_READ, &grant, &key, &err),
+			 -ENOTCONN);
 	net->revoke(grant);
 	net->close(conn);
 	/* and may come back */
@@ -578,7 +590,8 @@ START_TEST(a_peer_that_leaves_is_forgotten)
 	int rc = 0;
 
 	start();
-	ck_assert_int_eq(net->expose(target, 1, memory, 1, NET_READ, &other, &key, &err), -ENOTCONN);
+	ck_assert_int_eq(net->expose(target, 1, memory, 1, NET_READ, &other, &key, &err),
+			 -ENOTCONN);
 	conn = connect_as(1);
 	grant = expose(1, memory, sizeof(memory), NET_READ, &key);
 	net->close(conn);
@@ -699,7 +712,8 @@ START_TEST(a_stopped_writer_changes_nothing_after_it_was_expelled)
 }
 END_TEST
 
-/* A writer that never stops, and memory that is expelled under it: byte by byte, as it was at return. */
+/* A writer that never stops, and memory that is expelled under it: byte by byte, as it was at
+ * return. */
 static void hammer_run(int fd)
 {
 	static uint8_t local[4 * MIB];
@@ -765,7 +779,8 @@ START_TEST(memory_stands_still_when_expel_returns)
 }
 END_TEST
 
-/* A target in a process of its own: answers with its address, exposes, and sleeps till it is killed. */
+/* A target in a process of its own: answers with its address, exposes, and sleeps till it is
+ * killed. */
 static void victim_run(int fd)
 {
 	static uint8_t memory[MIB];
@@ -810,7 +825,8 @@ static void lose_target(bool transfer_in_flight)
 	order_send(fds[1], &order);
 	order_receive(fds[1], &order);
 	transfer.local = allocate(transfer.bytes, 1);
-	ck_assert_int_eq(transfer_one(conn, &order.key, true, transfer.local, 0, transfer.bytes), 0);
+	ck_assert_int_eq(transfer_one(conn, &order.key, true, transfer.local, 0, transfer.bytes),
+			 0);
 	if (transfer_in_flight) {
 		kill(pid, SIGSTOP);
 		waitpid(pid, NULL, WUNTRACED);

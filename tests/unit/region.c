@@ -368,7 +368,7 @@ END_TEST
 START_TEST(publishing_for_ever_needs_no_more_metadata)
 {
 	static struct segment segments[SET_SEGMENTS_MAX];
-	unsigned rounds = RUNNING_ON_VALGRIND ? 100 : 3000;
+	unsigned rounds = RUNNING_ON_VALGRIND ? 100 : 600;
 	struct pool *pool = pool_get();
 	struct region *region[4];
 	struct set_info set;
