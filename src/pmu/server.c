@@ -66,6 +66,19 @@ static int unix_clear(const struct address *address, struct error *err)
 	return 0;
 }
 
+static int listen_address(const struct server *server, unsigned i, struct address *address,
+			  struct error *err)
+{
+	if (address_parse(server->conf.listen[i], true, address, err))
+		return error_context(err, "--listen");
+	if (!server->auth->any_address && !address_is_local(address))
+		return error_set(err, -EPERM,
+				 "--auth none would let anybody in on %s: use it on loopback or a UNIX "
+				 "socket, and --auth psk elsewhere",
+				 server->conf.listen[i]);
+	return 0;
+}
+
 static int listen_on(struct server *server, unsigned i, struct error *err)
 {
 	struct listener *l = &listeners[i];
@@ -73,14 +86,9 @@ static int listen_on(struct server *server, unsigned i, struct error *err)
 	struct address address;
 	int rc;
 
-	rc = address_parse(server->conf.listen[i], true, &address, err);
+	rc = listen_address(server, i, &address, err);
 	if (rc)
-		return error_context(err, "--listen");
-	if (!server->auth->any_address && !address_is_local(&address))
-		return error_set(err, -EPERM,
-				 "--auth none would let anybody in on %s: use it on loopback or a UNIX "
-				 "socket, and --auth psk elsewhere",
-				 server->conf.listen[i]);
+		return rc;
 	if (address.storage.ss_family == AF_UNIX) {
 		rc = unix_clear(&address, err);
 		if (rc)
@@ -239,6 +247,7 @@ static int start(struct server *server, struct error *err)
 	struct conf *conf = &server->conf;
 	struct pool_params params = {conf->size_bytes, conf->metadata_bytes, conf->accept_damage};
 	struct pool_stat stat;
+	struct address address;
 	int rc;
 
 	server->auth = auth_find(conf->auth);
@@ -249,6 +258,12 @@ static int start(struct server *server, struct error *err)
 		return error_set(err, -EINVAL, "--net: there is no data plane '%s'", conf->net);
 	if (server->auth->needs_key) {
 		rc = auth_key_read(conf->key_file, &server->key, err);
+		if (rc)
+			return rc;
+	}
+	/* What is refused is refused before anything is made. */
+	for (unsigned i = 0; i < conf->listen_count; i++) {
+		rc = listen_address(server, i, &address, err);
 		if (rc)
 			return rc;
 	}
