@@ -123,8 +123,8 @@ int probe(struct pool *pool, int (*load)(struct pool *pool, struct error *err),
 
 /* ---- slot files (slotfile.c) ---- */
 
-/* Opens slots/, making it where it is missing. */
-int slotfile_directory(struct pool *pool, struct error *err);
+/* Opens slots/, making it where it is missing: below `data`, unless that is NULL. */
+int slotfile_directory(struct pool *pool, const char *data, struct error *err);
 int slotfile_create(struct pool *pool, uint64_t number, int *fd, struct error *err);
 int slotfile_open(const struct pool *pool, uint64_t number, int *fd, struct error *err);
 void slotfile_remove(struct pool *pool, uint64_t number); /* 0: none, is fine */

@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -180,7 +181,7 @@ static int room_check(const struct pool *pool, uint64_t more, struct error *err)
 	rc = slotfile_allocated(pool, &allocated, err);
 	if (rc)
 		return rc;
-	if (fstatvfs(pool->directory_fd, &st))
+	if (fstatvfs(pool->slots_fd, &st))
 		return error_set(err, -errno, "cannot tell the free space of %s: %s", pool->directory,
 				 strerror(errno));
 	available = (uint64_t)st.f_bavail * st.f_frsize + allocated;
@@ -410,8 +411,8 @@ static int pool_prepare(struct pool *pool, const struct pool_params *params, str
 	if (rc < 0)
 		return rc;
 	if (rc)
-		return slotfile_directory(pool, err);
-	rc = slotfile_directory(pool, err);
+		return slotfile_directory(pool, NULL, err);
+	rc = slotfile_directory(pool, params->data, err);
 	return rc ? rc : metadata_create(pool, params->metadata_bytes, err);
 }
 
@@ -433,6 +434,25 @@ static struct pool *pool_new(const char *directory)
 	return pool;
 }
 
+/* A pool survives what both its metadata and its slots do. */
+static int pool_judge(struct pool *pool, struct error *err)
+{
+	enum media_survives slots;
+	char path[PATH_MAX], medium[sizeof(pool->medium)];
+	int rc;
+
+	rc = media_judge(pool->directory, &pool->survives, pool->medium, sizeof(pool->medium), err);
+	if (rc)
+		return rc;
+	snprintf(path, sizeof(path), "%s/slots", pool->directory);
+	rc = media_judge(path, &slots, medium, sizeof(medium), err);
+	if (!rc && slots < pool->survives) {
+		pool->survives = slots;
+		memcpy(pool->medium, medium, sizeof(medium));
+	}
+	return rc;
+}
+
 int pool_open(const char *directory, const struct pool_params *params, struct pool **out,
 	      struct error *err)
 {
@@ -451,7 +471,7 @@ int pool_open(const char *directory, const struct pool_params *params, struct po
 	if (!rc)
 		rc = pool_load(pool, params->accept_damage, err);
 	if (!rc)
-		rc = media_judge(directory, &pool->survives, pool->medium, sizeof(pool->medium), err);
+		rc = pool_judge(pool, err);
 	if (rc) {
 		pool_close(pool);
 		return rc;

@@ -23,6 +23,7 @@ struct pool;
 struct pool_params {
 	uint64_t size_bytes;	 /* for slots; a pool that exists keeps its contents if this is enough */
 	uint64_t metadata_bytes; /* at creation; 0 for the default, 64 MiB */
+	const char *data;	 /* at creation: where the slots are kept; NULL for the pool's directory */
 	bool accept_damage;	 /* withdraw sets whose slot file is missing or short, instead of refusing */
 };
 

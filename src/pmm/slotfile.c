@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,11 +31,45 @@ static uint64_t file_number(const char *name)
 	return strtoull(name, NULL, 16);
 }
 
-int slotfile_directory(struct pool *pool, struct error *err)
+/*
+ * Slots elsewhere: a directory below `data` that is this pool's alone, since its name is made up here, and
+ * slots, a link to it. Only when the pool is made; later the link is what counts.
+ */
+static int elsewhere(struct pool *pool, const char *data, struct error *err)
 {
+	char real[PATH_MAX], target[PATH_MAX + 32];
+	struct stat st;
+	int rc;
+
+	if (!realpath(data, real) || stat(real, &st))
+		return error_set(err, -errno, "--data %s: %s", data, strerror(errno));
+	if (!S_ISDIR(st.st_mode))
+		return error_set(err, -ENOTDIR, "--data %s is no directory; devices come in a later version",
+				 data);
+	snprintf(target, sizeof(target), "%s/holdfast-slots.XXXXXX", real);
+	if (!mkdtemp(target))
+		return error_set(err, -errno, "--data %s: cannot make a directory there: %s", data,
+				 strerror(errno));
+	if (!symlinkat(target, pool->directory_fd, "slots"))
+		return 0;
+	rc = error_set(err, -errno, "cannot make %s/slots: %s", pool->directory, strerror(errno));
+	rmdir(target);
+	return rc;
+}
+
+int slotfile_directory(struct pool *pool, const char *data, struct error *err)
+{
+	struct stat st;
+	int rc;
+
+	if (data && fstatat(pool->directory_fd, "slots", &st, AT_SYMLINK_NOFOLLOW)) {
+		rc = elsewhere(pool, data, err);
+		if (rc)
+			return rc;
+	}
 	if (mkdirat(pool->directory_fd, "slots", 0700) && errno != EEXIST)
 		return error_set(err, -errno, "cannot make %s/slots: %s", pool->directory, strerror(errno));
-	pool->slots_fd = openat(pool->directory_fd, "slots", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	pool->slots_fd = openat(pool->directory_fd, "slots", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (pool->slots_fd < 0)
 		return error_set(err, -errno, "cannot open %s/slots: %s", pool->directory, strerror(errno));
 	return 0;

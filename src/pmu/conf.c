@@ -27,6 +27,8 @@ static const struct conf_option {
 } options[] = {
 	{"pool", 'p', STRING, offsetof(struct conf, pool), 0, 0, "DIR",
 	 "The pool's directory; made where it does not exist. Required."},
+	{"data", 'd', STRING, offsetof(struct conf, data), 0, 0, "DIR",
+	 "Where the slots are kept, when the pool is made (the pool's directory)."},
 	{"size", 's', SIZE, offsetof(struct conf, size_bytes), 1 << 20, UINT64_MAX / 2, "SIZE",
 	 "Bytes for checkpoints (8G)."},
 	{"metadata-size", 256, SIZE, offsetof(struct conf, metadata_bytes), 16 << 20, 1ull << 40, "SIZE",
@@ -300,7 +302,7 @@ int conf_read(int argc, char **argv, struct conf *conf, struct error *err)
 
 void conf_free(struct conf *conf)
 {
-	char **strings[] = {&conf->pool, &conf->net,	  &conf->fabric,    &conf->fabric_listen,
+	char **strings[] = {&conf->pool, &conf->data, &conf->net,	  &conf->fabric,    &conf->fabric_listen,
 			    &conf->auth, &conf->key_file, &conf->ready_file};
 
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)

@@ -11,7 +11,7 @@
 #define CONF_LISTEN_MAX 8
 
 struct conf {
-	char *pool;
+	char *pool, *data;
 	uint64_t size_bytes, metadata_bytes;
 	unsigned listen_count;
 	char *listen[CONF_LISTEN_MAX];

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #include <sodium.h>
@@ -92,6 +93,7 @@ static int background(struct error *err)
 
 static int ni_run(char **argv)
 {
+	prctl(PR_SET_NAME, "pmu-ni");
 	log_open("pmu-ni", (enum log_level)atoi(argv[2]), atoi(argv[3]));
 	/* The PMM decides when a NI ends. */
 	signal(SIGINT, SIG_IGN);

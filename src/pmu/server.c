@@ -3,6 +3,7 @@
 #include "pmu/server.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -245,7 +246,13 @@ static uint32_t numa_node_of(const char *directory)
 static int start(struct server *server, struct error *err)
 {
 	struct conf *conf = &server->conf;
-	struct pool_params params = {conf->size_bytes, conf->metadata_bytes, conf->accept_damage};
+	struct pool_params params = {
+		.size_bytes = conf->size_bytes,
+		.metadata_bytes = conf->metadata_bytes,
+		.data = conf->data,
+		.accept_damage = conf->accept_damage,
+	};
+	char slots[PATH_MAX];
 	struct pool_stat stat;
 	struct address address;
 	int rc;
@@ -273,7 +280,8 @@ static int start(struct server *server, struct error *err)
 	pool_get_stat(server->pool, &stat);
 	log_info("pool %s on %s: what is stored survives %s", stat.directory, stat.medium,
 		 media_survives_text(stat.survives));
-	server->numa_node = numa_node_of(conf->pool);
+	snprintf(slots, sizeof(slots), "%s/slots", conf->pool);
+	server->numa_node = numa_node_of(slots);
 	for (unsigned i = 0; i < conf->listen_count; i++) {
 		rc = listen_on(server, i, err);
 		if (rc)

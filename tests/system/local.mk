@@ -25,7 +25,8 @@ system_tests = \
 	%D%/0420-server-stops.t \
 	%D%/0430-configuration.t \
 	%D%/0440-start.t \
-	%D%/0450-unix-socket.t
+	%D%/0450-unix-socket.t \
+	%D%/0460-data-directory.t
 TESTS += $(system_tests)
 EXTRA_DIST += $(system_tests) %D%/lib.sh %D%/run.sh
 EXTRA_DIST += quickstart tests/debian/install tests/valgrind.supp

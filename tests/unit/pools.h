@@ -38,7 +38,11 @@ static struct error pool_err;
 
 static inline int pool_try(uint64_t bytes, bool accept_damage, struct pool **pool)
 {
-	const struct pool_params params = {bytes, METADATA, accept_damage};
+	const struct pool_params params = {
+		.size_bytes = bytes,
+		.metadata_bytes = METADATA,
+		.accept_damage = accept_damage,
+	};
 
 	return pool_open(scratch_path("pool"), &params, pool, &pool_err);
 }
