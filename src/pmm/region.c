@@ -327,7 +327,8 @@ static int region_grown_change(struct pool *pool, void *arg)
 	return 0;
 }
 
-/* The file has the size and it is durable, or an error. */
+/* The file has the size, or an error. Who gave it the size made it durable, before it faulted pages in: an
+ * fsync here would write all of those, with every session waiting. */
 static int slot_file_grown(const struct region *region, unsigned slot, uint64_t bytes, struct error *err)
 {
 	struct stat st;
@@ -341,9 +342,6 @@ static int slot_file_grown(const struct region *region, unsigned slot, uint64_t 
 	else if ((uint64_t)st.st_size < bytes)
 		rc = error_set(err, -EINVAL, "the file of slot %u has %lld bytes and not %" PRIu64, slot,
 			       (long long)st.st_size, bytes);
-	else if (fsync(fd))
-		rc = error_set(err, -errno, "cannot make the file of slot %u durable: %s", slot,
-			       strerror(errno));
 	close(fd);
 	return rc;
 }
@@ -363,7 +361,7 @@ int region_grown(struct region *region, unsigned slot, uint64_t capacity_bytes, 
 				 "from %" PRIu64 " to the %" PRIu64 " that are reserved", region->job->name,
 				 region_rank(region), slot, capacity_bytes, record->capacity,
 				 region->reserved_capacity);
-	/* P2: the file has its full size, durably, before its capacity is recorded. */
+	/* P2: the file has its full size before its capacity is recorded. */
 	rc = slot_file_grown(region, slot, capacity_bytes, err);
 	if (rc)
 		return region_context(region, err, rc);

@@ -56,7 +56,8 @@ int region_reserve(struct region *region, uint64_t bytes, uint64_t *capacity_byt
 /* Gives a reservation back which could not be met: down to the slots' recorded capacity. */
 void region_unreserve(struct region *region);
 
-/* Records that the slot's file is `capacity_bytes` long, durably. Its set, if any, stays. */
+/* Records that the slot's file is `capacity_bytes` long, which the caller has made durable (fsync). Its set,
+ * if any, stays. */
 int region_grown(struct region *region, unsigned slot, uint64_t capacity_bytes, struct error *err);
 
 /* Recorded capacity of the slot in bytes; 0 where it has no file yet. */
