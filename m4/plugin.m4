@@ -27,12 +27,12 @@ AC_DEFUN([HOLDFAST_OPEN_MPI_PLUGIN], [
   ], [AC_MSG_RESULT([yes])])
   AC_SUBST([HOOK_CPPFLAGS])
 
-  # mpirun --tune NAME looks into one directory of Open MPI's own; we install there only where that is
-  # inside our prefix, or by order.
+  # mpirun --tune NAME looks into one directory of Open MPI's own; we install there where that is inside our
+  # prefix, where the prefix is the system's, or by order.
   AC_ARG_WITH([amca-param-sets],
     [AS_HELP_STRING([--with-amca-param-sets=DIR],
-      [directory for the parameter set `holdfast' of mpirun --tune @<:@Open MPI's own where that is below
-       the prefix, else PKGDATADIR@:>@])],
+      [directory for the parameter set `holdfast' of mpirun --tune @<:@Open MPI's own where the prefix is
+       the system's or above it, else PKGDATADIR@:>@])],
     [amcadir=$withval], [amcadir=])
   AS_CASE([$amcadir], [yes|no], [AC_MSG_ERROR([--with-amca-param-sets needs a directory])])
   AC_MSG_CHECKING([where the parameter set for mpirun --tune goes])
@@ -43,7 +43,9 @@ AC_DEFUN([HOLDFAST_OPEN_MPI_PLUGIN], [
     holdfast_prefix=$prefix
     test "x$holdfast_prefix" = xNONE && holdfast_prefix=$ac_default_prefix
     holdfast_below=`AS_ECHO(["$holdfast_ompi_data"]) | sed -n "s|^$holdfast_prefix/|/|p"`
-    AS_IF([test -n "$holdfast_below"], [amcadir='${prefix}'$holdfast_below/amca-param-sets])])
+    AS_IF([test -n "$holdfast_below"], [amcadir='${prefix}'$holdfast_below/amca-param-sets],
+      [test "x$holdfast_prefix" = x/usr/local && test -n "$holdfast_ompi_data"],
+      [amcadir=$holdfast_ompi_data/amca-param-sets])])
   AC_MSG_RESULT([$amcadir])
   AC_SUBST([amcadir])
 ])
