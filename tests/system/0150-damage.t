@@ -6,7 +6,7 @@
 TIME_LIMIT=240
 . "${0%/*}/lib.sh"
 have_test_points || skip_all "built without --enable-test-points"
-plan 31
+plan 33
 segments=$(run_program segments) || bail "segments has not been built"
 
 # verify JOB: the exit status of pmuctl verify; what it said is in verify.out.

@@ -3,7 +3,7 @@
 # A run that does not fit what is stored is told what does not fit, and nothing stored is lost.
 # shellcheck disable=SC2317 # `ok` calls the functions
 . "${0%/*}/lib.sh"
-plan 31
+plan 29
 world=$(run_program world) || bail "world has not been built"
 
 # ran NAME RANKS WORD...: a run of the job `kept` fails.
