@@ -449,7 +449,10 @@ START_TEST(a_primary_stopped_in_mid_write_changes_nothing)
 		setenv("HOLDFAST_TEST_POINT", "client.put.mid-write:stop:3", 1);
 		client = open_ok(&identity);
 		fill(data, bytes, 99);
-		_exit(client_put(client, 2, 1, &s, 1, &err) == -ESTALE ? 0 : 1);
+		status = client_put(client, 2, 1, &s, 1, &err) == -ESTALE ? 0 : 1;
+		client_close(client, false, &err);
+		free(data);
+		_exit(status);
 	}
 	ck_assert_int_eq(waitpid(child, &status, WUNTRACED), child);
 	ck_assert_msg(WIFSTOPPED(status), "the test point was not met");

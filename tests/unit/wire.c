@@ -169,7 +169,8 @@ static struct message {
 	{"open", wire_open_fields, sizeof(struct wire_open), NULL,
 	 {.open = {"weather", 3, 4, REGION_OVERWRITE, 1, 12, {1}, {2}, 5}}},
 	{"open reply", wire_open_reply_fields, sizeof(struct wire_open_reply), NULL,
-	 {.open_reply = {3, 4, "ofi", "tcp", "server", {1, 4, {127, 0, 0, 1}}, {7}, 2, {{1}, {2}}}}},
+	 {.open_reply = {3, 4, "ofi", "tcp", "server", {1, 4, {127, 0, 0, 1}}, {7}, 2,
+			 {{.epoch = 1}, {.epoch = 2}}}}},
 	{"begin", wire_begin_fields, sizeof(struct wire_begin), NULL, {.begin = {8, SET_FULL, 7, 1 << 20}}},
 	{"begin reply", wire_begin_reply_fields, sizeof(struct wire_begin_reply), NULL,
 	 {.begin_reply = {{1, {2, 3, 4}}, 6}}},
@@ -189,7 +190,7 @@ static struct message {
 	{"stat reply", wire_stat_reply_fields, sizeof(struct wire_stat_reply), free_stat,
 	 {.stat = {2, stats}}},
 	{"order", ni_request_fields, sizeof(struct ni_request), NULL,
-	 {.order = {1, NI_COMMIT, 1, 2, 3, 4, 5, 6, 7, 8, 9, {1}, {2}, "a", "b", "c"}}},
+	 {.order = {1, NI_COMMIT, 1, 2, 3, 4, 5, 6, 7, 8, 9, {1}, {.epoch = 2}, "a", "b", "c"}}},
 	{"answer", ni_reply_fields, sizeof(struct ni_reply), NULL,
 	 {.answer = {1, -5, {1, 2, {3, 4}}, {5, 6, 7}, 8, 9, "text"}}},
 };
