@@ -4,6 +4,7 @@ libcommon_la_SOURCES = \
 	%D%/checksum.c %D%/checksum.h \
 	%D%/clock.c %D%/clock.h \
 	%D%/error.c %D%/error.h \
+	%D%/fabric.h \
 	%D%/log.c %D%/log.h \
 	%D%/set.h \
 	%D%/size.c %D%/size.h \

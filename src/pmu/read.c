@@ -167,10 +167,18 @@ void request_close(struct session *session, const void *payload, size_t bytes)
 
 /* ---- VERIFY ---- */
 
+/* The slot of the set that VERIFY named, looked up anew at each step: it may be overwritten meanwhile. */
+static int find_target(struct session *session, struct job **job, struct region **region)
+{
+	const struct wire_target *target = &session->target;
+
+	*job = request_job(session, target);
+	return *job ? find_set(session, *job, target->rank, target->epoch, region) : -ENOENT;
+}
+
 static void verified(struct session *session, const struct ni_reply *reply)
 {
 	struct wire_verify_reply answer = {reply->blocks, reply->bad_blocks, ""};
-	const struct wire_target *target = &session->target;
 	struct ni_request unmap = {.type = NI_UNMAP};
 	struct region *region;
 	struct job *job;
@@ -180,8 +188,7 @@ static void verified(struct session *session, const struct ni_reply *reply)
 		fail_with(session, reply);
 		return;
 	}
-	job = request_job(session, target);
-	slot = job ? find_set(session, job, target->rank, target->epoch, &region) : -ENOENT;
+	slot = find_target(session, &job, &region);
 	if (slot < 0)
 		return; /* overwritten while it was read: what was found means nothing */
 	unmap.file = region_slot_file(region, (unsigned)slot);
@@ -193,8 +200,7 @@ static void verified(struct session *session, const struct ni_reply *reply)
 
 static void verify_mapped(struct session *session, const struct ni_reply *reply)
 {
-	const struct wire_target *target = &session->target;
-	struct ni_request request = {.type = NI_VERIFY, .rank = target->rank};
+	struct ni_request request = {.type = NI_VERIFY, .rank = session->target.rank};
 	struct region *region;
 	struct job *job;
 	int slot;
@@ -203,8 +209,7 @@ static void verify_mapped(struct session *session, const struct ni_reply *reply)
 		fail_with(session, reply);
 		return;
 	}
-	job = request_job(session, target);
-	slot = job ? find_set(session, job, target->rank, target->epoch, &region) : -ENOENT;
+	slot = find_target(session, &job, &region);
 	if (slot < 0)
 		return;
 	request.file = region_slot_file(region, (unsigned)slot);
@@ -215,16 +220,14 @@ static void verify_mapped(struct session *session, const struct ni_reply *reply)
 
 void request_verify(struct session *session, const void *payload, size_t bytes)
 {
-	struct wire_target *target = &session->target;
 	struct region *region;
 	struct error err;
 	struct job *job;
 	int slot;
 
-	if (!request_unpack(session, payload, bytes, wire_target_fields, target))
+	if (!request_unpack(session, payload, bytes, wire_target_fields, &session->target))
 		return;
-	job = request_job(session, target);
-	slot = job ? find_set(session, job, target->rank, target->epoch, &region) : -ENOENT;
+	slot = find_target(session, &job, &region);
 	if (slot < 0)
 		return;
 	session->ni = ni_process_get(session->server, job_uid(job), &err);

@@ -10,8 +10,8 @@
 
 #include <stdint.h>
 #include "common/error.h"
+#include "common/fabric.h"
 #include "common/set.h"
-#include "net/net.h"
 #include "wire/cursor.h"
 
 #define NI_MESSAGE_BYTES 2048

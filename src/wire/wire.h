@@ -17,8 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "common/error.h"
+#include "common/fabric.h"
 #include "common/set.h"
-#include "net/net.h"
 #include "wire/cursor.h"
 
 #define WIRE_MAGIC	  0x31574648u /* "HFW1" */

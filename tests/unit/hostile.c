@@ -11,6 +11,7 @@
 #include "client/control.h"
 #include "common/checksum.h"
 #include "common/clock.h"
+#include "net/net.h"
 #include "pmu_fixture.h"
 #include "unit.h"
 #include "wire/table.h"
