@@ -238,11 +238,12 @@ static int read_range(struct client *client, struct get *get, struct mover *move
 
 static int get_move(struct client *client, struct get *get, struct error *err)
 {
+	static const struct mover_calls calls = {.done = block_check};
 	struct mover *mover = NULL;
 	int rc;
 
 	rc = mover_new(client->net, client->conn, &get->set.grant.key, client->options.timeout_ms,
-		       block_check, get, &mover, err);
+		       &calls, get, &mover, err);
 	if (!rc)
 		rc = read_table(client, get, mover, err);
 	if (!rc)

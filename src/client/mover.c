@@ -12,7 +12,7 @@ struct mover {
 	struct net_conn *conn;
 	struct net_key key;
 	uint64_t timeout_ms;
-	mover_done_fn *done;
+	const struct mover_calls *calls;
 	void *arg;
 	size_t chunk_bytes;
 	unsigned window, free_count;
@@ -21,7 +21,8 @@ struct mover {
 };
 
 int mover_new(const struct net_ops *net, struct net_conn *conn, const struct net_key *key,
-	      uint64_t timeout_ms, mover_done_fn *done, void *arg, struct mover **out, struct error *err)
+	      uint64_t timeout_ms, const struct mover_calls *calls, void *arg, struct mover **out,
+	      struct error *err)
 {
 	struct mover *m = calloc(1, sizeof(*m));
 
@@ -31,7 +32,7 @@ int mover_new(const struct net_ops *net, struct net_conn *conn, const struct net
 	m->conn = conn;
 	m->key = *key;
 	m->timeout_ms = timeout_ms;
-	m->done = done;
+	m->calls = calls;
 	m->arg = arg;
 	net->limits(conn, &m->chunk_bytes, &m->window);
 	m->transfers = calloc(m->window, sizeof(*m->transfers));
@@ -52,12 +53,16 @@ size_t mover_chunk_bytes(const struct mover *m)
 	return m->chunk_bytes;
 }
 
-/* Waits for at least one completion. */
+/* Waits for at least one completion, and makes use of the time. */
 static int reap(struct mover *m, struct error *err)
 {
 	int n, rc;
 
-	n = m->net->reap(m->conn, m->reaped, m->window, deadline_in_ms(m->timeout_ms), err);
+	do {
+		n = m->net->reap(m->conn, m->reaped, m->window, 0, NULL);
+	} while (n == -ETIMEDOUT && m->calls->spare && m->calls->spare(m->arg));
+	if (n == -ETIMEDOUT)
+		n = m->net->reap(m->conn, m->reaped, m->window, deadline_in_ms(m->timeout_ms), err);
 	if (n < 0)
 		return n;
 	for (int i = 0; i < n; i++) {
@@ -68,7 +73,7 @@ static int reap(struct mover *m, struct error *err)
 			return error_set(err, transfer->status, "a %s of %zu bytes failed: %s",
 					 transfer->write ? "write" : "read", transfer->bytes,
 					 strerror(-transfer->status));
-		rc = m->done ? m->done(m->arg, transfer, err) : 0;
+		rc = m->calls->done ? m->calls->done(m->arg, transfer, err) : 0;
 		if (rc)
 			return rc;
 	}

@@ -6,20 +6,26 @@
 #ifndef HOLDFAST_MOVER_H
 #define HOLDFAST_MOVER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "net/net.h"
 
 struct mover;
 
-/* Called when a transfer has completed well. A value other than 0 ends the whole move with it. */
-typedef int mover_done_fn(void *arg, const struct net_transfer *transfer, struct error *err);
+/* Either may be NULL. */
+struct mover_calls {
+	/* A transfer has completed well. A value other than 0 ends the whole move with it. */
+	int (*done)(void *arg, const struct net_transfer *transfer, struct error *err);
+	/* There is nothing to do but to wait: does some microseconds of other work; false: it has none. */
+	bool (*spare)(void *arg);
+};
 
 /*
- * `done` may be NULL. Each transfer may take `timeout_ms`. -ENOMEM. The connection is the mover's alone
- * until mover_free().
+ * `calls` lives as long as the mover. Each transfer may take `timeout_ms`. -ENOMEM. The connection is the
+ * mover's alone until mover_free().
  */
 int mover_new(const struct net_ops *net, struct net_conn *conn, const struct net_key *key,
-	      uint64_t timeout_ms, mover_done_fn *done, void *arg, struct mover **mover,
+	      uint64_t timeout_ms, const struct mover_calls *calls, void *arg, struct mover **mover,
 	      struct error *err);
 
 /* The largest transfer. */

@@ -19,6 +19,7 @@ struct put {
 	struct set_info info;
 	bool committed; /* a COMMIT was sent; whether it came to be is not known */
 	void **registrations; /* count + 1 */
+	uint64_t hashed_extents, hashed_bytes, hashed_blocks; /* the bytes: of the extent after these */
 };
 
 static uint64_t segment_bytes(const struct segment *segment)
@@ -104,23 +105,39 @@ static void put_unregister(struct client *client, struct put *put)
 	}
 }
 
-/* Hashes a chunk while it is about to go through the cache anyway, and sends it. */
-static int put_extent(struct put *put, struct mover *mover, const struct table_extent *extent,
-		      struct error *err)
+/* Checksums the next block; false: all are done. */
+static bool put_hash_block(void *arg)
 {
-	uint8_t *at = put->segments[extent->segment].at;
-	uint64_t *sum = put->table.checksums + extent->first_block;
-	uint64_t done, n, block;
+	struct put *put = arg;
+	const struct table_extent *extent = &put->table.extents[put->hashed_extents];
+	const uint8_t *at;
+	uint64_t n;
+
+	if (put->hashed_extents == put->table.header->extent_count)
+		return false;
+	at = put->segments[extent->segment].at;
+	n = extent->bytes - put->hashed_bytes;
+	if (n > SET_BLOCK_BYTES)
+		n = SET_BLOCK_BYTES;
+	put->table.checksums[put->hashed_blocks++] = checksum(at + put->hashed_bytes, n);
+	put->hashed_bytes += n;
+	if (put->hashed_bytes == extent->bytes) {
+		put->hashed_extents++;
+		put->hashed_bytes = 0;
+	}
+	return true;
+}
+
+static int put_bytes(struct mover *mover, uint8_t *at, uint64_t offset, uint64_t bytes, struct error *err)
+{
+	uint64_t done, n;
 	int rc;
 
-	for (done = 0; done < extent->bytes; done += n) {
-		n = extent->bytes - done;
+	for (done = 0; done < bytes; done += n) {
+		n = bytes - done;
 		if (n > mover_chunk_bytes(mover))
 			n = mover_chunk_bytes(mover);
-		for (block = 0; block < n; block += SET_BLOCK_BYTES)
-			*sum++ = checksum(at + done + block,
-					  n - block < SET_BLOCK_BYTES ? n - block : SET_BLOCK_BYTES);
-		rc = mover_start(mover, true, at + done, extent->set_offset + done, n, NULL, err);
+		rc = mover_start(mover, true, at + done, offset + done, n, NULL, err);
 		if (rc)
 			return rc;
 		TEST_POINT("client.put.mid-write");
@@ -128,34 +145,32 @@ static int put_extent(struct put *put, struct mover *mover, const struct table_e
 	return 0;
 }
 
+/* The table goes last, since checksums are made while the data is under way. */
 static int put_table(struct put *put, struct mover *mover, struct error *err)
 {
-	uint64_t done, n;
 	int rc;
 
+	while (put_hash_block(put))
+		;
 	put->info.table_digest = checksum(put->table_buffer, put->info.table_bytes);
-	for (done = 0; done < put->info.table_bytes; done += n) {
-		n = put->info.table_bytes - done;
-		if (n > mover_chunk_bytes(mover))
-			n = mover_chunk_bytes(mover);
-		rc = mover_start(mover, true, (uint8_t *)put->table_buffer + done,
-				 put->info.table_offset + done, n, NULL, err);
-		if (rc)
-			return rc;
-	}
-	return mover_drain(mover, err);
+	rc = put_bytes(mover, put->table_buffer, put->info.table_offset, put->info.table_bytes, err);
+	return rc ? rc : mover_drain(mover, err);
 }
 
 static int put_write(struct client *client, struct put *put, const struct wire_grant *grant,
 		     struct error *err)
 {
+	static const struct mover_calls calls = {.spare = put_hash_block};
+	const struct table_extent *extent = put->table.extents;
 	struct mover *mover = NULL;
 	int rc;
 
-	rc = mover_new(client->net, client->conn, &grant->key, client->options.timeout_ms, NULL, NULL,
+	put->hashed_extents = put->hashed_bytes = put->hashed_blocks = 0;
+	rc = mover_new(client->net, client->conn, &grant->key, client->options.timeout_ms, &calls, put,
 		       &mover, err);
-	for (uint64_t i = 0; i < put->table.header->extent_count && !rc; i++)
-		rc = put_extent(put, mover, &put->table.extents[i], err);
+	for (; extent < put->table.extents + put->table.header->extent_count && !rc; extent++)
+		rc = put_bytes(mover, put->segments[extent->segment].at, extent->set_offset, extent->bytes,
+			       err);
 	if (!rc)
 		rc = put_table(put, mover, err);
 	if (rc)

@@ -72,7 +72,10 @@ struct worker {
 	bool started;
 	int epoll_fd, wake_fd;
 	struct source wake_source;
-	struct session *ready; /* the worker's thread only */
+	/* the worker's thread only */
+	struct session *ready;
+	uint64_t linger_ns; /* how long it looks again before it sleeps */
+
 	pthread_mutex_t gate, lock;
 
 	/* target.lock */

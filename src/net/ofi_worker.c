@@ -8,9 +8,12 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include "common/clock.h"
 #include "common/log.h"
 
-#define EVENTS_MAX 64
+#define EVENTS_MAX    64
+#define LINGER_MIN_NS 10000
+#define LINGER_MAX_NS 160000
 
 /*
  * Whoever waits for the lock holds the gate: a worker with much to do gives the lock up between two
@@ -245,6 +248,35 @@ static void worker_dispatch(struct worker *worker, struct source *source)
 	}
 }
 
+/*
+ * Waits for events. A wake-up costs the sender as much as some 10 KiB of data, so that in the midst of a
+ * stream of them it is cheaper for both to look again for a while first. How long follows the waits
+ * themselves, as the halt polling of hypervisors does: short ones lengthen it, a long one ends it.
+ */
+static int worker_wait(struct worker *worker, struct epoll_event *events, int timeout_ms)
+{
+	int n = epoll_wait(worker->epoll_fd, events, EVENTS_MAX, 0);
+	uint64_t begin_ns, waited_ns;
+
+	if (n || !timeout_ms)
+		return n;
+	begin_ns = clock_monotonic_ns();
+	waited_ns = 0;
+	while (n == 0 && waited_ns < worker->linger_ns) {
+		n = epoll_wait(worker->epoll_fd, events, EVENTS_MAX, 0);
+		waited_ns = clock_monotonic_ns() - begin_ns;
+	}
+	if (n == 0) {
+		n = epoll_wait(worker->epoll_fd, events, EVENTS_MAX, timeout_ms);
+		waited_ns = clock_monotonic_ns() - begin_ns;
+	}
+	if (waited_ns >= LINGER_MAX_NS)
+		worker->linger_ns = 0;
+	else if (worker->linger_ns < LINGER_MAX_NS)
+		worker->linger_ns = worker->linger_ns ? 2 * worker->linger_ns : LINGER_MIN_NS;
+	return n;
+}
+
 static void *worker_run(void *arg)
 {
 	struct worker *worker = arg;
@@ -266,8 +298,7 @@ static void *worker_run(void *arg)
 		}
 		worker_bury(worker);
 		timeout_ms = worker->index == 0 ? ofi_listener_run(target) : -1;
-		n = epoll_wait(worker->epoll_fd, events, EVENTS_MAX,
-			       worker->ready ? 0 : timeout_ms);
+		n = worker_wait(worker, events, worker->ready ? 0 : timeout_ms);
 		for (int i = 0; i < n; i++)
 			worker_dispatch(worker, events[i].data.ptr);
 	}
