@@ -9,6 +9,7 @@
 #include "ckpt/outcome.h"
 #include "ckpt/plugin.h"
 #include "common/clock.h"
+#include "launch/mailbox.h"
 
 /* The job that the plug-in attached, until it is detached. */
 static hf_job_t world;
@@ -220,12 +221,28 @@ int hf_plugin_attach(void)
 	return code;
 }
 
+/* What fails once all ranks are here needs no restart, and must not have one: the sets may go. */
+static void launcher_tell(void)
+{
+	const char *launcher = getenv(MAILBOX_VARIABLE), *incarnation = getenv("HOLDFAST_INCARNATION");
+	struct error err;
+	int rank = -1;
+
+	if (!launcher || !*launcher)
+		return;
+	PMPI_Barrier(MPI_COMM_WORLD);
+	PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
+	if (!rank && mailbox_post_finalized(launcher, incarnation ? (unsigned)atoi(incarnation) : 0, &err))
+		fprintf(stderr, "holdfast: %s; a failure in MPI_Finalize would start the job again\n", err.text);
+}
+
 int hf_plugin_detach(void)
 {
 	hf_job_t job = world;
 	int mine, any = 1, code;
 	bool finished;
 
+	launcher_tell();
 	if (!job)
 		return HF_OK;
 	mine = job->protected_any;

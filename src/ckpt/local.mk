@@ -19,7 +19,7 @@ libckpt_la_LIBADD = $(SODIUM_LIBS) $(MPI_LIBS)
 
 lib_LTLIBRARIES += libholdfast.la
 libholdfast_la_SOURCES =
-libholdfast_la_LIBADD = libckpt.la libclient.la libnet.la libwire.la libcommon.la
+libholdfast_la_LIBADD = libckpt.la liblaunch.la libclient.la libnet.la libwire.la libcommon.la
 libholdfast_la_LDFLAGS = -version-info 0:0:0 -export-symbols-regex '^hf_' -no-undefined
 
 include_HEADERS += %D%/holdfast.f90

@@ -47,4 +47,4 @@ check_PROGRAMS += %D%/segments
 check_PROGRAMS += %D%/ckpt_ranks
 %C%_ckpt_ranks_SOURCES = %D%/ckpt_ranks.c %D%/fake_client.c %D%/fake_client.h
 %C%_ckpt_ranks_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS)
-%C%_ckpt_ranks_LDADD = libckpt.la libclient.la libnet.la libwire.la libcommon.la
+%C%_ckpt_ranks_LDADD = libckpt.la liblaunch.la libclient.la libnet.la libwire.la libcommon.la

@@ -25,7 +25,7 @@ tests_unit_option_CFLAGS = $(unit_cflags) $(MPI_CFLAGS)
 tests_unit_option_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 tests_unit_name_SOURCES = tests/unit/name.c tests/unit/unit.h
 tests_unit_name_CFLAGS = $(unit_cflags) $(MPI_CFLAGS)
-tests_unit_name_LDADD = libckpt.la libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
+tests_unit_name_LDADD = libckpt.la liblaunch.la libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
 unit_programs += tests/unit/client
 tests_unit_client_SOURCES = tests/unit/client.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h \
@@ -56,3 +56,8 @@ unit_programs += tests/unit/net
 tests_unit_net_SOURCES = tests/unit/net.c tests/unit/unit.h
 tests_unit_net_CFLAGS = $(unit_cflags)
 tests_unit_net_LDADD = libnet.la libcommon.la $(CHECK_LIBS)
+
+unit_programs += tests/unit/launch
+tests_unit_launch_SOURCES = tests/unit/launch.c tests/unit/unit.h
+tests_unit_launch_CFLAGS = $(unit_cflags)
+tests_unit_launch_LDADD = liblaunch.la libcommon.la $(JANSSON_LIBS) $(SODIUM_LIBS) $(CHECK_LIBS)

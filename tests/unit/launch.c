@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* launch.c - when a job is started again, what its ranks are told, their notes, and standard input. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "common/address.h"
+#include "launch/input.h"
+#include "launch/mailbox.h"
+#include "launch/policy.h"
+#include "unit.h"
+
+/* ---- policy ---- */
+
+static struct policy *policy_of(int max_restarts, int window_s, const char *codes)
+{
+	static char *const argv[] = {"mpirun", "-n", "4", "./my app", NULL};
+	struct policy_settings settings = {
+		.max_restarts = max_restarts, .window_s = window_s, .final_codes = codes};
+	struct policy *policy;
+	struct error err;
+
+	ck_assert_int_eq(policy_new(&settings, argv, &policy, &err), 0);
+	return policy;
+}
+
+static void variable_find(void *arg, const char *name, const char *value)
+{
+	const char **wanted = arg;
+
+	if (!strcmp(wanted[0], name))
+		wanted[1] = strdup(value);
+}
+
+/* NULL: not set. Leaks, which a test may. */
+static const char *variable(const struct policy *policy, const char *name)
+{
+	const char *wanted[2] = {name, NULL};
+
+	policy_environment(policy, variable_find, wanted);
+	return wanted[1];
+}
+
+static const struct policy_failure killed = {POLICY_SIGNAL, SIGKILL, 2, "node1"};
+static const struct policy_failure crashed = {POLICY_SIGNAL, SIGSEGV, 0, "node1"};
+
+START_TEST(a_job_is_started_again_so_often_and_no_more)
+{
+	struct policy *policy = policy_of(2, 0, "");
+
+	ck_assert(policy_failed(policy, &killed));
+	ck_assert(policy_failed(policy, &killed));
+	ck_assert_uint_eq(policy_incarnation(policy), 2);
+	ck_assert(!policy_failed(policy, &killed));
+	ck_assert_uint_eq(policy_incarnation(policy), 2);
+	policy_free(policy);
+}
+END_TEST
+
+START_TEST(restarts_before_the_window_do_not_count)
+{
+	struct policy *policy = policy_of(1, 1, "");
+
+	ck_assert(policy_failed(policy, &killed));
+	ck_assert(!policy_failed(policy, &killed));
+	sleep(2);
+	ck_assert(policy_failed(policy, &killed));
+	policy_free(policy);
+}
+END_TEST
+
+START_TEST(none_are_allowed)
+{
+	struct policy *policy = policy_of(0, 0, "");
+
+	ck_assert(!policy_failed(policy, &killed));
+	policy_free(policy);
+}
+END_TEST
+
+START_TEST(some_exit_codes_are_final)
+{
+	struct policy_failure failure = {POLICY_EXIT, 75, 0, NULL};
+	struct policy *policy = policy_of(9, 0, "70,75");
+
+	ck_assert(!policy_failed(policy, &failure));
+	failure.cause = POLICY_ABORT;
+	failure.code = 70;
+	ck_assert(!policy_failed(policy, &failure));
+	failure.code = 71;
+	ck_assert(policy_failed(policy, &failure));
+	failure.cause = POLICY_SIGNAL; /* a signal's number is no exit code */
+	failure.code = 75;
+	ck_assert(policy_failed(policy, &failure));
+	policy_free(policy);
+}
+END_TEST
+
+START_TEST(a_list_of_codes_that_is_none_is_refused)
+{
+	static const char *const bad[] = {"x", "1,,2", "0", "256", "1 2", "-1"};
+	struct policy_settings settings = {.max_restarts = 1};
+	struct policy *policy;
+	struct error err;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		settings.final_codes = bad[i];
+		ck_assert_msg(policy_new(&settings, NULL, &policy, &err) == -EINVAL, "'%s' is taken", bad[i]);
+	}
+}
+END_TEST
+
+START_TEST(ranks_are_told_what_happened)
+{
+	struct policy *policy = policy_of(9, 0, "");
+	const char *launch = variable(policy, "HOLDFAST_LAUNCH");
+
+	ck_assert_uint_eq(strlen(launch), 32);
+	ck_assert_str_eq(variable(policy, "HOLDFAST_INCARNATION"), "0");
+	ck_assert_str_eq(variable(policy, "HOLDFAST_COMMAND"), "[\"mpirun\",\"-n\",\"4\",\"./my app\"]");
+	ck_assert_ptr_null(variable(policy, "HOLDFAST_RESTART"));
+	ck_assert(policy_failed(policy, &killed));
+	ck_assert_str_eq(variable(policy, "HOLDFAST_LAUNCH"), launch);
+	ck_assert_str_eq(variable(policy, "HOLDFAST_INCARNATION"), "1");
+	ck_assert_str_eq(variable(policy, "HOLDFAST_RESTART"), "rank 2 on node1 was killed by signal 9 (Killed)");
+	ck_assert_ptr_nonnull(variable(policy, "HOLDFAST_RESTART_NS"));
+	policy_free(policy);
+}
+END_TEST
+
+START_TEST(crashes_in_a_row_are_counted_and_kills_are_not)
+{
+	struct policy_failure lost = {POLICY_NODE, 0, 0, "node3"};
+	struct policy *policy = policy_of(9, 0, "");
+
+	ck_assert(policy_failed(policy, &crashed));
+	ck_assert(policy_failed(policy, &crashed));
+	ck_assert_str_eq(variable(policy, "HOLDFAST_CRASHES"), "2");
+	ck_assert(policy_failed(policy, &killed));
+	ck_assert_str_eq(variable(policy, "HOLDFAST_CRASHES"), "0");
+	ck_assert(policy_failed(policy, &crashed));
+	ck_assert(policy_failed(policy, &lost));
+	ck_assert_str_eq(variable(policy, "HOLDFAST_CRASHES"), "0");
+	ck_assert_str_eq(variable(policy, "HOLDFAST_RESTART"), "node node3 was lost");
+	policy_free(policy);
+}
+END_TEST
+
+/* ---- mailbox ---- */
+
+static struct mailbox *mailbox_new(void)
+{
+	struct mailbox *mailbox;
+	struct error err;
+
+	ck_assert_int_eq(mailbox_open(&mailbox, &err), 0);
+	return mailbox;
+}
+
+START_TEST(a_note_arrives_once_posted)
+{
+	struct mailbox *mailbox = mailbox_new();
+	struct error err = {0};
+
+	ck_assert(!mailbox_finalized(mailbox, 3));
+	ck_assert_msg(!mailbox_post_finalized(mailbox_address(mailbox), 3, &err), "%s", err.text);
+	ck_assert(!mailbox_finalized(mailbox, 2));
+	ck_assert(mailbox_finalized(mailbox, 3));
+	ck_assert(!mailbox_finalized(mailbox, 4));
+	mailbox_close(mailbox);
+}
+END_TEST
+
+START_TEST(a_note_with_another_token_is_none)
+{
+	struct mailbox *mailbox = mailbox_new();
+	char address[2048];
+	struct error err;
+
+	snprintf(address, sizeof(address), "%s", mailbox_address(mailbox));
+	address[5] = address[5] == '0' ? '1' : '0';
+	ck_assert_int_eq(mailbox_post_finalized(address, 3, &err), 0);
+	ck_assert(!mailbox_finalized(mailbox, 3));
+	mailbox_close(mailbox);
+}
+END_TEST
+
+START_TEST(who_connects_and_says_nothing_holds_nobody_up)
+{
+	struct mailbox *mailbox = mailbox_new();
+	struct address to;
+	struct error err;
+	char copy[2048], *rest, *at;
+	int fds[4];
+
+	snprintf(copy, sizeof(copy), "%s", mailbox_address(mailbox));
+	strtok_r(copy, " ", &rest);
+	at = strtok_r(NULL, " ", &rest);
+	ck_assert_int_eq(address_parse(at, false, &to, &err), 0);
+	for (int i = 0; i < 4; i++) {
+		fds[i] = socket(AF_INET, SOCK_STREAM, 0);
+		ck_assert_int_eq(connect(fds[i], (struct sockaddr *)&to.storage, to.bytes), 0);
+	}
+	ck_assert_int_eq(mailbox_post_finalized(mailbox_address(mailbox), 0, &err), 0);
+	ck_assert(mailbox_finalized(mailbox, 0));
+	for (int i = 0; i < 4; i++)
+		close(fds[i]);
+	mailbox_close(mailbox);
+}
+END_TEST
+
+START_TEST(an_address_that_is_none_is_an_error)
+{
+	struct error err;
+
+	ck_assert_int_lt(mailbox_post_finalized("", 0, &err), 0);
+	ck_assert_int_lt(mailbox_post_finalized("token", 0, &err), 0);
+	ck_assert_int_lt(mailbox_post_finalized("token 127.0.0.1:1", 0, &err), 0);
+}
+END_TEST
+
+/* ---- standard input ---- */
+
+/* Descriptor 0 is a pipe; returns its writing end. */
+static int pipe_in(void)
+{
+	int fds[2];
+
+	ck_assert_int_eq(pipe(fds), 0);
+	ck_assert_int_eq(dup2(fds[0], 0), 0);
+	close(fds[0]);
+	return fds[1];
+}
+
+static void reads(const char *text)
+{
+	char got[64] = "";
+	size_t bytes = 0;
+
+	while (bytes < strlen(text)) {
+		ssize_t n = read(0, got + bytes, strlen(text) - bytes);
+
+		ck_assert_int_gt(n, 0);
+		bytes += (size_t)n;
+	}
+	ck_assert_str_eq(got, text);
+}
+
+static void write_text(int fd, const char *text)
+{
+	ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+}
+
+START_TEST(what_was_read_is_given_again_and_goes_on)
+{
+	int in = pipe_in();
+	struct input *input;
+	struct error err;
+
+	ck_assert_int_eq(input_open(1000, &input, &err), 0);
+	ck_assert_ptr_nonnull(input);
+	write_text(in, "one ");
+	reads("one ");
+	input_stop(input);
+	ck_assert_int_eq(read(0, &(char){0}, 1), 0); /* the first incarnation's end */
+	ck_assert_int_eq(input_again(input, &err), 0);
+	reads("one ");
+	write_text(in, "two");
+	close(in);
+	reads("two");
+	ck_assert_int_eq(read(0, &(char){0}, 1), 0);
+	ck_assert_int_eq(input_again(input, &err), 0);
+	reads("one two");
+	ck_assert_int_eq(read(0, &(char){0}, 1), 0);
+}
+END_TEST
+
+START_TEST(input_that_nobody_read_is_not_lost)
+{
+	int in = pipe_in();
+	struct input *input;
+	struct error err;
+
+	ck_assert_int_eq(input_open(1000, &input, &err), 0);
+	write_text(in, "early");
+	ck_assert_int_eq(input_again(input, &err), 0);
+	reads("early");
+}
+END_TEST
+
+START_TEST(more_than_is_kept_cannot_be_given_again)
+{
+	int in = pipe_in();
+	struct input *input;
+	struct error err;
+
+	ck_assert_int_eq(input_open(4, &input, &err), 0);
+	write_text(in, "12345");
+	reads("12345");
+	ck_assert_int_eq(input_again(input, &err), -EFBIG);
+}
+END_TEST
+
+START_TEST(dev_null_needs_nothing)
+{
+	struct input *input = (struct input *)&input;
+	struct error err;
+
+	ck_assert_ptr_nonnull(freopen("/dev/null", "r", stdin));
+	ck_assert_int_eq(input_open(1000, &input, &err), 0);
+	ck_assert_ptr_null(input);
+	ck_assert_int_eq(input_again(input, &err), 0);
+}
+END_TEST
+
+static Suite *unit_suite(void)
+{
+	Suite *suite = suite_create("launch");
+
+	unit_add(suite, "policy", a_job_is_started_again_so_often_and_no_more, 20);
+	unit_add(suite, "policy", restarts_before_the_window_do_not_count, 20);
+	unit_add(suite, "policy", none_are_allowed, 20);
+	unit_add(suite, "policy", some_exit_codes_are_final, 20);
+	unit_add(suite, "policy", a_list_of_codes_that_is_none_is_refused, 20);
+	unit_add(suite, "policy", ranks_are_told_what_happened, 20);
+	unit_add(suite, "policy", crashes_in_a_row_are_counted_and_kills_are_not, 20);
+	unit_add(suite, "mailbox", a_note_arrives_once_posted, 20);
+	unit_add(suite, "mailbox", a_note_with_another_token_is_none, 20);
+	unit_add(suite, "mailbox", who_connects_and_says_nothing_holds_nobody_up, 20);
+	unit_add(suite, "mailbox", an_address_that_is_none_is_an_error, 20);
+	unit_add(suite, "input", what_was_read_is_given_again_and_goes_on, 20);
+	unit_add(suite, "input", input_that_nobody_read_is_not_lost, 20);
+	unit_add(suite, "input", more_than_is_kept_cannot_be_given_again, 20);
+	unit_add(suite, "input", dev_null_needs_nothing, 20);
+	return suite;
+}
