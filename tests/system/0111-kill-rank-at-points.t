@@ -18,7 +18,7 @@ killed()
 stencil_is_short
 ok "the computation works without Holdfast" stencil_expected
 ok "the server starts" start_server
-for point in after-begin:kill:3 mid-write:kill:7 mid-write:kill:9 before-commit:kill:3 after-commit:kill:3; do
+for point in after-begin:kill:3 mid-write:kill:9 mid-write:kill:11 before-commit:kill:3 after-commit:kill:3; do
 	job=$(echo "$point" | tr : -)
 	ok "$point: the job ends" killed "client.put.$point"
 	case $point in

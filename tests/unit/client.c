@@ -622,7 +622,7 @@ END_TEST
 /* A client that dies at a named point: the next one finds the kept set, and no torn one. */
 static const char *const client_points[] = {
 	"client.put.after-begin:kill:2",
-	"client.put.mid-write:kill:4",
+	"client.put.mid-write:kill:5",
 	"client.put.before-commit:kill:2",
 	"client.put.after-commit:kill:2",
 };
