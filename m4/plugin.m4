@@ -27,6 +27,10 @@ AC_DEFUN([HOLDFAST_OPEN_MPI_PLUGIN], [
   ], [AC_MSG_RESULT([yes])])
   AC_SUBST([HOOK_CPPFLAGS])
 
+  # mpirun's own component is for ORTE, which is 4.1's.
+  AM_CONDITIONAL([HAVE_ORTE], [expr "x$holdfast_ompi_version" : 'x4\.1\.' >/dev/null])
+  AM_COND_IF([HAVE_ORTE], [holdfast_launcher="ORTE (mpirun of Open MPI 4.1)"], [holdfast_launcher=none])
+
   # mpirun --tune NAME looks into one directory of Open MPI's own; we install there where that is inside our
   # prefix, where the prefix is the system's, or by order.
   AC_ARG_WITH([amca-param-sets],

@@ -26,7 +26,10 @@ system_tests = \
 	%D%/0430-configuration.t \
 	%D%/0440-start.t \
 	%D%/0450-unix-socket.t \
-	%D%/0460-data-directory.t
+	%D%/0460-data-directory.t \
+	%D%/0500-restart.t \
+	%D%/0501-no-restart.t \
+	%D%/0510-restart-resumes.t
 TESTS += $(system_tests)
 EXTRA_DIST += $(system_tests) %D%/lib.sh %D%/run.sh
 EXTRA_DIST += quickstart tests/debian/install tests/valgrind.supp
@@ -36,6 +39,12 @@ check_PROGRAMS += %D%/world
 %C%_world_SOURCES = %D%/world.c
 %C%_world_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS)
 %C%_world_LDADD = libholdfast.la $(MPI_LIBS)
+
+# An MPI program that fails as it is told.
+check_PROGRAMS += %D%/fail
+%C%_fail_SOURCES = %D%/fail.c
+%C%_fail_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS)
+%C%_fail_LDADD = $(MPI_LIBS)
 
 # An MPI program whose segments change.
 check_PROGRAMS += %D%/segments

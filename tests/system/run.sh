@@ -73,6 +73,10 @@ run_open_mpi()
 
 	mkdir "$run_dir/components" "$run_dir/none"
 	ln -s "$run_plugin" "$run_dir/components/"
+	run_launcher=$(run_built mca_errmgr_holdfast.so)
+	[ -z "$run_launcher" ] || ln -s "$run_launcher" "$run_dir/components/"
+	# Options of mpirun with which it starts failed jobs again.
+	restarting='--mca errmgr_holdfast_enable 1 --mca odls_base_sigkill_timeout 0'
 	tune=$run_dir/holdfast.tune
 	{
 		echo "--mca hook_holdfast_enable 1"
