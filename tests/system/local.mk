@@ -29,9 +29,10 @@ system_tests = \
 	%D%/0460-data-directory.t \
 	%D%/0500-restart.t \
 	%D%/0501-no-restart.t \
-	%D%/0510-restart-resumes.t
+	%D%/0510-restart-resumes.t \
+	%D%/0520-nodes.t
 TESTS += $(system_tests)
-EXTRA_DIST += $(system_tests) %D%/lib.sh %D%/run.sh
+EXTRA_DIST += $(system_tests) %D%/lib.sh %D%/nodes.sh %D%/run.sh
 EXTRA_DIST += quickstart tests/debian/install tests/valgrind.supp
 
 # An MPI program that does with the plug-in's job what it is told.

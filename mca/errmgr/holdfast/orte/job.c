@@ -13,13 +13,13 @@
 #include "orte/util/attr.h"
 
 /* orte_dt_copy_app_context() copies attributes wrongly; one by one they come out right. */
-static int attributes_copy(opal_list_t *to, opal_list_t *from, bool (*wanted)(orte_attribute_key_t key))
+static int attributes_copy(opal_list_t *to, opal_list_t *from, bool (*wanted)(const orte_attribute_t *attribute))
 {
 	orte_attribute_t *attribute, *copy;
 
 	OPAL_LIST_FOREACH(attribute, from, orte_attribute_t)
 	{
-		if (wanted && !wanted(attribute->key))
+		if (wanted && !wanted(attribute))
 			continue;
 		if (opal_dss.copy((void **)&copy, attribute, ORTE_ATTRIBUTE) != OPAL_SUCCESS)
 			return ORTE_ERR_OUT_OF_RESOURCE;
@@ -79,11 +79,19 @@ void job_environment(orte_job_t *job, const struct restart *restart)
 	restart_environment(restart, variable_set, job);
 }
 
-/* What belongs to the incarnation that ended. */
-static bool attribute_stays(orte_attribute_key_t key)
+/* Not what belongs to the incarnation that ended: its pointers least of all. */
+static bool attribute_stays(const orte_attribute_t *attribute)
 {
-	return key != ORTE_JOB_ABORTED_PROC && key != ORTE_JOB_NUM_NONZERO_EXIT && key != ORTE_JOB_TRANSPORT_KEY &&
-	       key != ORTE_JOB_LAUNCH_MSG_SENT && key != ORTE_JOB_LAUNCH_MSG_RECVD;
+	switch (attribute->key) {
+	case ORTE_JOB_ABORTED_PROC:
+	case ORTE_JOB_NUM_NONZERO_EXIT:
+	case ORTE_JOB_TRANSPORT_KEY:
+	case ORTE_JOB_LAUNCH_MSG_SENT:
+	case ORTE_JOB_LAUNCH_MSG_RECVD:
+		return false;
+	default:
+		return attribute->type != OPAL_PTR;
+	}
 }
 
 static int apps_again(const struct job_template *template, orte_job_t *old, orte_job_t *job)

@@ -73,6 +73,13 @@ void node_end_ranks(orte_job_t *job, const orte_node_t *node)
 	}
 }
 
+static bool node_is_usable(const orte_node_t *node)
+{
+	if (node->state == ORTE_NODE_STATE_DOWN || node->state == ORTE_NODE_STATE_NOT_INCLUDED || !node->daemon)
+		return false;
+	return orte_hnp_is_allocated || node->daemon->name.vpid != ORTE_PROC_MY_NAME->vpid;
+}
+
 void node_exclude(const orte_job_t *job, orte_node_t *node)
 {
 	int slots = 0;
@@ -80,7 +87,7 @@ void node_exclude(const orte_job_t *job, orte_node_t *node)
 	for (int i = 0; i < orte_node_pool->size; i++) {
 		orte_node_t *other = opal_pointer_array_get_item(orte_node_pool, i);
 
-		if (other && other != node && other->state == ORTE_NODE_STATE_UP)
+		if (other && other != node && node_is_usable(other))
 			slots += other->slots;
 	}
 	if (slots >= (int)job->num_procs)
