@@ -30,7 +30,8 @@ system_tests = \
 	%D%/0500-restart.t \
 	%D%/0501-no-restart.t \
 	%D%/0510-restart-resumes.t \
-	%D%/0520-nodes.t
+	%D%/0520-nodes.t \
+	%D%/0590-random-failures.t
 TESTS += $(system_tests)
 EXTRA_DIST += $(system_tests) %D%/lib.sh %D%/nodes.sh %D%/run.sh
 EXTRA_DIST += quickstart tests/debian/install tests/valgrind.supp
