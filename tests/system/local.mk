@@ -23,6 +23,7 @@ system_tests = \
 	%D%/0400-one-server-a-pool.t \
 	%D%/0410-damaged-pool.t \
 	%D%/0420-server-stops.t \
+	%D%/0425-idle-exit.t \
 	%D%/0430-configuration.t \
 	%D%/0440-start.t \
 	%D%/0450-unix-socket.t \
