@@ -15,18 +15,21 @@
 #include "common/error.h"
 
 struct options {
-	char *server;
+	char *server; /* NULL: embedded.h */
 	char *job;
 	char *mode;
 	char *fabric;
 	char *net;
 	char *auth; /* "psk" or "none", never NULL once loaded */
 	char *key_file;
+	char *pool;
 	uint64_t interval_ms;
 	uint64_t timeout_ms;
 	uint64_t reconnect_ms;
 	uint64_t chunk_bytes;
 	uint64_t window;
+	uint64_t pool_size; /* bytes; 0: chosen */
+	uint64_t pool_idle_ms;
 	bool takeover;
 	bool verbose;
 };
