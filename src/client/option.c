@@ -378,17 +378,6 @@ static int options_check(struct options *options, struct error *err)
 	return 0;
 }
 
-int options_need_server(const struct options *options, struct error *err)
-{
-	if (options->server)
-		return 0;
-	return error_set(err, -EINVAL,
-			 "no server is named: set HOLDFAST_SERVER=HOST[:PORT] in the environment, or "
-			 "\"server = HOST[:PORT]\" in ~/.config/holdfast.conf or %s, or, with the Open MPI "
-			 "plug-in, --mca hook_holdfast_server HOST[:PORT]",
-			 SYSTEM_FILE);
-}
-
 int options_load(struct options *options, struct error *err)
 {
 	struct options loaded = {0};

@@ -51,9 +51,6 @@ int option_override(const char *name, const char *value);
 /* Fills `options` from all sources. -EINVAL, -ENOSYS, -ENOMEM; nothing is to be freed then. */
 int options_load(struct options *options, struct error *err);
 
-/* -EINVAL where no server is named, saying how that is done. */
-int options_need_server(const struct options *options, struct error *err);
-
 /* Frees the strings; options that were zeroed are fine. */
 void options_free(struct options *options);
 

@@ -20,7 +20,7 @@ asked_again_and_again()
 	while [ "$(date +%s)" -lt "$until" ]; do
 		[ $(($(date +%s) - asked)) -lt 4 ] || late=yes
 		asked=$(date +%s)
-		"$pmuctl" -s "$server" jobs >"$run_dir/asked.out" 2>&1 || [ $late = yes ] || return 1
+		"$pmuctl" -s "$server" jobs >"$run_dir/asked.out" 2>&1 || [ "$late" = yes ] || return 1
 		sleep 0.5
 	done
 }

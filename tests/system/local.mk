@@ -27,7 +27,10 @@ system_tests = \
 	%D%/0430-configuration.t \
 	%D%/0440-start.t \
 	%D%/0450-unix-socket.t \
-	%D%/0460-data-directory.t
+	%D%/0460-data-directory.t \
+	%D%/0480-embedded.t \
+	%D%/0481-embedded-refused.t \
+	%D%/0482-embedded-killed.t
 TESTS += $(system_tests)
 EXTRA_DIST += $(system_tests) %D%/lib.sh %D%/run.sh
 EXTRA_DIST += quickstart tests/debian/install tests/valgrind.supp
