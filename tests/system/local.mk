@@ -30,7 +30,8 @@ system_tests = \
 	%D%/0460-data-directory.t \
 	%D%/0480-embedded.t \
 	%D%/0481-embedded-refused.t \
-	%D%/0482-embedded-killed.t
+	%D%/0482-embedded-killed.t \
+	%D%/0483-embedded-nodes.t
 TESTS += $(system_tests)
 EXTRA_DIST += $(system_tests) %D%/lib.sh %D%/run.sh
 EXTRA_DIST += quickstart tests/debian/install tests/valgrind.supp

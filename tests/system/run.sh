@@ -186,7 +186,7 @@ job_start()
 	shift 2
 	# shellcheck disable=SC2086 # a list of words
 	env -u HOLDFAST_SERVER TMPDIR="$run_dir" \
-		mpirun.openmpi --tune "$tune" --mca hook_holdfast_server "$server" \
+		mpirun.openmpi --tune "$tune" ${server:+--mca hook_holdfast_server "$server"} \
 		--mca hook_holdfast_job "$job_name" ${job_options-} --oversubscribe --bind-to none \
 		-n "$job_ranks" "$@" >"$run_dir/${job_as:-$job_name}.out" \
 		2>"$run_dir/${job_as:-$job_name}.err" </dev/null &
