@@ -379,7 +379,7 @@ static int start(struct embedded *embedded, uint64_t deadline, struct error *err
 	if (rc == -ETIMEDOUT || rc == -ENOMEM)
 		return error_context(err, "this node's own pmu-server, on pool %s", embedded->pool);
 	if (rc)
-		return error_context(err, "no server is named, and this node's own cannot be started; install "
+		return error_context(err, "no server is named, and one of this node's own cannot be started; install "
 					  "pmu-server, set HOLDFAST_PMU_SERVER to its path, " OR_NAME_ONE),
 		       -EINVAL;
 	rc = look(embedded, err);
@@ -387,8 +387,8 @@ static int start(struct embedded *embedded, uint64_t deadline, struct error *err
 		return rc;
 	if (!rc)
 		return error_set(err, -ENXIO,
-				 "no server is named, and this node's own does not start (%s, on pool %s): %s; see to "
-				 "that, set the variables pool or pool_size, " OR_NAME_ONE,
+				 "no server is named, and a pmu-server of this node's own does not start (%s, on pool "
+				 "%s): %s; see to that, set the variables pool or pool_size, " OR_NAME_ONE,
 				 argv[0], embedded->pool, last_words(said));
 	embedded->started = true;
 	return 0;

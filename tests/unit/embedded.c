@@ -496,6 +496,27 @@ START_TEST(what_the_server_says_of_its_failure_is_handed_on)
 }
 END_TEST
 
+/* The launcher may kill our group before the server is in the background. */
+START_TEST(it_is_in_a_session_of_its_own_from_the_start)
+{
+	static const char script[] = "#!/bin/sh\nread -r pid name state parent group session rest </proc/$$/stat\n"
+				     "echo pmu-server error: session $session >&2\n";
+	struct options options = given();
+	struct embedded embedded = located(&options);
+	struct error err;
+	const char *told;
+
+	scratch_write("script", script, strlen(script));
+	ck_assert_int_eq(chmod(scratch_path("script"), 0700), 0);
+	setenv("HOLDFAST_PMU_SERVER", scratch_path("script"), 1);
+	ck_assert_int_eq(embedded_find_or_start(&embedded, &err), -ENXIO);
+	told = strstr(err.text, ": session ");
+	ck_assert_ptr_nonnull(told);
+	ck_assert_int_gt(atoi(told + 10), 1);
+	ck_assert_int_ne(atoi(told + 10), getsid(0));
+}
+END_TEST
+
 START_TEST(size_that_cannot_be_is_told)
 {
 	struct options options = given();
@@ -516,7 +537,7 @@ START_TEST(size_is_never_less_than_what_the_pool_has)
 	char value[1024];
 	int fd;
 
-	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	if (unshare(CLONE_NEWNS) || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) ||
 	    mkdir(scratch_path("state"), 0700) || mount("none", scratch_path("state"), "tmpfs", 0, "size=300M")) {
 		fprintf(stderr, "# no file system can be mounted here: nothing is tested\n");
 		return;
@@ -566,6 +587,7 @@ static Suite *unit_suite(void)
 	add(suite, "place_that_cannot_be_written_is_named", place_that_cannot_be_written_is_named);
 	add(suite, "what_the_server_says_of_its_failure_is_handed_on",
 	    what_the_server_says_of_its_failure_is_handed_on);
+	add(suite, "it_is_in_a_session_of_its_own_from_the_start", it_is_in_a_session_of_its_own_from_the_start);
 	add(suite, "size_that_cannot_be_is_told", size_that_cannot_be_is_told);
 	add(suite, "size_is_never_less_than_what_the_pool_has", size_is_never_less_than_what_the_pool_has);
 	return suite;
