@@ -528,6 +528,33 @@ START_TEST(size_that_cannot_be_is_told)
 }
 END_TEST
 
+/* A file system of that size for the state directory, seen by this test only. */
+static bool state_mounted(const char *size)
+{
+	if (!unshare(CLONE_NEWNS) && !mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) &&
+	    !mkdir(scratch_path("state"), 0700) && !mount("none", scratch_path("state"), "tmpfs", 0, size))
+		return true;
+	fprintf(stderr, "# no file system can be mounted here: nothing is tested\n");
+	return false;
+}
+
+START_TEST(size_is_64_gib_at_most)
+{
+	struct options options = given();
+	struct embedded embedded;
+	char value[1024];
+
+	if (!state_mounted("size=1T"))
+		return;
+	options.pool_size = 0;
+	embedded = located(&options);
+	start(&embedded);
+	stat_of(&embedded, "pool.size_bytes", value);
+	ck_assert_uint_eq(strtoull(value, NULL, 10), 64ull << 30);
+	server_end(SIGTERM);
+}
+END_TEST
+
 /* A pool that has more than half of its file system, since others have filled the rest. */
 START_TEST(size_is_never_less_than_what_the_pool_has)
 {
@@ -537,11 +564,8 @@ START_TEST(size_is_never_less_than_what_the_pool_has)
 	char value[1024];
 	int fd;
 
-	if (unshare(CLONE_NEWNS) || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) ||
-	    mkdir(scratch_path("state"), 0700) || mount("none", scratch_path("state"), "tmpfs", 0, "size=300M")) {
-		fprintf(stderr, "# no file system can be mounted here: nothing is tested\n");
+	if (!state_mounted("size=300M"))
 		return;
-	}
 	embedded = located(&options);
 	start(&embedded);
 	server_end(SIGTERM);
@@ -589,6 +613,7 @@ static Suite *unit_suite(void)
 	    what_the_server_says_of_its_failure_is_handed_on);
 	add(suite, "it_is_in_a_session_of_its_own_from_the_start", it_is_in_a_session_of_its_own_from_the_start);
 	add(suite, "size_that_cannot_be_is_told", size_that_cannot_be_is_told);
+	add(suite, "size_is_64_gib_at_most", size_is_64_gib_at_most);
 	add(suite, "size_is_never_less_than_what_the_pool_has", size_is_never_less_than_what_the_pool_has);
 	return suite;
 }
