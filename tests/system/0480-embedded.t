@@ -78,8 +78,10 @@ ok "it is another one" test "$second" != "$first"
 ok "which ends by itself when it is idle" wait_for 60 gone "$second"
 ok "and takes its socket along" fails ls "$run_dir"/runtime/*.sock
 
-job_options="--mca hook_holdfast_pool $run_dir/elsewhere --mca hook_holdfast_pool_size 100M"
-ok "with a pool that is named" job placed 2 "$world" protect checkpoint
+head -c 32 /dev/urandom >"$run_dir/key" && chmod 600 "$run_dir/key"
+job_options="--mca hook_holdfast_pool $run_dir/elsewhere --mca hook_holdfast_pool_size 100M
+	--mca hook_holdfast_key_file $run_dir/key"
+ok "with a pool that is named, and a key that is for other servers" job placed 2 "$world" protect checkpoint
 unset job_options
 ok "it is announced" said placed "with its pool in $run_dir/elsewhere"
 HOLDFAST_POOL=$run_dir/elsewhere && export HOLDFAST_POOL
