@@ -67,7 +67,8 @@ typedef struct hf_job *hf_job_t;
 
 /*
  * Attaches the ranks of `comm` to the job `job_name` on the configured server: creates each rank's
- * region, or takes it over where the job is known and its former primaries are gone. Collective over
+ * region, or takes it over where the job is known and its former primaries are gone. Where no server is
+ * configured, each node's own is used, and started where none runs: holdfast(7). Collective over
  * `comm`, which is duplicated and may be freed afterwards.
  *
  * job_name: at most HF_JOB_NAME_MAX bytes, without control characters or '/'; NULL takes the

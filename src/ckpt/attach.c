@@ -8,6 +8,7 @@
 #include "ckpt/job.h"
 #include "ckpt/outcome.h"
 #include "ckpt/plugin.h"
+#include "ckpt/server.h"
 #include "common/clock.h"
 #include "launch/mailbox.h"
 
@@ -33,8 +34,6 @@ static int options_read(struct hf_job *job)
 {
 	int rc = options_load(&job->options, &job->err);
 
-	if (!rc)
-		rc = options_need_server(&job->options, &job->err);
 	if (rc)
 		job->err.code = rc == -ENOSYS ? HF_ENOSYS : rc == -ENOMEM ? HF_ENOMEM : HF_ECONFIG;
 	return rc ? job->err.code : HF_OK;
@@ -43,12 +42,9 @@ static int options_read(struct hf_job *job)
 static int region_open(struct hf_job *job)
 {
 	const struct options *options = &job->options;
-	const struct client_options to = {
-		.server = options->server,
+	struct client_options to = {
 		.net = options->net,
 		.provider = options->fabric,
-		.auth = options->auth,
-		.key_file = options->key_file,
 		.timeout_ms = options->timeout_ms,
 		.reconnect_ms = options->reconnect_ms ? options->reconnect_ms : 1,
 		.chunk_bytes = options->chunk_bytes,
@@ -64,6 +60,7 @@ static int region_open(struct hf_job *job)
 	};
 	int code;
 
+	server_options(job, &to);
 	memcpy(who.launch, job->name.launch, sizeof(who.launch));
 	code = client_open(&to, &who, &job->client, &job->err);
 	if (!code)
@@ -83,6 +80,7 @@ static void job_free(struct hf_job *job)
 	segments_free(&job->segments);
 	layout_free(&job->layout);
 	options_free(&job->options);
+	free(job->embedded);
 	PMPI_Finalized(&finalized);
 	if (!finalized && job->comm != MPI_COMM_NULL)
 		PMPI_Comm_free(&job->comm);
@@ -144,6 +142,8 @@ int hf_attach(MPI_Comm comm, const char *job_name, hf_job_t *out)
 	if (!code)
 		code = name_agree(job, job_name);
 	if (!code)
+		code = server_choose(job);
+	if (!code)
 		code = outcome_agree(job->comm, region_open(job), &job->err, NULL);
 	if (!code)
 		code = job_agree_epochs(job);
@@ -157,7 +157,7 @@ int hf_attach(MPI_Comm comm, const char *job_name, hf_job_t *out)
 	job->last_attempt_ns = clock_monotonic_ns();
 	if (job->options.verbose && !job->rank)
 		job_say(job, "attached to %s with %d ranks; newest complete epoch: %" PRIu64,
-			job->options.server, job->ranks, job->complete);
+			job->embedded ? "this node's own server" : job->options.server, job->ranks, job->complete);
 	*out = job;
 	return HF_OK;
 }

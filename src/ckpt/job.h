@@ -19,6 +19,7 @@ struct hf_job {
 	int rank, ranks;
 	struct options options;
 	struct name name; /* agreed */
+	struct embedded *embedded; /* the server of this node; NULL where one is named */
 	struct client *client;
 	struct segments segments;
 	bool protected_any; /* something was protected at some time */

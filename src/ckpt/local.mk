@@ -13,6 +13,7 @@ libckpt_la_SOURCES = \
 	%D%/protect.c %D%/protect.h \
 	%D%/restore.c \
 	%D%/segment.c %D%/segment.h \
+	%D%/server.c %D%/server.h \
 	%D%/type.c %D%/type.h
 libckpt_la_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS) $(SODIUM_CFLAGS)
 libckpt_la_LIBADD = $(SODIUM_LIBS) $(MPI_LIBS)

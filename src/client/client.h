@@ -24,9 +24,13 @@
 #define CLIENT_PORT_DEFAULT "7300"
 #define CLIENT_LAUNCH_BYTES 16
 
-/* Where and how to connect. Strings must live as long as the client. */
+struct embedded;
+
+/* Where and how to connect. Strings, and what `embedded` points to, must live as long as the client. */
 struct client_options {
 	const char *server;	/* "HOST[:PORT]", "[V6ADDR]:PORT" or "unix:PATH" */
+	/* That server is this node's own, `server` its address: started again where it is gone. NULL: not */
+	struct embedded *embedded;
 	const char *net;	/* back end of the data plane; NULL or "" for the default */
 	const char *provider;	/* of the back end; NULL or "" for what the server names */
 	const char *auth;	/* "psk" or "none" */

@@ -27,7 +27,8 @@ struct option {
 
 static const struct option table[] = {
 	OPTION("server", TYPE_STRING, server, "", NULL,
-	       "pmu-server to use: HOST[:PORT], [V6ADDR]:PORT or unix:PATH"),
+	       "pmu-server to use: HOST[:PORT], [V6ADDR]:PORT or unix:PATH; without one, a server of the "
+	       "user's own on each node"),
 	OPTION("job", TYPE_STRING, job, "", NULL,
 	       "name of the job; without one it is called after the batch job, else after this run"),
 	OPTION("mode", TYPE_STRING, mode, "full", "full|incremental",
@@ -50,6 +51,13 @@ static const struct option table[] = {
 	       "bytes of one transfer; 0: what suits the back end"),
 	OPTION("window", TYPE_COUNT, window, "0", NULL,
 	       "transfers under way at a time; 0: what suits the back end"),
+	OPTION("pool", TYPE_STRING, pool, "", NULL,
+	       "without a server: directory for the pool of this node's own; below the user's state "
+	       "directory without it"),
+	OPTION("pool_size", TYPE_SIZE, pool_size, "0", NULL,
+	       "without a server: bytes of that pool; 0: half of the room there, at most 64 GiB"),
+	OPTION("pool_idle", TYPE_SECONDS, pool_idle_ms, "600", NULL,
+	       "without a server: seconds after which that of this node ends when nobody uses it; 0: never"),
 	OPTION("takeover", TYPE_BOOL, takeover, "no", NULL,
 	       "take the job over although another run of it is alive, which is cut off"),
 	OPTION("verbose", TYPE_BOOL, verbose, "no", NULL,
@@ -368,17 +376,6 @@ static int options_check(struct options *options, struct error *err)
 		return error_set(err, -EINVAL,
 				 "auth = psk needs key_file, the file with the pre-shared key");
 	return 0;
-}
-
-int options_need_server(const struct options *options, struct error *err)
-{
-	if (options->server)
-		return 0;
-	return error_set(err, -EINVAL,
-			 "no server is named: set HOLDFAST_SERVER=HOST[:PORT] in the environment, or "
-			 "\"server = HOST[:PORT]\" in ~/.config/holdfast.conf or %s, or, with the Open MPI "
-			 "plug-in, --mca hook_holdfast_server HOST[:PORT]",
-			 SYSTEM_FILE);
 }
 
 int options_load(struct options *options, struct error *err)

@@ -15,18 +15,21 @@
 #include "common/error.h"
 
 struct options {
-	char *server;
+	char *server; /* NULL: embedded.h */
 	char *job;
 	char *mode;
 	char *fabric;
 	char *net;
 	char *auth; /* "psk" or "none", never NULL once loaded */
 	char *key_file;
+	char *pool;
 	uint64_t interval_ms;
 	uint64_t timeout_ms;
 	uint64_t reconnect_ms;
 	uint64_t chunk_bytes;
 	uint64_t window;
+	uint64_t pool_size; /* bytes; 0: chosen */
+	uint64_t pool_idle_ms;
 	bool takeover;
 	bool verbose;
 };
@@ -47,9 +50,6 @@ int option_override(const char *name, const char *value);
 
 /* Fills `options` from all sources. -EINVAL, -ENOSYS, -ENOMEM; nothing is to be freed then. */
 int options_load(struct options *options, struct error *err);
-
-/* -EINVAL where no server is named, saying how that is done. */
-int options_need_server(const struct options *options, struct error *err);
 
 /* Frees the strings; options that were zeroed are fine. */
 void options_free(struct options *options);

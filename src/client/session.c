@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sodium.h>
+#include "client/embedded.h"
 #include "common/clock.h"
 
 #define TIMEOUT_MS	  10000u
@@ -138,16 +139,35 @@ static void fence(struct client *client, const struct error *err)
 	client->fence = *err;
 }
 
+static int server_connect(struct client *client, struct error *err)
+{
+	uint64_t timeout_ms = client->options.timeout_ms;
+
+	if (timeout_ms > CONNECT_MS)
+		timeout_ms = CONNECT_MS;
+	return control_connect(&client->options, deadline_in_ms(timeout_ms), &client->control, err);
+}
+
+/* Where the server is this node's own, one that is gone, or was just going, is started again. */
+static int server_connect_again(struct client *client, struct error *err)
+{
+	int rc = server_connect(client, err);
+
+	if (!client->options.embedded || (rc != -ENXIO && rc != -EPROTO))
+		return rc;
+	rc = embedded_find_or_start(client->options.embedded, err);
+	return rc ? rc : server_connect(client, err);
+}
+
 static int attach(struct client *client, struct error *err)
 {
-	uint64_t timeout_ms = client->options.timeout_ms, deadline = deadline_in_ms(timeout_ms);
 	struct wire_open_reply reply = {0};
+	uint64_t deadline;
 	int rc;
 
 	session_drop(client);
-	rc = control_connect(&client->options,
-			     deadline_in_ms(timeout_ms < CONNECT_MS ? timeout_ms : CONNECT_MS),
-			     &client->control, err);
+	rc = server_connect_again(client, err);
+	deadline = deadline_in_ms(client->options.timeout_ms);
 	if (rc == -EACCES)
 		return error_context(err, "login"), -EKEYREJECTED;
 	if (!rc)

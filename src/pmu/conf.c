@@ -60,6 +60,8 @@ static const struct conf_option {
 	 "A network interface that takes longer for one order is ended and started anew (300)."},
 	{"max-sessions", 263, NUMBER, offsetof(struct conf, max_sessions), 1, 1 << 20, "N",
 	 "Clients at one time (4096)."},
+	{"idle-exit", 266, NUMBER, offsetof(struct conf, idle_exit_s), 0, 1000000000, "SECONDS",
+	 "End when there has been no client for this long; 0: never (0)."},
 	{"check-blocks", 264, FLAG, offsetof(struct conf, check_blocks), 0, 0, NULL,
 	 "Check every block's checksum before a set is published."},
 	{"accept-damage", 265, FLAG, offsetof(struct conf, accept_damage), 0, 0, NULL,

@@ -20,7 +20,7 @@ struct conf {
 	char *ready_file;
 	bool foreground, syslog;
 	enum log_level log_level;
-	uint64_t lease_s, ni_threads, max_sessions, ni_timeout_s;
+	uint64_t lease_s, ni_threads, max_sessions, ni_timeout_s, idle_exit_s;
 	bool check_blocks;
 	bool accept_damage;
 };

@@ -158,14 +158,8 @@ static void listeners_close(void)
 
 /* ---- signals and time ---- */
 
-static void stop(evutil_socket_t number, short events, void *arg)
+static void stop(struct server *server)
 {
-	struct server *server = arg;
-
-	(void)events;
-	if (server->stopping)
-		return;
-	log_info("stopping on signal %d", (int)number);
 	server->stopping = true;
 	listeners_close();
 	for (struct session *s = server->sessions; s; s = s->next) {
@@ -176,6 +170,25 @@ static void stop(evutil_socket_t number, short events, void *arg)
 	event_base_loopexit(server->base, &(struct timeval){STOP_TIMEOUT_S, 0});
 	if (!server->session_count)
 		event_base_loopbreak(server->base);
+}
+
+static void stop_signal(evutil_socket_t number, short events, void *arg)
+{
+	struct server *server = arg;
+
+	(void)events;
+	if (server->stopping)
+		return;
+	log_info("stopping on signal %d", (int)number);
+	stop(server);
+}
+
+static bool is_idle_for_long(const struct server *server)
+{
+	uint64_t idle_ns = clock_monotonic_ns() - server->idle_since_ns;
+
+	return server->conf.idle_exit_s && !server->session_count &&
+	       idle_ns / 1000000000u >= server->conf.idle_exit_s;
 }
 
 static void reload(evutil_socket_t number, short events, void *arg)
@@ -213,6 +226,11 @@ static void tick(evutil_socket_t fd, short events, void *arg)
 			session_close(s, "the server stops");
 		else if (s->state < SESSION_READY && now - s->since_ns > LOGIN_TIMEOUT_NS)
 			session_close(s, "it did not authenticate in time");
+	}
+	if (!server->stopping && is_idle_for_long(server)) {
+		log_info("stopping: there was no client for %llu s (--idle-exit)",
+			 (unsigned long long)server->conf.idle_exit_s);
+		stop(server);
 	}
 }
 
@@ -314,8 +332,8 @@ int server_run(struct server *server, int (*ready)(struct server *server, struct
 	server->base = event_base_new();
 	if (!server->base)
 		return error_nomem(err, "an event loop");
-	events[0] = evsignal_new(server->base, SIGTERM, stop, server);
-	events[1] = evsignal_new(server->base, SIGINT, stop, server);
+	events[0] = evsignal_new(server->base, SIGTERM, stop_signal, server);
+	events[1] = evsignal_new(server->base, SIGINT, stop_signal, server);
 	events[2] = evsignal_new(server->base, SIGHUP, reload, server);
 	events[3] = event_new(server->base, -1, EV_PERSIST, tick, server);
 	for (unsigned i = 0; i < 4; i++) {
@@ -326,6 +344,7 @@ int server_run(struct server *server, int (*ready)(struct server *server, struct
 		rc = start(server, err);
 	if (!rc)
 		rc = ready(server, err);
+	server->idle_since_ns = clock_monotonic_ns();
 	if (!rc)
 		event_base_dispatch(server->base);
 	listeners_close();

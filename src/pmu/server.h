@@ -30,6 +30,7 @@ struct server {
 	uint32_t numa_node; /* of the pool's memory; NI_NUMA_UNKNOWN */
 	bool stopping;
 	uint64_t started_ns;
+	uint64_t idle_since_ns; /* monotonic: the end of the last session, or the start */
 	struct { /* since the start, for STAT */
 		uint64_t commits, commit_bytes, aborts, takeovers, reads, refused_logins, ni_deaths;
 	} counters;

@@ -76,6 +76,7 @@ static void session_free(evutil_socket_t fd, short events, void *arg)
 		at = &(*at)->next;
 	*at = session->next;
 	server->session_count--;
+	server->idle_since_ns = clock_monotonic_ns();
 	free(session->commit.set.segments);
 	/* The region is free now: whoever waits for it goes on. */
 	for (waiting = server->sessions; waiting; waiting = waiting->next) {

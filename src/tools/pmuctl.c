@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include "client/option.h"
+#include "client/embedded.h"
 #include "common/clock.h"
 #include "common/size.h"
 
@@ -96,7 +96,8 @@ const char *argp_program_version = "pmuctl (Holdfast) " PACKAGE_VERSION;
 enum { KEY_AUTH = 256, KEY_KEY_FILE, KEY_UID, KEY_TIMEOUT };
 
 static const struct argp_option option_table[] = {
-	{"server", 's', "ADDRESS", 0, "HOST[:PORT] or unix:PATH (HOLDFAST_SERVER)", 0},
+	{"server", 's', "ADDRESS", 0,
+	 "HOST[:PORT] or unix:PATH (HOLDFAST_SERVER; else this node's own)", 0},
 	{"json", 'j', NULL, 0, "print JSON", 0},
 	{"auth", KEY_AUTH, "psk|none", 0, "how to prove who we are (HOLDFAST_AUTH)", 0},
 	{"key-file", KEY_KEY_FILE, "FILE", 0, "the key of psk (HOLDFAST_KEY_FILE)", 0},
@@ -185,6 +186,22 @@ static char *help_filter(int key, const char *text, void *input)
 	return all;
 }
 
+/* Where no server is named, that of this node and user. */
+static int server_find(const struct options *options, struct embedded *own, struct client_options *client,
+		       struct error *err)
+{
+	int rc;
+
+	if (options->server)
+		return 0;
+	rc = embedded_locate(options, own, err);
+	if (!rc)
+		rc = embedded_find(own, err);
+	client->server = own->address;
+	client->auth = "none";
+	return rc;
+}
+
 static int run(struct pmuctl *ctl, const struct command *command, const struct options *options)
 {
 	struct client_options client = {
@@ -192,12 +209,14 @@ static int run(struct pmuctl *ctl, const struct command *command, const struct o
 		.auth = options->auth,
 		.key_file = options->key_file,
 	};
+	struct embedded own = {.started = false};
 	struct error err;
 	int rc;
 
-	if (options_need_server(options, &err)) {
-		fprintf(stderr, "pmuctl: %s, or -s HOST[:PORT]\n", err.text);
-		return PMUCTL_USAGE;
+	rc = server_find(options, &own, &client, &err);
+	if (rc) {
+		fprintf(stderr, "pmuctl: %s; -s HOST[:PORT] names another\n", err.text);
+		return rc == -EINVAL ? PMUCTL_USAGE : PMUCTL_ERROR;
 	}
 	if (control_connect(&client, deadline_in_ms(5000), &ctl->control, &err)) {
 		fprintf(stderr, "pmuctl: %s\n", err.text);

@@ -21,10 +21,10 @@ said()
 	grep -q "$2" "$run_dir/$1.out" "$run_dir/$1.err"
 }
 
-ok "without a server, the job is ended" fails world unset
-ok "and told how to name one" said unset "HOLDFAST_SERVER="
+ok "without a server, the job gets one of its own" world unset
+ok "and is told where" said unset "a pmu-server of this node's own was started, with its pool in $run_dir/state/"
 is "once" "$(grep -c "no server is named" "$run_dir/unset.err")" 1
-is "before the program runs" "$(cat "$run_dir/unset.out")" ""
+is "it is attached" "$(cat "$run_dir/unset.out")" "attached"
 mca="--mca hook_holdfast_enable 0" ok "switched off, it is inert" world off
 is "and attaches nothing" "$(cat "$run_dir/off.out")" "not attached"
 

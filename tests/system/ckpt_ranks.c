@@ -227,6 +227,23 @@ static void attach_fails_on_all(void)
 	unsetenv("HOLDFAST_TIMEOUT");
 }
 
+/* No node-local server where others have one named: their checkpoints would never meet. */
+static void server_is_named_by_all_or_none(void)
+{
+	char named[64];
+	hf_job_t job;
+
+	snprintf(named, sizeof(named), "%s", getenv("HOLDFAST_SERVER"));
+	if (rank == 1)
+		unsetenv("HOLDFAST_SERVER");
+	EXPECT(hf_attach(MPI_COMM_WORLD, "ranks", &job) == code_at(1, HF_ECONFIG));
+	EXPECT_MESSAGE(NULL, "rank 1 has no server named");
+	EXPECT_MESSAGE(NULL, "-x HOLDFAST_SERVER");
+	setenv("HOLDFAST_SERVER", named, 1);
+	job = attach();
+	EXPECT(hf_detach(job, 0) == HF_OK);
+}
+
 static void codes_of_the_client_are_kept(void)
 {
 	const struct {
@@ -581,6 +598,7 @@ int main(int argc, char **argv)
 		CASE(segments_are_checked),
 		CASE(checkpoint_and_restore),
 		CASE(attach_fails_on_all),
+		CASE(server_is_named_by_all_or_none),
 		CASE(codes_of_the_client_are_kept),
 		CASE(failed_checkpoint_keeps_the_last),
 		CASE(lost_reply_is_found_again),

@@ -23,10 +23,15 @@ system_tests = \
 	%D%/0400-one-server-a-pool.t \
 	%D%/0410-damaged-pool.t \
 	%D%/0420-server-stops.t \
+	%D%/0425-idle-exit.t \
 	%D%/0430-configuration.t \
 	%D%/0440-start.t \
 	%D%/0450-unix-socket.t \
 	%D%/0460-data-directory.t \
+	%D%/0480-embedded.t \
+	%D%/0481-embedded-refused.t \
+	%D%/0482-embedded-killed.t \
+	%D%/0483-embedded-nodes.t \
 	%D%/0500-restart.t \
 	%D%/0501-no-restart.t \
 	%D%/0510-restart-resumes.t \

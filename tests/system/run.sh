@@ -34,6 +34,11 @@ run_init()
 
 	pmu_server=$(run_program pmu-server) && pmuctl=$(run_program pmuctl) &&
 		stencil=$(run_program stencil) && run_open_mpi || return 1
+
+	# A job that is given no server starts one of its own.
+	mkdir -m 700 "$run_dir/runtime"
+	XDG_STATE_HOME=$run_dir/state XDG_RUNTIME_DIR=$run_dir/runtime HOLDFAST_PMU_SERVER=$pmu_server
+	export XDG_STATE_HOME XDG_RUNTIME_DIR HOLDFAST_PMU_SERVER
 }
 
 # The path of a program in the build tree: itself, and not libtool's script that would start it.
@@ -178,14 +183,14 @@ ni_pids()
 
 # job_start NAME RANKS PROGRAM [ARGUMENT]...: in the background; sets job_pid. Its output goes to
 # $run_dir/NAME.out and .err; of a second run at the same time, with job_as=OTHER, to OTHER.out and .err. Name
-# and server reach it through the plug-in only. $job_options are further ones of mpirun.
+# and server ($server; "": none) reach it through the plug-in only. $job_options are further ones of mpirun.
 job_start()
 {
 	job_name=$1 job_ranks=$2
 	shift 2
 	# shellcheck disable=SC2086 # a list of words
 	env -u HOLDFAST_SERVER TMPDIR="$run_dir" \
-		mpirun.openmpi --tune "$tune" --mca hook_holdfast_server "$server" \
+		mpirun.openmpi --tune "$tune" ${server:+--mca hook_holdfast_server "$server"} \
 		--mca hook_holdfast_job "$job_name" ${job_options-} --oversubscribe --bind-to none \
 		-n "$job_ranks" "$@" >"$run_dir/${job_as:-$job_name}.out" \
 		2>"$run_dir/${job_as:-$job_name}.err" </dev/null &
@@ -218,10 +223,16 @@ rank_pid()
 	return 1
 }
 
+# The process of the server that jobs without a server started.
+embedded_pid()
+{
+	cat "$run_dir"/state/holdfast/*/pool/lock 2>/dev/null
+}
+
 # newest_epoch JOB: the newest complete one; nothing where there is no such job.
 newest_epoch()
 {
-	"$pmuctl" -s "$server" show "$1" --json 2>/dev/null |
+	"$pmuctl" ${server:+-s "$server"} show "$1" --json 2>/dev/null |
 		sed -n 's/.*"complete_epoch": *\([0-9]*\).*/\1/p' | head -n 1
 }
 
@@ -240,7 +251,8 @@ run_cleanup()
 	for run_pid in $run_jobs $run_servers; do
 		run_doomed="$run_doomed $(descendants "$run_pid" | tr '\n' ' ')"
 	done
-	for run_pid in $run_orphans; do
+	# Whoever wrote itself into the lock of a pool here: servers that jobs started, too.
+	for run_pid in $run_orphans $(find "$run_dir/" -name lock -type f -exec cat {} + 2>/dev/null); do
 		# The number may be another's by now.
 		[ "$(readlink "/proc/$run_pid/exe")" != "$pmu_server" ] || run_doomed="$run_doomed $run_pid"
 	done
