@@ -21,6 +21,8 @@ static int name_agree(struct hf_job *job, const char *given)
 
 	if (!job->rank)
 		code = name_decide(given, job->options.job, &job->name, &job->err);
+	if (!job->rank && !code)
+		code = launcher_read(&job->launcher, &job->err);
 	code = outcome_agree(job->comm, code, &job->err, NULL);
 	if (code)
 		return code;

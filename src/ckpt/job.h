@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "ckpt/interval.h"
+#include "ckpt/launcher.h"
 #include "ckpt/name.h"
 #include "client/option.h"
 #include "ckpt/outcome.h"
@@ -19,6 +21,7 @@ struct hf_job {
 	int rank, ranks;
 	struct options options;
 	struct name name; /* agreed */
+	struct launcher launcher; /* rank 0's alone */
 	struct client *client;
 	struct segments segments;
 	bool protected_any; /* something was protected at some time */
@@ -30,6 +33,7 @@ struct hf_job {
 	bool unsettled;		/* agreed: a checkpoint failed, so `complete` must be agreed anew */
 	bool stale;		/* the client's list of sets may not be what the server holds */
 	bool fenced;		/* for good */
+	struct interval interval; /* rank 0's counts */
 	uint64_t last_attempt_ns; /* monotonic: last checkpoint, or attachment; rank 0's counts */
 	struct error err;	  /* of the last failed call; code is an HF_E* one */
 };

@@ -5,7 +5,9 @@ libckpt_la_SOURCES = \
 	%D%/checkpoint.c \
 	%D%/epoch.c %D%/epoch.h \
 	%D%/fortran.c \
+	%D%/interval.c %D%/interval.h \
 	%D%/job.c %D%/job.h \
+	%D%/launcher.c %D%/launcher.h \
 	%D%/message.c \
 	%D%/name.c %D%/name.h \
 	%D%/outcome.c %D%/outcome.h \
@@ -15,7 +17,7 @@ libckpt_la_SOURCES = \
 	%D%/segment.c %D%/segment.h \
 	%D%/type.c %D%/type.h
 libckpt_la_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS) $(SODIUM_CFLAGS)
-libckpt_la_LIBADD = $(SODIUM_LIBS) $(MPI_LIBS)
+libckpt_la_LIBADD = $(SODIUM_LIBS) $(MPI_LIBS) -lm
 
 lib_LTLIBRARIES += libholdfast.la
 libholdfast_la_SOURCES =

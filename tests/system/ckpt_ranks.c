@@ -485,6 +485,31 @@ static void fenced_is_for_good(void)
 	EXPECT(hf_detach(job, 0) == HF_OK);
 }
 
+/* As a launcher that starts the job for the n-th time after so many crashes in a row. Only rank 0 is asked. */
+static void incarnation(const char *n, const char *crashes)
+{
+	setenv("HOLDFAST_LAUNCH", "00112233445566778899aabbccddeeff", 1);
+	setenv("HOLDFAST_INCARNATION", n, 1);
+	setenv("HOLDFAST_CRASHES", rank ? "100" : crashes, 1);
+}
+
+static void no_launcher(void)
+{
+	unsetenv("HOLDFAST_LAUNCH");
+	unsetenv("HOLDFAST_INCARNATION");
+	unsetenv("HOLDFAST_CRASHES");
+}
+
+static void what_a_launcher_says_is_checked_on_all(void)
+{
+	hf_job_t job;
+
+	incarnation("1", "many");
+	EXPECT(hf_attach(MPI_COMM_WORLD, "ranks", &job) == code_at(0, HF_ECONFIG));
+	EXPECT_MESSAGE(NULL, "HOLDFAST_CRASHES");
+	no_launcher();
+}
+
 static void due_is_the_same_everywhere(void)
 {
 	hf_job_t job;
@@ -507,6 +532,20 @@ static void due_is_the_same_everywhere(void)
 	EXPECT(hf_due(job, &due) == HF_OK && due == 0);
 	EXPECT(hf_due(job, NULL) == HF_EINVAL);
 	EXPECT(hf_detach(job, 0) == HF_OK);
+	/* Chosen: a minute before anything is known, and with this much trouble the least after. */
+	setenv("HOLDFAST_INTERVAL", "auto", 1);
+	setenv("HOLDFAST_MTBF", "0.001", 1);
+	job = attach();
+	for (double end = MPI_Wtime() + 1.1; MPI_Wtime() < end;)
+		;
+	EXPECT(hf_due(job, &due) == HF_OK && due == 0);
+	EXPECT(hf_checkpoint(job, HF_AUTO) == HF_OK);
+	for (double end = MPI_Wtime() + 1.1; MPI_Wtime() < end;)
+		;
+	MPI_Barrier(MPI_COMM_WORLD);
+	EXPECT(hf_due(job, &due) == HF_OK && due == 1);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+	unsetenv("HOLDFAST_MTBF");
 	unsetenv("HOLDFAST_INTERVAL");
 }
 
@@ -593,6 +632,7 @@ int main(int argc, char **argv)
 		CASE(torn_epoch_is_not_restored),
 		CASE(segment_that_differs_stops_before_reading),
 		CASE(fenced_is_for_good),
+		CASE(what_a_launcher_says_is_checked_on_all),
 		CASE(due_is_the_same_everywhere),
 		CASE(finished_needs_all_ranks),
 		CASE(name_is_the_same_everywhere),
