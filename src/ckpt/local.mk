@@ -4,6 +4,7 @@ libckpt_la_SOURCES = \
 	%D%/attach.c \
 	%D%/checkpoint.c \
 	%D%/epoch.c %D%/epoch.h \
+	%D%/exit.c %D%/exit.h \
 	%D%/fortran.c \
 	%D%/interval.c %D%/interval.h \
 	%D%/job.c %D%/job.h \

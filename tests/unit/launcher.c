@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* launcher.c - what a launcher tells the ranks. */
+/* launcher.c - what a launcher tells the ranks, and what they tell it by their exit code. */
 #include "ckpt/launcher.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include "ckpt/exit.h"
+#include "ckpt/plugin.h"
 #include "holdfast.h"
 #include "unit.h"
 
@@ -95,6 +97,25 @@ START_TEST(what_is_no_number_is_refused_by_name)
 }
 END_TEST
 
+/* 78 tells the launcher to let it be; 1 lets it try again. */
+START_TEST(the_exit_code_tells_configuration_from_bad_luck)
+{
+	static const struct {
+		int code, first, later;
+	} cases[] = {
+		{HF_EINVAL, 78, 78},  {HF_ENOSYS, 78, 78}, {HF_ECONFIG, 78, 78}, {HF_EAUTH, 78, 78},
+		{HF_EBUSY, 78, 78},   {HF_ENOSPC, 78, 78}, {HF_ERANKS, 78, 78},	 {HF_EMODE, 78, 78},
+		{HF_ESERVER, 78, 1},  {HF_EPROTO, 78, 1},  {HF_ETIMEDOUT, 78, 1}, {HF_ENOMEM, 1, 1},
+		{HF_EMPI, 1, 1},      {HF_EIO, 1, 1},	   {HF_EFENCED, 1, 1},	 {HF_EPEER, 1, 1},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ck_assert_msg(exit_of_attach(cases[i].code, 0) == cases[i].first, "%s", hf_strerror(cases[i].code));
+		ck_assert_msg(exit_of_attach(cases[i].code, 1) == cases[i].later, "%s", hf_strerror(cases[i].code));
+	}
+}
+END_TEST
+
 static Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("launcher");
@@ -103,5 +124,6 @@ static Suite *unit_suite(void)
 	unit_add(suite, "said", what_is_said_is_read, 10);
 	unit_add(suite, "cause", a_cause_is_one_short_line, 10);
 	unit_add(suite, "numbers", what_is_no_number_is_refused_by_name, 10);
+	unit_add(suite, "exit", the_exit_code_tells_configuration_from_bad_luck, 10);
 	return suite;
 }
