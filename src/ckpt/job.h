@@ -29,6 +29,9 @@ struct hf_job {
 	uint64_t highest;   /* agreed: no epoch above this was ever begun */
 	/* agreed: epochs in (damaged_after, damaged_last] are passed over from now on */
 	uint64_t damaged_after, damaged_last;
+	/* agreed: so many incarnations in a row crashed without a checkpoint after this epoch (resume.h) */
+	uint64_t crashes, crashed_epoch;
+	bool announced; /* resume_announce() has been */
 	struct layout layout;	/* of this rank's set of `complete` */
 	bool unsettled;		/* agreed: a checkpoint failed, so `complete` must be agreed anew */
 	bool stale;		/* the client's list of sets may not be what the server holds */
@@ -68,6 +71,9 @@ int job_highest_stored(struct hf_job *job, uint64_t *highest);
  * gives HF_OK, with the lowest such rank in `damage` (-1: none); other failures fail on all.
  */
 int job_agree_damage(struct hf_job *job, int client_code, struct outcome *damage);
+
+/* From now on `complete` is `older`, or 0, and what is between the two counts as damaged. */
+void job_pass_over(struct hf_job *job, uint64_t older);
 
 /* Collective: gives `complete` up for the next older epoch, or 0, and says so. */
 int job_fall_back(struct hf_job *job, const struct outcome *damage);

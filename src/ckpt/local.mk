@@ -15,6 +15,7 @@ libckpt_la_SOURCES = \
 	%D%/plugin.h \
 	%D%/protect.c %D%/protect.h \
 	%D%/restore.c \
+	%D%/resume.c %D%/resume.h \
 	%D%/segment.c %D%/segment.h \
 	%D%/type.c %D%/type.h
 libckpt_la_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS) $(SODIUM_CFLAGS)
