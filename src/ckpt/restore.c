@@ -59,7 +59,8 @@ int hf_restore(hf_job_t job, uint64_t *epoch)
 			break;
 		code = job_fall_back(job, &damage);
 	}
-	resume_check(job, code);
+	if (code == HF_EDAMAGED)
+		resume_check(job, code);
 	if (code == HF_ENOCKPT) {
 		code = say_passed_over(job);
 		if (!code)
