@@ -7,6 +7,7 @@ dist_doc_DATA += \
 	%D%/performance.md \
 	%D%/persistence.md \
 	%D%/protocol.md \
+	%D%/restart.md \
 	%D%/security.md \
 	%D%/threads.md
 

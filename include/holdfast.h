@@ -112,6 +112,10 @@ int hf_stored(hf_job_t job, const char *name, size_t *count, MPI_Datatype *type)
  * checksum, and tells the epoch (may be NULL). Where a set is damaged, all ranks fall back to the
  * next older complete epoch and say so on stderr. Collective.
  *
+ * In a job that its launcher restarted, rank 0 says on stderr what was resumed from. Where the application
+ * crashed again and again without a new checkpoint, epochs are passed over for older ones; where there is
+ * none, the job ends here with exit code 70 (holdfast(7)).
+ *
  * Errors: HF_ENOCKPT (nothing stored; memory untouched), HF_ESEGMENT (memory untouched, unless it is the
  * epoch fallen back to that does not fit: then it is undefined, hf_stored() tells of that epoch, and a new
  * call goes on with it), HF_EDAMAGED (memory is then undefined), HF_EFENCED, HF_ESERVER, HF_EIO,

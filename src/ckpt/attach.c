@@ -8,6 +8,7 @@
 #include "ckpt/job.h"
 #include "ckpt/outcome.h"
 #include "ckpt/plugin.h"
+#include "ckpt/resume.h"
 #include "ckpt/server.h"
 #include "common/clock.h"
 #include "launch/mailbox.h"
@@ -22,6 +23,8 @@ static int name_agree(struct hf_job *job, const char *given)
 
 	if (!job->rank)
 		code = name_decide(given, job->options.job, &job->name, &job->err);
+	if (!job->rank && !code)
+		code = launcher_read(&job->launcher, &job->err);
 	code = outcome_agree(job->comm, code, &job->err, NULL);
 	if (code)
 		return code;
@@ -147,6 +150,8 @@ int hf_attach(MPI_Comm comm, const char *job_name, hf_job_t *out)
 		code = outcome_agree(job->comm, region_open(job), &job->err, NULL);
 	if (!code)
 		code = job_agree_epochs(job);
+	if (!code)
+		code = resume_choose(job);
 	if (!code && job->complete)
 		code = job_settle_layout(job);
 	/* Damage is hf_restore()'s to report. */

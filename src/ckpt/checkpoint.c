@@ -42,6 +42,39 @@ static int set_put(struct hf_job *job, int kind, uint64_t epoch, struct layout *
 	return HF_OK;
 }
 
+static double mtbf_seconds(const struct hf_job *job)
+{
+	uint64_t now = clock_realtime_ns(), started = job->launcher.started_ns;
+	double since_s = started && now > started ? (double)(now - started) / 1e9 : 0;
+
+	return interval_mtbf((double)job->options.mtbf_ms / 1e3, since_s, job->name.incarnation);
+}
+
+/* From one checkpoint to the next, where that has an end at all. Rank 0's is what counts. */
+static double interval_seconds(const struct hf_job *job)
+{
+	if (job->options.interval_ms != INTERVAL_AUTO)
+		return (double)job->options.interval_ms / 1e3;
+	return interval_best(&job->interval, mtbf_seconds(job));
+}
+
+/* On rank 0, when an epoch is complete. */
+static void checkpoint_took(struct hf_job *job, double seconds)
+{
+	double best_s;
+
+	interval_learn(&job->interval, seconds);
+	if (!job->options.verbose)
+		return;
+	job_say(job, "epoch %" PRIu64 " is complete after %.3f s", job->complete, seconds);
+	best_s = interval_seconds(job);
+	if (job->options.interval_ms == INTERVAL_AUTO && interval_changed(&job->interval, best_s))
+		job_say(job,
+			"a checkpoint is due %.1f s after the last one, as it takes %.3f s, with %.0f s "
+			"between failures",
+			best_s, job->interval.cost_s, mtbf_seconds(job));
+}
+
 int hf_checkpoint(hf_job_t job, int kind)
 {
 	uint64_t begin = clock_monotonic_ns(), epoch;
@@ -70,9 +103,8 @@ int hf_checkpoint(hf_job_t job, int kind)
 	job->layout = layout;
 out:
 	job->last_attempt_ns = clock_monotonic_ns();
-	if (!code && job->options.verbose && !job->rank)
-		job_say(job, "epoch %" PRIu64 " is complete after %.3f s", epoch,
-			(double)(job->last_attempt_ns - begin) / 1e9);
+	if (!code && !job->rank)
+		checkpoint_took(job, (double)(job->last_attempt_ns - begin) / 1e9);
 	return code;
 }
 
@@ -85,8 +117,8 @@ int hf_due(hf_job_t job, int *due)
 	if (!due)
 		return job_fail(job, HF_EINVAL, "there is no place for the answer");
 	if (!job->rank && job->options.interval_ms)
-		says = (clock_monotonic_ns() - job->last_attempt_ns) / 1000000 >=
-		       job->options.interval_ms;
+		says = (double)(clock_monotonic_ns() - job->last_attempt_ns) / 1e9 >=
+		       interval_seconds(job);
 	if (PMPI_Bcast(&says, 1, MPI_INT, 0, job->comm) != MPI_SUCCESS)
 		return job_fail(job, HF_EMPI, "MPI_Bcast failed: rank 0 cannot say whether it is time");
 	*due = says;

@@ -106,6 +106,15 @@ int job_agree_epochs(struct hf_job *job)
 	return HF_OK;
 }
 
+void job_pass_over(struct hf_job *job, uint64_t older)
+{
+	/* Where the next older one goes as well, the newer ones must not come back. */
+	if (job->complete > job->damaged_last)
+		job->damaged_last = job->complete;
+	job->damaged_after = older;
+	job->complete = older;
+}
+
 int job_fall_back(struct hf_job *job, const struct outcome *damage)
 {
 	uint64_t damaged = job->complete, older;
@@ -113,9 +122,7 @@ int job_fall_back(struct hf_job *job, const struct outcome *damage)
 
 	if (code)
 		return code;
-	job->damaged_after = older;
-	job->damaged_last = damaged;
-	job->complete = older;
+	job_pass_over(job, older);
 	if (!job->rank && older)
 		job_say(job, "epoch %" PRIu64 " is damaged (rank %d: %s); falling back to epoch %" PRIu64,
 			damaged, damage->rank, damage->cause.text, older);
@@ -129,8 +136,8 @@ int job_nothing_left(struct hf_job *job)
 {
 	if (job->damaged_last)
 		return job_fail(job, HF_EDAMAGED,
-				"every complete epoch is damaged, the last one tried being %" PRIu64
-				"; `pmuctl verify %s` tells which sets are, `pmuctl rm %s` gives them up",
+				"every complete epoch is damaged, or was passed over, the newest being %" PRIu64
+				"; `pmuctl verify %s` tells which sets are damaged, `pmuctl rm %s` gives them up",
 				job->damaged_last, job->name.job, job->name.job);
 	return job_fail(job, HF_ENOCKPT, "job %s has no complete checkpoint", job->name.job);
 }

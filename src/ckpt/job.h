@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "ckpt/interval.h"
+#include "ckpt/launcher.h"
 #include "ckpt/name.h"
 #include "client/option.h"
 #include "ckpt/outcome.h"
@@ -20,6 +22,7 @@ struct hf_job {
 	struct options options;
 	struct name name; /* agreed */
 	struct embedded *embedded; /* the server of this node; NULL where one is named */
+	struct launcher launcher; /* rank 0's alone */
 	struct client *client;
 	struct segments segments;
 	bool protected_any; /* something was protected at some time */
@@ -27,10 +30,14 @@ struct hf_job {
 	uint64_t highest;   /* agreed: no epoch above this was ever begun */
 	/* agreed: epochs in (damaged_after, damaged_last] are passed over from now on */
 	uint64_t damaged_after, damaged_last;
+	/* agreed: so many incarnations in a row crashed without a checkpoint after this epoch (resume.h) */
+	uint64_t crashes, crashed_epoch;
+	bool announced; /* resume_announce() has been */
 	struct layout layout;	/* of this rank's set of `complete` */
 	bool unsettled;		/* agreed: a checkpoint failed, so `complete` must be agreed anew */
 	bool stale;		/* the client's list of sets may not be what the server holds */
 	bool fenced;		/* for good */
+	struct interval interval; /* rank 0's counts */
 	uint64_t last_attempt_ns; /* monotonic: last checkpoint, or attachment; rank 0's counts */
 	struct error err;	  /* of the last failed call; code is an HF_E* one */
 };
@@ -65,6 +72,9 @@ int job_highest_stored(struct hf_job *job, uint64_t *highest);
  * gives HF_OK, with the lowest such rank in `damage` (-1: none); other failures fail on all.
  */
 int job_agree_damage(struct hf_job *job, int client_code, struct outcome *damage);
+
+/* From now on `complete` is `older`, or 0, and what is between the two counts as damaged. */
+void job_pass_over(struct hf_job *job, uint64_t older);
 
 /* Collective: gives `complete` up for the next older epoch, or 0, and says so. */
 int job_fall_back(struct hf_job *job, const struct outcome *damage);

@@ -4,19 +4,23 @@ libckpt_la_SOURCES = \
 	%D%/attach.c \
 	%D%/checkpoint.c \
 	%D%/epoch.c %D%/epoch.h \
+	%D%/exit.c %D%/exit.h \
 	%D%/fortran.c \
+	%D%/interval.c %D%/interval.h \
 	%D%/job.c %D%/job.h \
+	%D%/launcher.c %D%/launcher.h \
 	%D%/message.c \
 	%D%/name.c %D%/name.h \
 	%D%/outcome.c %D%/outcome.h \
 	%D%/plugin.h \
 	%D%/protect.c %D%/protect.h \
 	%D%/restore.c \
+	%D%/resume.c %D%/resume.h \
 	%D%/segment.c %D%/segment.h \
 	%D%/server.c %D%/server.h \
 	%D%/type.c %D%/type.h
 libckpt_la_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS) $(SODIUM_CFLAGS)
-libckpt_la_LIBADD = $(SODIUM_LIBS) $(MPI_LIBS)
+libckpt_la_LIBADD = $(SODIUM_LIBS) $(MPI_LIBS) -lm
 
 lib_LTLIBRARIES += libholdfast.la
 libholdfast_la_SOURCES =

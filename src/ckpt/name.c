@@ -2,11 +2,11 @@
 /* name.c - what a job is called, and which launch and incarnation of it this is. */
 #include "ckpt/name.h"
 
-#include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "ckpt/launcher.h"
 #include "holdfast.h"
 
 _Static_assert(HF_JOB_NAME_MAX + 1 == JOB_NAME_BYTES, "names of jobs");
@@ -72,33 +72,18 @@ static int launch_set(struct name *name, struct error *err)
 	return HF_OK;
 }
 
-static int incarnation_set(struct name *name, struct error *err)
-{
-	const char *text = getenv("HOLDFAST_INCARNATION");
-	unsigned long value;
-	char *end;
-
-	if (!text || !*text)
-		return HF_OK;
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (errno || *end || *text < '0' || *text > '9' || value > UINT32_MAX)
-		return error_set(err, HF_ECONFIG,
-				 "HOLDFAST_INCARNATION is no number; it is for launchers, unset it");
-	name->incarnation = (uint32_t)value;
-	return HF_OK;
-}
-
 int name_decide(const char *given, const char *configured, struct name *name, struct error *err)
 {
 	struct name decided = {.incarnation = 0};
 	char job[JOB_NAME_BYTES + 32];
+	uint64_t incarnation = 0;
 	int code = launch_set(&decided, err);
 
 	if (!code)
-		code = incarnation_set(&decided, err);
+		code = launcher_number("HOLDFAST_INCARNATION", UINT32_MAX, &incarnation, err);
 	if (code)
 		return code;
+	decided.incarnation = (uint32_t)incarnation;
 	if (given) {
 		code = job_set(&decided, given, NAME_GIVEN, HF_EINVAL, err);
 	} else if (configured) {

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include "ckpt/job.h"
 #include "ckpt/outcome.h"
+#include "ckpt/resume.h"
 #include "common/clock.h"
 
 /*
@@ -48,6 +49,8 @@ int hf_restore(hf_job_t job, uint64_t *epoch)
 		return message_no_job();
 	if (job->unsettled)
 		code = job_agree_epochs(job);
+	if (!code)
+		resume_check(job, HF_OK);
 	while (!code) {
 		code = job_settle_layout(job);
 		if (!code)
@@ -56,12 +59,17 @@ int hf_restore(hf_job_t job, uint64_t *epoch)
 			break;
 		code = job_fall_back(job, &damage);
 	}
+	if (code == HF_EDAMAGED)
+		resume_check(job, code);
 	if (code == HF_ENOCKPT) {
 		code = say_passed_over(job);
+		if (!code)
+			resume_announce(job);
 		return code ? code : job_nothing_left(job);
 	}
 	if (code)
 		return code;
+	resume_announce(job);
 	if (job->options.verbose && !job->rank)
 		job_say(job, "epoch %" PRIu64 " is restored after %.3f s", job->complete,
 			(double)(clock_monotonic_ns() - begin) / 1e9);

@@ -69,6 +69,9 @@ int client_close(struct client *client, bool finished, struct error *err);
  * client's, valid until the next call that may change it (put, get, reopen). */
 size_t client_sets(const struct client *client, const struct set_info **sets);
 
+/* The generation of the rank's own region: 1, and one more for each time that it was taken over. */
+uint64_t client_generation(const struct client *client);
+
 /* Learns the list anew from the server (connecting again where needed). */
 int client_refresh(struct client *client, struct error *err);
 

@@ -13,7 +13,7 @@
 #define PATH_BYTES  4096
 #define SYSTEM_FILE SYSCONFDIR "/holdfast/holdfast.conf"
 
-enum option_type { TYPE_STRING, TYPE_SIZE, TYPE_SECONDS, TYPE_COUNT, TYPE_BOOL };
+enum option_type { TYPE_STRING, TYPE_SIZE, TYPE_SECONDS, TYPE_INTERVAL, TYPE_COUNT, TYPE_BOOL };
 
 struct option {
 	struct option_text text;
@@ -33,8 +33,11 @@ static const struct option table[] = {
 	       "name of the job; without one it is called after the batch job, else after this run"),
 	OPTION("mode", TYPE_STRING, mode, "full", "full|incremental",
 	       "full: every checkpoint is whole; incremental: not in this version"),
-	OPTION("interval", TYPE_SECONDS, interval_ms, "600", NULL,
-	       "seconds between checkpoints, for hf_due(); 0: it never says so"),
+	OPTION("interval", TYPE_INTERVAL, interval_ms, "600", NULL,
+	       "seconds between checkpoints, for hf_due(); 0: it never says so; auto: the best for what a "
+	       "checkpoint costs and how often the job fails"),
+	OPTION("mtbf", TYPE_SECONDS, mtbf_ms, "86400", NULL,
+	       "mean seconds between failures, for interval = auto, until they are seen to be fewer"),
 	OPTION("fabric", TYPE_STRING, fabric, "", NULL,
 	       "provider of the network back end; the server's own choice without it"),
 	OPTION("net", TYPE_STRING, net, "", NULL,
@@ -130,6 +133,14 @@ static int parse_seconds(const char *text, uint64_t *ms)
 	return 0;
 }
 
+static int parse_interval(const char *text, uint64_t *ms)
+{
+	if (strcmp(text, "auto"))
+		return parse_seconds(text, ms);
+	*ms = INTERVAL_AUTO;
+	return 0;
+}
+
 static int parse_count(const char *text, uint64_t *count)
 {
 	unsigned long value;
@@ -177,6 +188,10 @@ static int option_set(const struct option *option, struct options *options, cons
 	case TYPE_SECONDS:
 		ok = !parse_seconds(value, field);
 		allowed = "a number of seconds, such as 10 or 0.5";
+		break;
+	case TYPE_INTERVAL:
+		ok = !parse_interval(value, field);
+		allowed = "auto, or a number of seconds, such as 10 or 0.5";
 		break;
 	case TYPE_COUNT:
 		ok = !parse_count(value, field);
@@ -367,6 +382,8 @@ static int options_check(struct options *options, struct error *err)
 				 "mode = incremental is not in this version; use mode = full");
 	if (!options->timeout_ms)
 		return error_set(err, -EINVAL, "timeout cannot be 0: every wait has a deadline");
+	if (!options->mtbf_ms)
+		return error_set(err, -EINVAL, "mtbf cannot be 0: nothing would ever be computed");
 	if (!options->auth) {
 		options->auth = strdup(options->key_file ? "psk" : "none");
 		if (!options->auth)

@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include "common/error.h"
 
+#define INTERVAL_AUTO UINT64_MAX
+
 struct options {
 	char *server; /* NULL: embedded.h */
 	char *job;
@@ -23,7 +25,8 @@ struct options {
 	char *auth; /* "psk" or "none", never NULL once loaded */
 	char *key_file;
 	char *pool;
-	uint64_t interval_ms;
+	uint64_t interval_ms; /* INTERVAL_AUTO: what suits cost and failures */
+	uint64_t mtbf_ms;
 	uint64_t timeout_ms;
 	uint64_t reconnect_ms;
 	uint64_t chunk_bytes;

@@ -211,8 +211,10 @@ static void sets_remove(struct client *client, uint64_t epoch)
 
 static void sets_add(struct client *client, const struct set_info *info)
 {
-	if (client->set_count < SLOTS_PER_REGION)
-		client->sets[client->set_count++] = *info;
+	if (client->set_count == SLOTS_PER_REGION)
+		return;
+	client->sets[client->set_count] = *info;
+	client->sets[client->set_count++].generation = client->generation;
 }
 
 /* Did an earlier attempt publish the set, and only its reply was lost? */

@@ -305,6 +305,11 @@ size_t client_sets(const struct client *client, const struct set_info **sets)
 	return client->set_count;
 }
 
+uint64_t client_generation(const struct client *client)
+{
+	return client->generation;
+}
+
 static int refresh_attempt(struct client *client, void *arg, struct error *err)
 {
 	bool *fresh = arg;

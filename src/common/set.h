@@ -60,6 +60,7 @@ struct set_info {
 	uint64_t table_bytes;
 	uint64_t table_digest; /* checksum() of the table */
 	uint64_t time_ns;      /* of publication, since the epoch */
+	uint64_t generation;   /* of the region that wrote it; the PMM's word, never a client's */
 };
 
 #endif

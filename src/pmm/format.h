@@ -92,7 +92,7 @@ struct rank_key {
 };
 _Static_assert(sizeof(struct rank_key) == 24, "what an entry's checksum covers");
 
-/* A slot and the set in it; without a set, epoch to layout are 0. */
+/* A slot and the set in it; without a set, epoch to generation are 0. */
 struct slot_record {
 	uint64_t file;	   /* number; 0: none yet */
 	uint64_t capacity; /* bytes that the file has, at least */
@@ -105,13 +105,15 @@ struct slot_record {
 	uint64_t table_digest;
 	uint64_t time_ns;
 	uint64_t layout; /* segments_record */
-	uint64_t reserved[9];
+	uint64_t generation; /* of the region, when it was published */
+	uint64_t reserved[8];
 	uint64_t checksum;
 };
 _Static_assert(sizeof(struct slot_record) == 160, "slot record");
 _Static_assert(offsetof(struct slot_record, kind) == 24, "slot record");
 _Static_assert(offsetof(struct slot_record, data_bytes) == 32, "slot record");
 _Static_assert(offsetof(struct slot_record, layout) == 72, "slot record");
+_Static_assert(offsetof(struct slot_record, generation) == 80, "slot record");
 _Static_assert(offsetof(struct slot_record, checksum) == 152, "slot record");
 
 struct region_record {

@@ -134,6 +134,7 @@ void slot_set_info(const struct slot_record *slot, struct set_info *set)
 		.table_bytes = slot->table_bytes,
 		.table_digest = slot->table_digest,
 		.time_ns = slot->time_ns,
+		.generation = slot->generation,
 	};
 }
 
@@ -326,6 +327,8 @@ static int load_slot(const struct place *at, struct region *region, struct error
 	if (slot->segment_count > SET_SEGMENTS_MAX || slot->table_offset > slot->capacity ||
 	    slot->table_bytes > slot->capacity - slot->table_offset)
 		return slot_damaged(at, err, "its set does not fit into it");
+	if (!slot->generation || slot->generation > region->record->generation)
+		return slot_damaged(at, err, "its set's generation is none that the region had");
 	rc = load_segments(at, slot, err);
 	if (rc)
 		return rc;

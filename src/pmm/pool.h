@@ -16,7 +16,7 @@
 #include "common/error.h"
 #include "media/media.h"
 
-#define POOL_VERSION 1
+#define POOL_VERSION 2
 
 struct pool;
 

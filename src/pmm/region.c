@@ -436,6 +436,7 @@ static int slot_clear(struct pool *pool, struct slot_record *slot)
 	slot->table_digest = 0;
 	slot->time_ns = 0;
 	slot->layout = 0;
+	slot->generation = 0;
 	record_seal(slot);
 	return 0;
 }
@@ -557,6 +558,7 @@ static int region_publish_change(struct pool *pool, void *arg)
 	slot->table_digest = set->table_digest;
 	slot->time_ns = set->time_ns ? set->time_ns : clock_realtime_ns();
 	slot->layout = record_offset(pool, layout);
+	slot->generation = region->generation;
 	record_seal(slot);
 	return 0;
 }

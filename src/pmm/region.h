@@ -73,7 +73,8 @@ int region_slot_open(struct region *region, unsigned slot, int *fd, struct error
 /* Withdraws the slot's set from the metadata, before its bytes are overwritten. No set is fine. */
 int region_withdraw(struct region *region, unsigned slot, struct error *err);
 
-/* Publishes a set whose data is durable, in one transaction. The slot must be empty and the set fit. */
+/* Publishes a set whose data is durable, in one transaction. The slot must be empty and the set fit. Its
+ * generation is the region's, whatever `set` says. */
 int region_publish(struct region *region, unsigned slot, const struct set_info *set,
 		   const struct segment *segments, struct error *err);
 

@@ -43,10 +43,11 @@ static json_t *set_json(const struct wire_set *set)
 							  (json_int_t)s->element_bytes, "count",
 							  (json_int_t)s->count));
 	}
-	return json_pack("{s:I, s:s, s:I, s:I, s:o}", "epoch", (json_int_t)set->info.epoch, "kind",
+	return json_pack("{s:I, s:s, s:I, s:I, s:I, s:o}", "epoch", (json_int_t)set->info.epoch, "kind",
 			 set->info.kind == SET_FULL ? "full" : "increment", "bytes",
 			 (json_int_t)set->info.data_bytes, "published",
-			 (json_int_t)(set->info.time_ns / 1000000000u), "segments", segments);
+			 (json_int_t)(set->info.time_ns / 1000000000u), "generation",
+			 (json_int_t)set->info.generation, "segments", segments);
 }
 
 static int region_json(struct pmuctl *ctl, const struct wire_region *region, void *arg)
@@ -110,10 +111,12 @@ static int region_print(struct pmuctl *ctl, const struct wire_region *region, vo
 		const struct wire_set *set = &region->sets[i];
 		uint64_t age = now > set->info.time_ns ? (now - set->info.time_ns) / 1000000000u : 0;
 
-		printf("  epoch %-6" PRIu64 " %-9s %10s in %u segment%s, %s (%" PRIu64 " s ago)\n",
+		printf("  epoch %-6" PRIu64 " %-9s %10s in %u segment%s, %s (%" PRIu64
+		       " s ago), by generation %" PRIu64 "\n",
 		       set->info.epoch, set->info.kind == SET_FULL ? "full" : "increment",
 		       size_format(set->info.data_bytes, size, sizeof(size)), set->info.segment_count,
-		       set->info.segment_count == 1 ? "" : "s", pmuctl_time(set->info.time_ns), age);
+		       set->info.segment_count == 1 ? "" : "s", pmuctl_time(set->info.time_ns), age,
+		       set->info.generation);
 	}
 	return PMUCTL_OK;
 }

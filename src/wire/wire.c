@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define SEGMENT_MIN_BYTES (2 + 4 + 4 + 8)
-#define SET_INFO_BYTES	  (8 + 4 + 4 + 5 * 8)
+#define SET_INFO_BYTES	  (8 + 4 + 4 + 6 * 8)
 
 static const char *const type_names[WIRE_TYPE_END] = {
 	[WIRE_HELLO] = "HELLO",	  [WIRE_PROOF] = "PROOF",   [WIRE_CREATE] = "CREATE",
@@ -58,6 +58,7 @@ void wire_set_info_fields(struct cursor *c, struct set_info *m)
 	cursor_u64(c, &m->table_bytes);
 	cursor_u64(c, &m->table_digest);
 	cursor_u64(c, &m->time_ns);
+	cursor_u64(c, &m->generation);
 }
 
 static void set_fields(struct cursor *c, struct wire_set *m)

@@ -22,7 +22,7 @@
 #include "wire/cursor.h"
 
 #define WIRE_MAGIC	  0x31574648u /* "HFW1" */
-#define WIRE_VERSION	  1
+#define WIRE_VERSION	  2
 #define WIRE_HEADER_BYTES 24
 #define WIRE_PAYLOAD_MAX  (1u << 20)
 #define WIRE_REPLY	  0x8000u

@@ -502,6 +502,180 @@ static void fenced_is_for_good(void)
 	EXPECT(hf_detach(job, 0) == HF_OK);
 }
 
+/* Both epochs are damaged; and what was found so is not tried again when the lists are agreed anew. */
+static void damaged_epochs_do_not_come_back(void)
+{
+	hf_job_t job = attach();
+	unsigned gets;
+
+	for (value = 1; value <= 2; value++)
+		EXPECT(hf_checkpoint(job, HF_FULL) == HF_OK);
+	fake_damage(1);
+	fake_damage(2);
+	EXPECT(hf_restore(job, NULL) == HF_EDAMAGED);
+	fake_fail(FAKE_PUT, -EEXIST);
+	EXPECT(hf_checkpoint(job, HF_FULL) != HF_OK);
+	gets = fake_count(FAKE_GET);
+	EXPECT(hf_restore(job, NULL) == HF_EDAMAGED);
+	EXPECT(fake_count(FAKE_GET) == gets);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+}
+
+/* As a launcher that starts the job for the n-th time after so many crashes in a row. Only rank 0 is asked. */
+static void incarnation(const char *n, const char *crashes)
+{
+	setenv("HOLDFAST_LAUNCH", "00112233445566778899aabbccddeeff", 1);
+	setenv("HOLDFAST_INCARNATION", n, 1);
+	setenv("HOLDFAST_CRASHES", rank ? "100" : crashes, 1);
+}
+
+static void no_launcher(void)
+{
+	unsetenv("HOLDFAST_LAUNCH");
+	unsetenv("HOLDFAST_INCARNATION");
+	unsetenv("HOLDFAST_CRASHES");
+}
+
+/* One incarnation that restores `epoch`, whose value is the same, and gets no further. */
+static void restores(uint64_t expected)
+{
+	hf_job_t job = attach();
+	uint64_t epoch = 0;
+
+	EXPECT(hf_restore(job, &epoch) == HF_OK && epoch == expected && value == (int)expected);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+}
+
+static void an_epoch_that_two_crashed_from_is_passed_over(void)
+{
+	uint64_t list[4];
+	size_t n = 4;
+	hf_job_t job = attach();
+
+	value = 1;
+	EXPECT(hf_checkpoint(job, HF_FULL) == HF_OK);
+	value = 2;
+	EXPECT(hf_protect(job, "more", NULL, 0, MPI_INT) == HF_OK);
+	EXPECT(hf_checkpoint(job, HF_FULL) == HF_OK);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+	incarnation("1", "1");
+	restores(2);
+
+	incarnation("2", "2");
+	restores(1);
+	incarnation("3", "3");
+	job = attach();
+	EXPECT(hf_stored(job, "more", NULL, NULL) == HF_ESEGMENT);
+	EXPECT(hf_epochs(job, list, &n) == HF_OK && n == 1 && list[0] == 1);
+	EXPECT(hf_restore(job, list) == HF_OK && list[0] == 1 && value == 1);
+	/* Nor when the lists are agreed anew. */
+	if (rank == 1)
+		fake_fail(FAKE_PUT, -EIO);
+	EXPECT(hf_checkpoint(job, HF_FULL) == code_at(1, HF_EIO));
+	EXPECT(hf_restore(job, list) == HF_OK && list[0] == 1);
+	EXPECT(hf_checkpoint(job, HF_FULL) == HF_OK && fake_kept() == 1);
+	EXPECT(hf_restore(job, list) == HF_OK && list[0] == 4);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+	no_launcher();
+}
+
+static void who_asks_for_an_epoch_gets_it(void)
+{
+	hf_job_t job = attach();
+
+	for (value = 1; value <= 2; value++)
+		EXPECT(hf_checkpoint(job, HF_FULL) == HF_OK);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+	restores(2);
+	incarnation("2", "2");
+	job = attach();
+	EXPECT(hf_restore_epoch(job, 2) == HF_OK && value == 2);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+	no_launcher();
+	restores(2);
+	incarnation("4", "4");
+	job = attach();
+	EXPECT(hf_restore_epoch(job, 1) == HF_OK && value == 1);
+	value = 3;
+	EXPECT(hf_checkpoint(job, HF_FULL) == HF_OK && fake_kept() == 2);
+	EXPECT(hf_restore(job, NULL) == HF_OK && value == 3); /* it is not given up */
+	EXPECT(hf_detach(job, 0) == HF_OK);
+	/* A new launch is somebody's own decision. */
+	incarnation("0", "9");
+	restores(3);
+	restores(3);
+	incarnation("5", "9");
+	restores(2);
+	no_launcher();
+	restores(3);
+}
+
+static void progress_ends_a_crash_loop(void)
+{
+	hf_job_t job = attach();
+
+	for (value = 1; value <= 2; value++)
+		EXPECT(hf_checkpoint(job, HF_FULL) == HF_OK);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+	restores(2);
+	restores(2);
+	incarnation("4", "4");
+	job = attach();
+	value = 3;
+	EXPECT(hf_restore(job, NULL) == HF_OK && value == 1);
+	value = 3;
+	EXPECT(hf_checkpoint(job, HF_FULL) == HF_OK && fake_kept() == 1);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+	incarnation("5", "5");
+	restores(3);
+	incarnation("6", "6");
+	restores(1);
+	no_launcher();
+}
+
+static void what_others_broke_is_no_crash_loop(void)
+{
+	hf_job_t job = attach();
+
+	for (value = 1; value <= 2; value++)
+		EXPECT(hf_checkpoint(job, HF_FULL) == HF_OK);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+	for (int i = 0; i < 5; i++) {
+		incarnation("7", i == 4 ? "1" : "0");
+		restores(2);
+	}
+	no_launcher();
+}
+
+/* An incarnation that took some of the regions over never ran, and so did not crash. */
+static void an_attachment_that_failed_is_no_crash(void)
+{
+	hf_job_t job = attach();
+
+	for (value = 1; value <= 2; value++)
+		EXPECT(hf_checkpoint(job, HF_FULL) == HF_OK);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+	incarnation("1", "1");
+	if (rank == 1)
+		fake_fail(FAKE_OPEN, -ENXIO);
+	EXPECT(hf_attach(MPI_COMM_WORLD, "ranks", &job) == code_at(1, HF_ESERVER));
+	incarnation("2", "2");
+	restores(2);
+	incarnation("3", "3");
+	restores(1);
+	no_launcher();
+}
+
+static void what_a_launcher_says_is_checked_on_all(void)
+{
+	hf_job_t job;
+
+	incarnation("1", "many");
+	EXPECT(hf_attach(MPI_COMM_WORLD, "ranks", &job) == code_at(0, HF_ECONFIG));
+	EXPECT_MESSAGE(NULL, "HOLDFAST_CRASHES");
+	no_launcher();
+}
+
 static void due_is_the_same_everywhere(void)
 {
 	hf_job_t job;
@@ -524,6 +698,20 @@ static void due_is_the_same_everywhere(void)
 	EXPECT(hf_due(job, &due) == HF_OK && due == 0);
 	EXPECT(hf_due(job, NULL) == HF_EINVAL);
 	EXPECT(hf_detach(job, 0) == HF_OK);
+	/* Chosen: a minute before anything is known, and with this much trouble the least after. */
+	setenv("HOLDFAST_INTERVAL", "auto", 1);
+	setenv("HOLDFAST_MTBF", "0.001", 1);
+	job = attach();
+	for (double end = MPI_Wtime() + 1.1; MPI_Wtime() < end;)
+		;
+	EXPECT(hf_due(job, &due) == HF_OK && due == 0);
+	EXPECT(hf_checkpoint(job, HF_AUTO) == HF_OK);
+	for (double end = MPI_Wtime() + 1.1; MPI_Wtime() < end;)
+		;
+	MPI_Barrier(MPI_COMM_WORLD);
+	EXPECT(hf_due(job, &due) == HF_OK && due == 1);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+	unsetenv("HOLDFAST_MTBF");
 	unsetenv("HOLDFAST_INTERVAL");
 }
 
@@ -605,12 +793,19 @@ int main(int argc, char **argv)
 		CASE(refresh_that_fails_fails_the_checkpoint),
 		CASE(damage_falls_back_on_all),
 		CASE(failed_checkpoint_keeps_what_was_fallen_back_to),
+		CASE(damaged_epochs_do_not_come_back),
 		CASE(damaged_layout_falls_back_at_attach),
 		CASE(unreachable_server_is_no_missing_checkpoint),
 		CASE(torn_first_epoch_is_passed_over),
 		CASE(torn_epoch_is_not_restored),
 		CASE(segment_that_differs_stops_before_reading),
 		CASE(fenced_is_for_good),
+		CASE(an_epoch_that_two_crashed_from_is_passed_over),
+		CASE(who_asks_for_an_epoch_gets_it),
+		CASE(progress_ends_a_crash_loop),
+		CASE(what_others_broke_is_no_crash_loop),
+		CASE(an_attachment_that_failed_is_no_crash),
+		CASE(what_a_launcher_says_is_checked_on_all),
 		CASE(due_is_the_same_everywhere),
 		CASE(finished_needs_all_ranks),
 		CASE(name_is_the_same_everywhere),

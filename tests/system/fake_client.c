@@ -31,6 +31,7 @@ static struct {
 	uint64_t kept;
 	char job[JOB_NAME_BYTES];
 	uint32_t incarnation;
+	uint64_t generation;
 } store;
 
 static void set_free(struct fake_set *set)
@@ -67,7 +68,8 @@ static void set_add(uint64_t epoch, const struct client_segment *segments, size_
 	fake_drop(epoch);
 	set = &store.sets[store.count++];
 	*set = (struct fake_set){.info = {.epoch = epoch, .kind = SET_FULL,
-					  .segment_count = (uint32_t)count}};
+					  .segment_count = (uint32_t)count,
+					  .generation = store.generation}};
 	set->segments = calloc(count + 1, sizeof(*set->segments));
 	set->data = calloc(count + 1, sizeof(*set->data));
 	for (size_t i = 0; i < count; i++) {
@@ -164,6 +166,7 @@ int client_open(const struct client_options *options, const struct client_identi
 	snprintf(store.job, sizeof(store.job), "%s", identity->job);
 	store.incarnation = identity->incarnation;
 	store.forced = identity->force;
+	store.generation++;
 	*client = calloc(1, sizeof(**client));
 	if (!*client)
 		return error_nomem(err, "a fake");
@@ -184,6 +187,12 @@ size_t client_sets(const struct client *client, const struct set_info **sets)
 {
 	*sets = client->told;
 	return client->told_count;
+}
+
+uint64_t client_generation(const struct client *client)
+{
+	(void)client;
+	return store.generation;
 }
 
 int client_refresh(struct client *client, struct error *err)

@@ -12,6 +12,8 @@ system_tests = \
 	%D%/0150-damage.t \
 	%D%/0160-takeover.t \
 	%D%/0161-second-run.t \
+	%D%/0170-crash-loop.t \
+	%D%/0171-exit-codes.t \
 	%D%/0190-random-kills.t \
 	%D%/0200-segments-change.t \
 	%D%/0300-wrong-server.t \

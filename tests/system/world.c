@@ -4,6 +4,7 @@
 #include <mpi.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "holdfast.h"
 
 static int values[2] = {7, 8};
@@ -29,6 +30,10 @@ static int obey(hf_job_t job, const char *word)
 		return hf_restore(job, &epoch);
 	if (!strcmp(word, "detach"))
 		return hf_detach(job, 1);
+	if (!strcmp(word, "crash")) {
+		fflush(stdout);
+		_exit(3);
+	}
 	if (!strcmp(word, "leave"))
 		return hf_detach(job, 0);
 	return HF_EINVAL;

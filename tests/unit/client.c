@@ -138,6 +138,31 @@ START_TEST(what_was_put_is_got)
 }
 END_TEST
 
+/* As the client knows it from its own writing, and as it is told when it comes back. */
+START_TEST(a_set_tells_which_generation_wrote_it)
+{
+	struct client *client = open_rank("job", 0, 1);
+	const struct set_info *sets;
+	uint8_t data[100];
+
+	put_ok(client, 1, 0, data, sizeof(data));
+	ck_assert_uint_eq(client_generation(client), 1);
+	ck_assert_uint_eq(client_sets(client, &sets), 1);
+	ck_assert_uint_eq(sets[0].generation, 1);
+	client_close(client, false, &err);
+	client = open_rank("job", 0, 1);
+	put_ok(client, 2, 1, data, sizeof(data));
+	ck_assert_uint_eq(client_generation(client), 2);
+	for (unsigned round = 0; round < 2; round++) {
+		ck_assert_uint_eq(client_sets(client, &sets), 2);
+		ck_assert_uint_eq(sets[0].generation, 1);
+		ck_assert_uint_eq(sets[1].generation, 2);
+		ck_assert_msg(!client_refresh(client, &err), "%s", err.text);
+	}
+	client_close(client, false, &err);
+}
+END_TEST
+
 START_TEST(segments_of_many_sizes_come_back_each)
 {
 	struct client *client = open_rank("job", 0, 1);
@@ -859,6 +884,7 @@ static Suite *unit_suite(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, what_was_put_is_got);
+	tcase_add_test(tc, a_set_tells_which_generation_wrote_it);
 	tcase_add_test(tc, segments_of_many_sizes_come_back_each);
 	tcase_add_test(tc, a_set_may_be_empty);
 	tcase_add_test(tc, sets_may_grow_and_shrink);

@@ -309,6 +309,7 @@ START_TEST(a_write_after_commit_changes_nothing)
 	struct wire_commit commit = {0};
 	struct client_options options = options_of_server();
 	struct client_identity identity = {.job = "liar", .ranks = 1, .mode = REGION_OVERWRITE, .force = true};
+	const struct set_info *sets;
 	struct client *client;
 	uint8_t set[4096 + 64 + 40 + 8] = {0}, back[4096];
 	struct table table = table_init(set + 4096, 1, 1);
@@ -325,7 +326,8 @@ START_TEST(a_write_after_commit_changes_nothing)
 	ck_assert_int_eq(net_ofi.reap(conn, &done, 1, deadline_in_ms(5000), &err), 1);
 	ck_assert_int_eq(transfer.status, 0);
 	commit.grant = begun.grant.grant;
-	commit.set.info = (struct set_info){1, SET_FULL, 1, 4096, 4096, 112, checksum(set + 4096, 112), 0};
+	commit.set.info = (struct set_info){1, SET_FULL, 1, 4096, 4096, 112, checksum(set + 4096, 112), 0,
+					     .generation = 99};
 	commit.set.segments = &s.segment;
 	ck_assert_msg(!call(&control, WIRE_COMMIT, wire_commit_fields, &commit, wire_nothing_fields, NULL),
 		      "%s", err.text);
@@ -340,6 +342,9 @@ START_TEST(a_write_after_commit_changes_nothing)
 	ck_assert_msg(!client_open(&options, &identity, &client, &err), "%s", err.text);
 	ck_assert_msg(!client_get(client, 0, 1, &s, 1, &err), "%s", err.text);
 	ck_assert_uint_eq(back[0], 7);
+	/* Nor is the client believed as to its generation. */
+	ck_assert_uint_eq(client_sets(client, &sets), 1);
+	ck_assert_uint_eq(sets[0].generation, 1);
 	client_close(client, false, &err);
 }
 END_TEST

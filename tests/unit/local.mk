@@ -32,6 +32,14 @@ tests_unit_embedded_SOURCES = tests/unit/embedded.c tests/unit/scratch.h tests/u
 tests_unit_embedded_CFLAGS = $(unit_cflags)
 tests_unit_embedded_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
+unit_programs += tests/unit/interval tests/unit/launcher
+tests_unit_interval_SOURCES = tests/unit/interval.c tests/unit/unit.h
+tests_unit_interval_CFLAGS = $(unit_cflags)
+tests_unit_interval_LDADD = libckpt.la liblaunch.la libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
+tests_unit_launcher_SOURCES = tests/unit/launcher.c tests/unit/unit.h
+tests_unit_launcher_CFLAGS = $(unit_cflags) $(MPI_CFLAGS)
+tests_unit_launcher_LDADD = libckpt.la liblaunch.la libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
+
 unit_programs += tests/unit/client
 tests_unit_client_SOURCES = tests/unit/client.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h \
 	tests/unit/unit.h

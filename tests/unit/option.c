@@ -79,6 +79,7 @@ START_TEST(defaults_are_those_of_the_table)
 	ck_assert_ptr_null(options.job);
 	ck_assert_ptr_null(options.key_file);
 	ck_assert_uint_eq(options.interval_ms, 600000);
+	ck_assert_uint_eq(options.mtbf_ms, 86400000);
 	ck_assert_uint_eq(options.timeout_ms, 10000);
 	ck_assert_uint_eq(options.reconnect_ms, 30000);
 	ck_assert_uint_eq(options.chunk_bytes, 0);
@@ -109,6 +110,20 @@ START_TEST(all_kinds_of_values_are_understood)
 	ck_assert(options.takeover && !options.verbose);
 	ck_assert_str_eq(options.auth, "psk");
 	ck_assert_ptr_null(options.net);
+	options_free(&options);
+	clean();
+}
+END_TEST
+
+START_TEST(interval_may_be_chosen_for_the_user)
+{
+	struct options options;
+	struct error err;
+
+	fresh("server = a\ninterval = auto\nmtbf = 3600.5\n");
+	ck_assert_int_eq(options_load(&options, &err), 0);
+	ck_assert_uint_eq(options.interval_ms, INTERVAL_AUTO);
+	ck_assert_uint_eq(options.mtbf_ms, 3600500);
 	options_free(&options);
 	clean();
 }
@@ -180,6 +195,10 @@ START_TEST(bad_values_are_refused_with_their_line)
 		{"timeout = nan", "timeout", "seconds"},
 		{"timeout = 99999999999", "timeout", "seconds"},
 		{"timeout = 5 s", "timeout", "seconds"},
+		{"timeout = auto", "timeout", "seconds"},
+		{"interval = automatic", "interval", "auto, or a number of seconds"},
+		{"interval = -1", "interval", "auto, or a number of seconds"},
+		{"mtbf = auto", "mtbf", "seconds"},
 		{"chunk = much", "chunk", "size"},
 		{"chunk = -5", "chunk", "size"},
 		{"window = -1", "window", "number"},
@@ -237,6 +256,9 @@ START_TEST(combinations_are_checked)
 	setenv("HOLDFAST_AUTH", "none", 1);
 	setenv("HOLDFAST_TIMEOUT", "0", 1);
 	refused(-EINVAL, "timeout", "deadline", NULL);
+	setenv("HOLDFAST_TIMEOUT", "1", 1);
+	setenv("HOLDFAST_MTBF", "0", 1);
+	refused(-EINVAL, "mtbf", "computed", NULL);
 	clean();
 }
 END_TEST
@@ -247,6 +269,7 @@ static Suite *unit_suite(void)
 
 	unit_add(suite, "defaults_are_those_of_the_table", defaults_are_those_of_the_table, 10);
 	unit_add(suite, "all_kinds_of_values_are_understood", all_kinds_of_values_are_understood, 10);
+	unit_add(suite, "interval_may_be_chosen_for_the_user", interval_may_be_chosen_for_the_user, 10);
 	unit_add(suite, "precedence_is_plugin_environment_file", precedence_is_plugin_environment_file, 10);
 	unit_add(suite, "named_file_is_the_only_one", named_file_is_the_only_one, 10);
 	unit_add(suite, "unknown_name_is_refused_with_its_line", unknown_name_is_refused_with_its_line, 10);

@@ -310,7 +310,13 @@ START_TEST(a_reference_is_followed_to_records_only)
 		job->state = JOB_STATE_DROPPED;
 		job->next = raw.root->first_job;
 		break;
-	case 18: /* all is right with this one, and it has not the room; which valgrind sees, too */
+	case 18:
+		region->slots[0].generation = region->generation + 1;
+		break;
+	case 19:
+		region->slots[0].generation = 0;
+		break;
+	case 20: /* all is right with this one, and it has not the room; which valgrind sees, too */
 		if (RUNNING_ON_VALGRIND) {
 			pmemobj_close(raw.pop);
 			return;
@@ -765,7 +771,7 @@ static Suite *unit_suite(void)
 	ADD(truncated_metadata_is_refused);
 	ADD(metadata_of_another_length_is_refused);
 	ADD_LOOP(a_damaged_record_is_named, 8);
-	ADD_LOOP(a_reference_is_followed_to_records_only, 19);
+	ADD_LOOP(a_reference_is_followed_to_records_only, 21);
 	ADD(damage_that_kills_libpmemobj_kills_no_server);
 	scratch_add(suite, "flips", a_flipped_bit_is_refused_or_harmless_and_never_a_crash, 3600);
 	ADD_LOOP(a_missing_or_short_slot_file_is_refused_by_name, 2);

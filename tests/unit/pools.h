@@ -155,6 +155,7 @@ static inline void set_check(struct region *region, unsigned slot)
 
 	set_make(region_rank(region), got->epoch, &set, segments);
 	set.time_ns = got->time_ns;
+	set.generation = got->generation;
 	ck_assert(!memcmp(got, &set, sizeof(set)));
 	ck_assert(!memcmp(region_segments(region, slot), segments, sizeof(segments)));
 	must(region_slot_open(region, slot, &fd, &pool_err));

@@ -331,6 +331,31 @@ START_TEST(a_set_that_does_not_fit_is_not_published)
 }
 END_TEST
 
+START_TEST(a_set_keeps_the_generation_that_published_it)
+{
+	struct pool *pool = pool_get();
+	struct region *region = region_get(pool, "alpha", 1, 0);
+	struct segment segments[SEGMENTS];
+	uint64_t generation;
+	struct set_info set;
+
+	for (unsigned slot = 0; slot < SLOTS_PER_REGION; slot++) {
+		slot_grow(region, slot, SLOT_BYTES);
+		set_make(0, slot + 1, &set, segments);
+		set.generation = 99; /* is not asked for */
+		must(region_publish(region, slot, &set, segments, &pool_err));
+		must(region_fence(region, &generation, &pool_err));
+	}
+	pool_close(pool);
+	pool = pool_get();
+	region = region_get(pool, "alpha", 1, 0);
+	ck_assert_uint_eq(region_set(region, 0)->generation, 1);
+	ck_assert_uint_eq(region_set(region, 1)->generation, 2);
+	ck_assert_uint_eq(region_generation(region), 3);
+	pool_close(pool);
+}
+END_TEST
+
 START_TEST(layouts_of_any_number_of_segments_are_kept)
 {
 	static const uint32_t counts[] = {0, 1, 2, 50, 99, 100, 101, 1000, 1637, 1638, 1639, SET_SEGMENTS_MAX};
@@ -349,6 +374,7 @@ START_TEST(layouts_of_any_number_of_segments_are_kept)
 		set_make(0, i + 1, &set, (struct segment[SEGMENTS]){0});
 		set.segment_count = counts[i];
 		set.time_ns = 77;
+		set.generation = 1;
 		must(region_withdraw(region, 0, &pool_err));
 		must(region_publish(region, 0, &set, segments, &pool_err));
 		pool_close(pool);
@@ -637,6 +663,7 @@ static Suite *unit_suite(void)
 	ADD(a_slot_that_grows_keeps_its_set);
 	ADD(every_slot_file_has_its_own_number);
 	ADD(a_set_that_does_not_fit_is_not_published);
+	ADD(a_set_keeps_the_generation_that_published_it);
 	ADD(layouts_of_any_number_of_segments_are_kept);
 	ADD(publishing_for_ever_needs_no_more_metadata);
 	ADD(a_withdrawn_set_is_gone_for_good);

@@ -100,7 +100,7 @@ static struct segment segments[3] = {
 	{"empty", ELEMENT_BYTE, 1, 0},
 };
 static struct wire_set example_set = {
-	.info = {7, SET_FULL, 3, 1 << 20, 1 << 20, 4096, 0xdeadbeef, 99},
+	.info = {7, SET_FULL, 3, 1 << 20, 1 << 20, 4096, 0xdeadbeef, 99, 3},
 	.segments = segments,
 };
 static struct wire_job jobs[2] = {{"one", 1000, 4, 4, 2, 17, 1 << 30, 5}, {"two", 1001, 1, 0, 0, 0, 0, 6}};
@@ -170,7 +170,7 @@ static struct message {
 	 {.open = {"weather", 3, 4, REGION_OVERWRITE, 1, 12, {1}, {2}, 5}}},
 	{"open reply", wire_open_reply_fields, sizeof(struct wire_open_reply), NULL,
 	 {.open_reply = {3, 4, "ofi", "tcp", "server", {1, 4, {127, 0, 0, 1}}, {7}, 2,
-			 {{.epoch = 1}, {.epoch = 2}}}}},
+			 {{.epoch = 1}, {.epoch = 2, .generation = 3}}}}},
 	{"begin", wire_begin_fields, sizeof(struct wire_begin), NULL, {.begin = {8, SET_FULL, 7, 1 << 20}}},
 	{"begin reply", wire_begin_reply_fields, sizeof(struct wire_begin_reply), NULL,
 	 {.begin_reply = {{1, {2, 3, 4}}, 6}}},

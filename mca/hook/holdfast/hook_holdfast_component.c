@@ -11,7 +11,6 @@
 
 #include <stdbool.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "ompi/constants.h"
 #include "ompi/mca/hook/base/base.h"
@@ -60,9 +59,7 @@ static void attach_failed(int code)
 			"holdfast: MPI_Init: the job cannot be protected, and is ended: %s: %s\n"
 			"holdfast: hook_holdfast_enable=0 runs it without checkpoints\n",
 			hf_strerror(code), hf_message(NULL));
-	else
-		sleep(5); /* rank 0 first: its message must be out before anybody aborts */
-	PMPI_Abort(MPI_COMM_WORLD, 1);
+	hf_plugin_abort(code);
 }
 
 static void holdfast_init_bottom(int argc, char **argv, int requested, int *provided)
