@@ -47,6 +47,11 @@ tests_unit_hostile_SOURCES = tests/unit/hostile.c tests/unit/pmu_fixture.c tests
 tests_unit_hostile_CFLAGS = $(unit_cflags)
 tests_unit_hostile_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
+unit_programs += tests/unit/command
+tests_unit_command_SOURCES = tests/unit/command.c tests/unit/unit.h
+tests_unit_command_CFLAGS = $(unit_cflags)
+tests_unit_command_LDADD = libcommon.la $(CHECK_LIBS)
+
 unit_programs += tests/unit/auth
 tests_unit_auth_SOURCES = tests/unit/auth.c tests/unit/unit.h
 tests_unit_auth_CFLAGS = $(unit_cflags)
