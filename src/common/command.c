@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-bool command_ok(const struct command *command)
+bool command_ok(const struct command_line *command)
 {
 	const char *text = command->text;
 	unsigned strings = 0;
@@ -23,12 +23,12 @@ bool command_ok(const struct command *command)
 	return strings >= 2 && text[0] == '/';
 }
 
-bool command_equal(const struct command *a, const struct command *b)
+bool command_equal(const struct command_line *a, const struct command_line *b)
 {
 	return a->bytes == b->bytes && (!a->bytes || !memcmp(a->text, b->text, a->bytes));
 }
 
-const char *command_next(const struct command *command, const char *at)
+const char *command_next(const struct command_line *command, const char *at)
 {
 	const char *end = command->text + command->bytes;
 
@@ -63,7 +63,7 @@ static char *quoted(char *to, const char *end, const char *text)
 	return to;
 }
 
-const char *command_format(const struct command *command, char *out, size_t capacity)
+const char *command_format(const struct command_line *command, char *out, size_t capacity)
 {
 	char *to = out, *end = out + capacity - 1;
 	const char *between = "cd ";

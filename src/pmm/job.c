@@ -201,13 +201,13 @@ int job_drop(struct job *job, struct error *err)
 
 struct command_change {
 	struct job_record *job;
-	const struct command *command;
+	const struct command_line *command;
 };
 
 static int job_command_change(struct pool *pool, void *arg)
 {
 	const struct command_change *change = arg;
-	const struct command *command = change->command;
+	const struct command_line *command = change->command;
 	struct command_record *record;
 	int rc;
 
@@ -231,10 +231,10 @@ static int job_command_change(struct pool *pool, void *arg)
 	return 0;
 }
 
-int job_record_command(struct job *job, const struct command *command, struct error *err)
+int job_record_command(struct job *job, const struct command_line *command, struct error *err)
 {
 	struct command_change change = {job->record, command};
-	struct command before = job_command(job);
+	struct command_line before = job_command(job);
 
 	if (!command->bytes || !command_ok(command))
 		return error_set(err, -EINVAL, "job %s: this is no command line of at most %u arguments and %u "
@@ -245,13 +245,13 @@ int job_record_command(struct job *job, const struct command *command, struct er
 	return transaction(job->pool, job_command_change, &change, err, "record a command line");
 }
 
-struct command job_command(const struct job *job)
+struct command_line job_command(const struct job *job)
 {
 	struct command_record *record = record_at(job->pool, job->record->command);
-	struct command command = {0};
+	struct command_line command = {0};
 
 	if (job->record->command)
-		command = (struct command){record->bytes, record->text};
+		command = (struct command_line){record->bytes, record->text};
 	return command;
 }
 

@@ -26,10 +26,10 @@ int job_drop(struct job *job, struct error *err);
  * Records the command line by which the job is run, in place of an earlier one. Nothing is written where it is
  * the same. -EINVAL (no command, or over the limits), -ENOSPC (metadata is full).
  */
-int job_record_command(struct job *job, const struct command *command, struct error *err);
+int job_record_command(struct job *job, const struct command_line *command, struct error *err);
 
 /* The recorded command, the pool's until another is recorded; its bytes are 0 where there is none. */
-struct command job_command(const struct job *job);
+struct command_line job_command(const struct job *job);
 
 /* What is asked of the running job. Volatile: it begins anew whenever the pool is opened. */
 struct job_wish {

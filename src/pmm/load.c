@@ -408,7 +408,7 @@ static int job_record_check(const struct place *at, const struct job_record *rec
 static int load_command(const struct place *at, const struct job_record *job, struct error *err)
 {
 	struct command_record *record;
-	struct command command;
+	struct command_line command;
 
 	if (!job->command)
 		return job->command_bytes ? damaged(at->pool, err, "record of job %s: it has the length of a command "
@@ -423,7 +423,7 @@ static int load_command(const struct place *at, const struct job_record *job, st
 	    record->text_checksum != checksum(record->text, record->bytes))
 		return damaged(at->pool, err, "record of job %s: the checksum of its command does not match",
 			       job->name);
-	command = (struct command){record->bytes, record->text};
+	command = (struct command_line){record->bytes, record->text};
 	if (record->tag != TAG_COMMAND || record->job != job->number || !record->bytes || !command_ok(&command))
 		return damaged(at->pool, err, "record of job %s: its command makes no sense", job->name);
 	return 0;

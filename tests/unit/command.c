@@ -5,12 +5,12 @@
 #include <string.h>
 #include "unit.h"
 
-#define COMMAND(text) ((struct command){sizeof(text), (char[]){text}})
+#define COMMAND(text) ((struct command_line){sizeof(text), (char[]){text}})
 
 START_TEST(what_is_no_command_is_told)
 {
 	static char many[2 * COMMAND_ARGUMENTS_MAX + 8];
-	struct command command = {0, NULL};
+	struct command_line command = {0, NULL};
 
 	ck_assert(command_ok(&command));
 	ck_assert(command_ok(&COMMAND("/\0app")));
@@ -26,14 +26,14 @@ START_TEST(what_is_no_command_is_told)
 	memcpy(many, "/", 2);
 	for (unsigned i = 0; i <= COMMAND_ARGUMENTS_MAX; i++)
 		many[2 + 2 * i] = 'x';
-	ck_assert(command_ok(&(struct command){2 + 2 * COMMAND_ARGUMENTS_MAX, many}));
-	ck_assert(!command_ok(&(struct command){4 + 2 * COMMAND_ARGUMENTS_MAX, many}));
+	ck_assert(command_ok(&(struct command_line){2 + 2 * COMMAND_ARGUMENTS_MAX, many}));
+	ck_assert(!command_ok(&(struct command_line){4 + 2 * COMMAND_ARGUMENTS_MAX, many}));
 }
 END_TEST
 
 START_TEST(strings_come_in_order)
 {
-	const struct command command = COMMAND("/home\0app\0\0-v"), none = {0, NULL};
+	const struct command_line command = COMMAND("/home\0app\0\0-v"), none = {0, NULL};
 	const char *at = command_next(&command, NULL);
 
 	ck_assert_str_eq(at, "/home");
@@ -50,7 +50,7 @@ END_TEST
 
 START_TEST(equal_means_every_byte)
 {
-	const struct command none = {0, NULL};
+	const struct command_line none = {0, NULL};
 
 	ck_assert(command_equal(&COMMAND("/\0app"), &COMMAND("/\0app")));
 	ck_assert(!command_equal(&COMMAND("/\0app"), &COMMAND("/\0apx")));
@@ -63,7 +63,7 @@ END_TEST
 START_TEST(a_shell_would_read_what_is_shown)
 {
 	static const struct {
-		struct command command;
+		struct command_line command;
 		const char *line;
 	} cases[] = {
 		{{sizeof("/a\0b"), "/a\0b"}, "cd /a && b"},
@@ -76,14 +76,14 @@ START_TEST(a_shell_would_read_what_is_shown)
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		ck_assert_str_eq(command_format(&cases[i].command, out, sizeof(out)), cases[i].line);
 	ck_assert_str_eq(command_format(&cases[1].command, short_of, sizeof(short_of)), "cd '...");
-	ck_assert_str_eq(command_format(&(struct command){0, NULL}, out, sizeof(out)), "");
+	ck_assert_str_eq(command_format(&(struct command_line){0, NULL}, out, sizeof(out)), "");
 }
 END_TEST
 
 START_TEST(the_largest_is_shown_whole)
 {
 	static char text[COMMAND_BYTES_MAX] = "/", line[COMMAND_LINE_BYTES];
-	const struct command command = {sizeof(text), text};
+	const struct command_line command = {sizeof(text), text};
 
 	memset(text + 2, '\'', sizeof(text) - 3);
 	ck_assert(command_ok(&command));

@@ -780,16 +780,16 @@ END_TEST
 
 /* ---- the command line ---- */
 
-static void command_check(const struct job *job, const struct command *expected)
+static void command_check(const struct job *job, const struct command_line *expected)
 {
-	struct command command = job_command(job);
+	struct command_line command = job_command(job);
 
 	ck_assert(command_equal(&command, expected));
 }
 
 START_TEST(a_recorded_command_is_there_again_and_goes_with_its_job)
 {
-	const struct command first = COMMAND(EXAMPLE), second = COMMAND("/\0./other");
+	const struct command_line first = COMMAND(EXAMPLE), second = COMMAND("/\0./other");
 	struct pool *pool = pool_get();
 	struct raw raw;
 	struct job *job;
@@ -797,7 +797,7 @@ START_TEST(a_recorded_command_is_there_again_and_goes_with_its_job)
 
 	region_get(pool, "alpha", 1, 0);
 	job = job_find(pool, UID, "alpha");
-	command_check(job, &(struct command){0, NULL});
+	command_check(job, &(struct command_line){0, NULL});
 	must(job_record_command(job, &first, &pool_err));
 	command_check(job, &first);
 	pool_close(pool);
@@ -822,7 +822,7 @@ START_TEST(what_is_no_command_is_not_recorded)
 {
 	static char large[COMMAND_BYTES_MAX + 1] = "/tmp";
 	struct pool *pool = pool_get();
-	struct command largest = {COMMAND_BYTES_MAX, large};
+	struct command_line largest = {COMMAND_BYTES_MAX, large};
 	struct job *job;
 
 	region_get(pool, "alpha", 1, 0);
@@ -833,10 +833,10 @@ START_TEST(what_is_no_command_is_not_recorded)
 	command_check(job, &largest);
 	large[COMMAND_BYTES_MAX - 1] = 'x';
 	large[COMMAND_BYTES_MAX] = '\0';
-	must_fail(job_record_command(job, &(struct command){COMMAND_BYTES_MAX + 1, large}, &pool_err), -EINVAL,
+	must_fail(job_record_command(job, &(struct command_line){COMMAND_BYTES_MAX + 1, large}, &pool_err), -EINVAL,
 		  "alpha");
-	must_fail(job_record_command(job, &(struct command){0, NULL}, &pool_err), -EINVAL, "command");
-	must_fail(job_record_command(job, &(struct command){4, "/tmp"}, &pool_err), -EINVAL, "command");
+	must_fail(job_record_command(job, &(struct command_line){0, NULL}, &pool_err), -EINVAL, "command");
+	must_fail(job_record_command(job, &(struct command_line){4, "/tmp"}, &pool_err), -EINVAL, "command");
 	pool_close(pool);
 }
 END_TEST

@@ -69,7 +69,7 @@ static inline struct region *region_get(struct pool *pool, const char *name, uin
 }
 
 /* A command line: a directory, a program, an argument. */
-#define COMMAND(text) ((struct command){sizeof(text), (char[]){text}})
+#define COMMAND(text) ((struct command_line){sizeof(text), (char[]){text}})
 #define EXAMPLE	      "/home/me\0mpirun\0-n\0" "4\0./app"
 
 /* Gives the slot a file of at least `bytes`. */
