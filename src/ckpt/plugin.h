@@ -7,6 +7,16 @@
 #include "client/option.h"
 #include "holdfast.h"
 
+/*
+ * Exit codes by which a rank says something to its launcher, which restarts the job after none of them; as in
+ * sysexits.h.
+ */
+enum hf_exit {
+	HF_EXIT_CRASH_LOOP = 70, /* EX_SOFTWARE: the job fails again and again, and was given up */
+	HF_EXIT_RESUBMIT = 75,	 /* EX_TEMPFAIL: it left after a checkpoint, as asked; run it again */
+	HF_EXIT_CONFIG = 78,	 /* EX_CONFIG: it cannot be protected */
+};
+
 /* option_at() and option_override() of client/option.h, under names that the library exports. */
 const struct option_text *hf_option_at(size_t index);
 int hf_option_override(const char *name, const char *value);

@@ -27,6 +27,9 @@ struct options {
 	uint64_t reconnect_ms;
 	uint64_t chunk_bytes;
 	uint64_t window;
+	uint64_t epoch;	       /* to restore; 0: the newest */
+	int checkpoint_signal; /* 0: none */
+	int leave_signal;
 	bool takeover;
 	bool verbose;
 };
