@@ -113,6 +113,7 @@ static int attach_failed(struct hf_job *job, int code)
 		client_close(job->client,
 			     job->name.origin == NAME_LAUNCH && !job->name.incarnation && !job->highest,
 			     &unused);
+	wish_end(job);
 	message_keep(&job->err);
 	job_free(job);
 	return code;
@@ -156,8 +157,10 @@ int hf_attach(MPI_Comm comm, const char *job_name, hf_job_t *out)
 	if (code)
 		return attach_failed(job, code);
 	code = outcome_agree(job->comm, options_read(job), &job->err, NULL);
-	if (!code)
+	if (!code) {
+		wish_begin(job); /* before anybody can know that the job is there */
 		code = name_agree(job, job_name);
+	}
 	if (!code)
 		code = outcome_agree(job->comm, region_open(job), &job->err, NULL);
 	if (!code)
@@ -172,7 +175,6 @@ int hf_attach(MPI_Comm comm, const char *job_name, hf_job_t *out)
 	if (code)
 		return attach_failed(job, code);
 	record_command(job);
-	wish_begin(job);
 	job->last_attempt_ns = clock_monotonic_ns();
 	if (job->options.verbose && !job->rank)
 		job_say(job, "attached to %s with %d ranks; newest complete epoch: %" PRIu64,
