@@ -26,7 +26,12 @@ system_tests = \
 	%D%/0430-configuration.t \
 	%D%/0440-start.t \
 	%D%/0450-unix-socket.t \
-	%D%/0460-data-directory.t
+	%D%/0460-data-directory.t \
+	%D%/0500-checkpoint-on-demand.t \
+	%D%/0510-leave.t \
+	%D%/0520-restart.t \
+	%D%/0530-fence.t \
+	%D%/0540-requeue.t
 TESTS += $(system_tests)
 EXTRA_DIST += $(system_tests) %D%/lib.sh %D%/run.sh
 EXTRA_DIST += quickstart tests/debian/install tests/valgrind.supp
