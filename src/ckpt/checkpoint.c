@@ -71,14 +71,13 @@ static void leave(struct hf_job *job)
 /* After a checkpoint: whoever wished for it is told what became of it, and what was to follow it follows. */
 static int wishes_fulfil(struct hf_job *job, int wanted, int code)
 {
-	struct error kept = job->err;
 	int all = wanted;
 
 	if (!code)
 		code = wish_agree(job, wanted, &all);
 	else if (!job->rank && code != HF_EFENCED && (wanted & (WISH_CHECKPOINT | WISH_LEAVE)))
 		job_say(job, "the checkpoint that was asked for failed, and the job goes on; ask again when the "
-			"cause is gone: %s", kept.text);
+			"cause is gone: %s", job->err.text);
 	wish_served(job, all, code ? 0 : job->complete);
 	if (!code && (all & WISH_LEAVE))
 		leave(job);

@@ -414,8 +414,6 @@ static int load_command(const struct place *at, const struct job_record *job, st
 		return job->command_bytes ? damaged(at->pool, err, "record of job %s: it has the length of a command "
 						    "and no command", job->name)
 					  : 0;
-	if (job->command_bytes > COMMAND_BYTES_MAX)
-		return damaged(at->pool, err, "record of job %s: its command is too long", job->name);
 	record = objects_take(at->pool, at->objects, job->command, sizeof(*record) + job->command_bytes);
 	if (!record)
 		return damaged(at->pool, err, "record of job %s: its command is not there", job->name);

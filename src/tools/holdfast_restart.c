@@ -150,6 +150,7 @@ static void environment_set(const struct restart *restart)
 	static const char *const others[] = {
 		"HOLDFAST_LAUNCH",	"HOLDFAST_INCARNATION", "HOLDFAST_RESTART", "HOLDFAST_RESTART_NS",
 		"HOLDFAST_LAUNCH_NS",	"HOLDFAST_CRASHES",	"HOLDFAST_COMMAND", "HOLDFAST_COMMAND_DIR",
+		"HOLDFAST_LAUNCHER",
 	};
 	char number[24];
 
