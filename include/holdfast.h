@@ -73,10 +73,11 @@ typedef struct hf_job *hf_job_t;
  * job_name: at most HF_JOB_NAME_MAX bytes, without control characters or '/'; NULL takes the
  * configured name, else the batch job's, else one made for this very run, which no later run resumes.
  *
+ * Signals that ask for a checkpoint (holdfast(7)) are caught from here to hf_detach(), where nobody does.
+ *
  * Errors: HF_EINVAL, HF_ENOMEM, HF_EMPI, HF_ECONFIG, HF_ESERVER, HF_EAUTH, HF_EPROTO, HF_EBUSY,
- * HF_ERANKS, HF_EMODE, HF_ENOSPC, HF_ENOCKPT (the variable `epoch` names one that is not complete), HF_EPEER.
- * Signals that ask for a checkpoint (holdfast(7)) are caught from here to hf_detach(), where nobody does. There is no handle on failure: the message is that of
- * hf_message(NULL).
+ * HF_ERANKS, HF_EMODE, HF_ENOSPC, HF_ENOCKPT (the variable `epoch` names one that is not complete),
+ * HF_EPEER. There is no handle on failure: the message is that of hf_message(NULL).
  */
 int hf_attach(MPI_Comm comm, const char *job_name, hf_job_t *job);
 

@@ -86,7 +86,7 @@ void record_command(struct hf_job *job)
 	struct command_line before = {0};
 	struct error err;
 
-	if (job->rank || !job->command.bytes || job->name.origin == NAME_LAUNCH)
+	if (!job->command.bytes || job->name.origin == NAME_LAUNCH)
 		return;
 	if (client_record(job->client, &job->command, &before, &err)) {
 		job_say(job, "its command line is not recorded, and holdfast-restart cannot run it again: %s",

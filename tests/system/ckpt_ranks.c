@@ -676,6 +676,18 @@ static void chosen_epoch_is_restored_and_newer_ones_passed_over(void)
 	EXPECT(hf_restore(job, &epoch) == HF_EDAMAGED);
 	EXPECT_MESSAGE(job, "epoch 1, which was chosen, is damaged");
 	EXPECT(hf_detach(job, 0) == HF_OK);
+	fake_reset();
+	for (uint64_t i = 1; i <= 3; i++)
+		fake_add(i);
+	setenv("HOLDFAST_EPOCH", "2", 1);
+	if (rank == 1)
+		fake_fail(FAKE_LAYOUT, -EILSEQ);
+	EXPECT(hf_attach(MPI_COMM_WORLD, "ranks", &job) == HF_OK);
+	EXPECT(hf_restore(job, &epoch) == HF_OK && epoch == 1);
+	fake_fail(FAKE_PUT, -EIO);
+	EXPECT(hf_checkpoint(job, HF_FULL) == HF_EIO);
+	EXPECT(hf_restore(job, &epoch) == HF_OK && epoch == 1);
+	EXPECT(hf_detach(job, 0) == HF_OK);
 	unsetenv("HOLDFAST_EPOCH");
 }
 

@@ -334,7 +334,11 @@ START_TEST(a_reference_is_followed_to_records_only)
 		job->command_bytes = COMMAND_BYTES_MAX + 1;
 		break;
 	case 21:
-		job->command_bytes = COMMAND_BYTES_MAX; /* more than the object has */
+		/* More than the object has, though all else is right. */
+		for (command->bytes = 200; command->text[command->bytes - 1];)
+			command->bytes++;
+		job->command_bytes = command->bytes;
+		command->text_checksum = checksum(command->text, command->bytes);
 		break;
 	case 22:
 		job->command = 0; /* and a length */
