@@ -1,4 +1,5 @@
 dist_man_MANS += %D%/man/holdfast.3 %D%/man/holdfast.7
+dist_man_MANS += %D%/man/holdfast-checkpoint.1 %D%/man/holdfast-restart.1
 dist_man_MANS += %D%/man/pmuctl.1 %D%/man/pmu-server.8
 dist_doc_DATA += \
 	%D%/architecture.md \
@@ -9,6 +10,7 @@ dist_doc_DATA += \
 	%D%/protocol.md \
 	%D%/restart.md \
 	%D%/security.md \
+	%D%/slurm.md \
 	%D%/threads.md
 
 # For the administrator to copy and fill in.

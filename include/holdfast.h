@@ -74,9 +74,11 @@ typedef struct hf_job *hf_job_t;
  * job_name: at most HF_JOB_NAME_MAX bytes, without control characters or '/'; NULL takes the
  * configured name, else the batch job's, else one made for this very run, which no later run resumes.
  *
+ * Signals that ask for a checkpoint (holdfast(7)) are caught from here to hf_detach(), where nobody does.
+ *
  * Errors: HF_EINVAL, HF_ENOMEM, HF_EMPI, HF_ECONFIG, HF_ESERVER, HF_EAUTH, HF_EPROTO, HF_EBUSY,
- * HF_ERANKS, HF_EMODE, HF_ENOSPC, HF_EPEER. There is no handle on failure: the message is that of
- * hf_message(NULL).
+ * HF_ERANKS, HF_EMODE, HF_ENOSPC, HF_ENOCKPT (the variable `epoch` names one that is not complete),
+ * HF_EPEER. There is no handle on failure: the message is that of hf_message(NULL).
  */
 int hf_attach(MPI_Comm comm, const char *job_name, hf_job_t *job);
 
@@ -110,7 +112,8 @@ int hf_stored(hf_job_t job, const char *name, size_t *count, MPI_Datatype *type)
 /*
  * Restores every protected segment from the newest complete epoch, checks every byte against its
  * checksum, and tells the epoch (may be NULL). Where a set is damaged, all ranks fall back to the
- * next older complete epoch and say so on stderr. Collective.
+ * next older complete epoch and say so on stderr. The variable `epoch` (holdfast(7)) makes an older one count as
+ * the newest. Collective.
  *
  * In a job that its launcher restarted, rank 0 says on stderr what was resumed from. Where the application
  * crashed again and again without a new checkpoint, epochs are passed over for older ones; where there is
@@ -133,8 +136,10 @@ int hf_restore_epoch(hf_job_t job, uint64_t epoch);
 int hf_epochs(hf_job_t job, uint64_t *epochs, size_t *n);
 
 /*
- * Sets *due to 1 on all ranks when it is time for a checkpoint (`interval` in holdfast(7)), else 0.
- * Collective; costs one small broadcast.
+ * Sets *due to 1 on all ranks when it is time for a checkpoint, else 0: when `interval` (holdfast(7)) has passed,
+ * when a signal asked for one on any rank, or when a tool did (holdfast-checkpoint(1)). Collective; costs one small
+ * allreduce, and on rank 0, at most twice a second, a question to the server; a server that does not answer is no
+ * error.
  */
 int hf_due(hf_job_t job, int *due);
 
@@ -142,6 +147,12 @@ int hf_due(hf_job_t job, int *due);
  * Ships all protected segments into the job's next epoch and returns when it is durable on every
  * rank. Collective. On failure the newest complete epoch is intact, memory is untouched, and the job
  * may go on and try again later; after HF_EFENCED it should stop.
+ *
+ * Where somebody asked the job to leave (`leave_signal` in holdfast(7), holdfast-checkpoint --term), this does not
+ * return once the epoch is complete: rank 0 says so on stderr, and every rank detaches, with the sets kept, calls
+ * MPI_Finalize and exit(75) (EX_TEMPFAIL: resubmit). Handlers of atexit(3) run; what else must happen before the
+ * end belongs there. If the checkpoint fails, or the job's communicator is not all of MPI_COMM_WORLD, the job goes
+ * on, and rank 0 says so.
  *
  * Errors: HF_ENOSPC, HF_EFENCED, HF_ESERVER, HF_ENOSYS (kind), HF_EIO, HF_ETIMEDOUT, HF_EPEER.
  */

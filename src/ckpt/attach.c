@@ -8,6 +8,7 @@
 #include "ckpt/job.h"
 #include "ckpt/outcome.h"
 #include "ckpt/plugin.h"
+#include "ckpt/record.h"
 #include "ckpt/resume.h"
 #include "ckpt/server.h"
 #include "common/clock.h"
@@ -15,6 +16,18 @@
 
 /* The job that the plug-in attached, until it is detached. */
 static hf_job_t world;
+
+/* Rank 0's. One that is too long is no reason not to run. */
+static int command_read(struct hf_job *job)
+{
+	int code = record_read(&job->command, &job->err);
+
+	if (code != HF_ENOSPC)
+		return code;
+	if (job->name.origin != NAME_LAUNCH)
+		job_say(job, "%s", job->err.text);
+	return HF_OK;
+}
 
 /* Rank 0 decides on name, launch and incarnation, and tells all. */
 static int name_agree(struct hf_job *job, const char *given)
@@ -25,6 +38,8 @@ static int name_agree(struct hf_job *job, const char *given)
 		code = name_decide(given, job->options.job, &job->name, &job->err);
 	if (!job->rank && !code)
 		code = launcher_read(&job->launcher, &job->err);
+	if (!job->rank && !code)
+		code = command_read(job);
 	code = outcome_agree(job->comm, code, &job->err, NULL);
 	if (code)
 		return code;
@@ -84,6 +99,7 @@ static void job_free(struct hf_job *job)
 	layout_free(&job->layout);
 	options_free(&job->options);
 	free(job->embedded);
+	free(job->command.text);
 	PMPI_Finalized(&finalized);
 	if (!finalized && job->comm != MPI_COMM_NULL)
 		PMPI_Comm_free(&job->comm);
@@ -99,6 +115,7 @@ static int attach_failed(struct hf_job *job, int code)
 		client_close(job->client,
 			     job->name.origin == NAME_LAUNCH && !job->name.incarnation && !job->highest,
 			     &unused);
+	wish_end(job);
 	message_keep(&job->err);
 	job_free(job);
 	return code;
@@ -142,14 +159,18 @@ int hf_attach(MPI_Comm comm, const char *job_name, hf_job_t *out)
 	if (code)
 		return attach_failed(job, code);
 	code = outcome_agree(job->comm, options_read(job), &job->err, NULL);
-	if (!code)
+	if (!code) {
+		wish_begin(job); /* before anybody can know that the job is there */
 		code = name_agree(job, job_name);
+	}
 	if (!code)
 		code = server_choose(job);
 	if (!code)
 		code = outcome_agree(job->comm, region_open(job), &job->err, NULL);
 	if (!code)
 		code = job_agree_epochs(job);
+	if (!code)
+		code = job_choose_epoch(job);
 	if (!code)
 		code = resume_choose(job);
 	if (!code && job->complete)
@@ -159,6 +180,7 @@ int hf_attach(MPI_Comm comm, const char *job_name, hf_job_t *out)
 		code = HF_OK;
 	if (code)
 		return attach_failed(job, code);
+	record_command(job);
 	job->last_attempt_ns = clock_monotonic_ns();
 	if (job->options.verbose && !job->rank)
 		job_say(job, "attached to %s with %d ranks; newest complete epoch: %" PRIu64,
@@ -175,6 +197,7 @@ int hf_detach(hf_job_t job, int finished)
 		return HF_OK;
 	if (job == world)
 		world = NULL;
+	wish_end(job);
 	PMPI_Finalized(&finalized);
 	/*
 	 * The job is finished when all ranks say so, and no rank's sets go before the last one has: a rank

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* checkpoint.c - the public calls that make checkpoints. */
 #include <inttypes.h>
+#include <stdlib.h>
 #include "ckpt/job.h"
 #include "ckpt/outcome.h"
+#include "ckpt/plugin.h"
 #include "common/clock.h"
 #include "common/testpoint.h"
 
@@ -75,14 +77,55 @@ static void checkpoint_took(struct hf_job *job, double seconds)
 			best_s, job->interval.cost_s, mtbf_seconds(job));
 }
 
+/* All ranks end here, with the sets kept, unless others would be left behind. */
+static void leave(struct hf_job *job)
+{
+	int all = 0;
+
+	PMPI_Comm_size(MPI_COMM_WORLD, &all);
+	if (job->ranks != all) {
+		if (!job->rank)
+			job_say(job, "epoch %" PRIu64 " is complete; it cannot leave, as asked, for it has %d of "
+				"the %d ranks that were started: it goes on", job->complete, job->ranks, all);
+		return;
+	}
+	if (!job->rank)
+		job_say(job, "epoch %" PRIu64 " is complete; leaving, as asked, with exit code %d: %s",
+			job->complete, HF_EXIT_RESUBMIT,
+			job->name.origin == NAME_LAUNCH
+				? "the job has no name of its own, and is gone on with under this one only"
+				: "run it again to go on");
+	wish_end_for_good(job);
+	hf_detach(job, 0);
+	MPI_Finalize();
+	exit(HF_EXIT_RESUBMIT);
+}
+
+/* After a checkpoint: whoever wished for it is told what became of it, and what was to follow it follows. */
+static int wishes_fulfil(struct hf_job *job, int wanted, int code)
+{
+	int all = wanted;
+
+	if (!code)
+		code = wish_agree(job, wanted, &all);
+	else if (!job->rank && code != HF_EFENCED && (wanted & (WISH_CHECKPOINT | WISH_LEAVE)))
+		job_say(job, "the checkpoint that was asked for failed, and the job goes on; ask again when the "
+			"cause is gone: %s", job->err.text);
+	wish_served(job, all, code ? 0 : job->complete);
+	if (!code && (all & WISH_LEAVE))
+		leave(job);
+	return code;
+}
+
 int hf_checkpoint(hf_job_t job, int kind)
 {
 	uint64_t begin = clock_monotonic_ns(), epoch;
 	struct layout layout = {0};
-	int code = HF_OK;
+	int code = HF_OK, wanted;
 
 	if (!job)
 		return message_no_job();
+	wanted = wish_here(job) | job->wish.agreed;
 	/*
 	 * `complete` and `highest` are the same on all ranks, from hf_attach() on: only a checkpoint that
 	 * failed leaves doubt about who holds what, and then the lists of sets are asked.
@@ -105,12 +148,12 @@ out:
 	job->last_attempt_ns = clock_monotonic_ns();
 	if (!code && !job->rank)
 		checkpoint_took(job, (double)(job->last_attempt_ns - begin) / 1e9);
-	return code;
+	return wishes_fulfil(job, wanted, code);
 }
 
 int hf_due(hf_job_t job, int *due)
 {
-	int says = 0;
+	int says = 0, code;
 
 	if (!job)
 		return message_no_job();
@@ -119,9 +162,11 @@ int hf_due(hf_job_t job, int *due)
 	if (!job->rank && job->options.interval_ms)
 		says = (double)(clock_monotonic_ns() - job->last_attempt_ns) / 1e9 >=
 		       interval_seconds(job);
-	if (PMPI_Bcast(&says, 1, MPI_INT, 0, job->comm) != MPI_SUCCESS)
-		return job_fail(job, HF_EMPI, "MPI_Bcast failed: rank 0 cannot say whether it is time");
-	*due = says;
+	code = wish_agree(job, says | wish_here(job), &says);
+	if (code)
+		return code;
+	job->wish.agreed = says & ~WISH_DUE;
+	*due = says != 0;
 	return HF_OK;
 }
 

@@ -132,8 +132,60 @@ int job_fall_back(struct hf_job *job, const struct outcome *damage)
 	return HF_OK;
 }
 
+/* Names the epochs that there are; collective, for the list is. */
+static int no_such_epoch(struct hf_job *job, uint64_t wanted)
+{
+	uint64_t bound = UINT64_MAX, found;
+	char list[128] = "";
+	size_t length = 0;
+	int code;
+
+	for (; length + 32 < sizeof(list); bound = found - 1) {
+		code = job_newest(job, false, bound, &found);
+		if (code)
+			return code;
+		if (!found)
+			break;
+		length += (size_t)sprintf(list + length, "%s%" PRIu64, length ? ", " : "", found);
+	}
+	return job_fail(job, HF_ENOCKPT, "job %s has no complete epoch %" PRIu64 ", which the variable 'epoch' "
+			"names; %s%s", job->name.job, wanted, length ? "there are: " : "it has none at all",
+			list);
+}
+
+int job_choose_epoch(struct hf_job *job)
+{
+	/* The launcher restarts a job from where it has got to: the choice was that of the first run. */
+	uint64_t mine = job->rank || job->name.incarnation ? 0 : job->options.epoch, wanted, found;
+	int code = epoch_highest(job->comm, mine, &wanted, &job->err);
+
+	if (code || !wanted)
+		return code;
+	code = job_newest(job, false, wanted, &found);
+	if (code)
+		return code;
+	if (found != wanted)
+		return no_such_epoch(job, wanted);
+	job->chosen = wanted;
+	if (job->highest == wanted)
+		return HF_OK;
+	if (!job->rank)
+		job_say(job, "going back to epoch %" PRIu64 ", as the variable 'epoch' says: newer ones, up to %"
+			PRIu64 ", are passed over, and the next checkpoints take their places", wanted,
+			job->highest);
+	job->damaged_after = wanted;
+	job->damaged_last = job->highest;
+	job->complete = wanted;
+	return HF_OK;
+}
+
 int job_nothing_left(struct hf_job *job)
 {
+	if (job->chosen)
+		return job_fail(job, HF_EDAMAGED,
+				"epoch %" PRIu64 ", which was chosen, is damaged, and so are all older ones; newer "
+				"ones were passed over: without the variable 'epoch' the newest is restored",
+				job->chosen);
 	if (job->damaged_last)
 		return job_fail(job, HF_EDAMAGED,
 				"every complete epoch is damaged, or was passed over, the newest being %" PRIu64

@@ -11,6 +11,7 @@
 #include "client/option.h"
 #include "ckpt/outcome.h"
 #include "ckpt/segment.h"
+#include "ckpt/wish.h"
 #include "client/client.h"
 #include "common/error.h"
 #include "holdfast.h"
@@ -33,11 +34,14 @@ struct hf_job {
 	/* agreed: so many incarnations in a row crashed without a checkpoint after this epoch (resume.h) */
 	uint64_t crashes, crashed_epoch;
 	bool announced; /* resume_announce() has been */
+	uint64_t chosen; /* agreed: the variable `epoch` named it, and newer ones are passed over; 0: none */
 	struct layout layout;	/* of this rank's set of `complete` */
 	bool unsettled;		/* agreed: a checkpoint failed, so `complete` must be agreed anew */
 	bool stale;		/* the client's list of sets may not be what the server holds */
 	bool fenced;		/* for good */
 	struct interval interval; /* rank 0's counts */
+	struct wish wish;
+	struct command_line command; /* rank 0's, as its launcher gave it */
 	uint64_t last_attempt_ns; /* monotonic: last checkpoint, or attachment; rank 0's counts */
 	struct error err;	  /* of the last failed call; code is an HF_E* one */
 };
@@ -78,6 +82,12 @@ void job_pass_over(struct hf_job *job, uint64_t older);
 
 /* Collective: gives `complete` up for the next older epoch, or 0, and says so. */
 int job_fall_back(struct hf_job *job, const struct outcome *damage);
+
+/*
+ * Collective, at attachment: makes the epoch that rank 0's variable `epoch` names the one to restore, and says
+ * which are passed over for it. HF_ENOCKPT: it is not complete; nothing has changed then.
+ */
+int job_choose_epoch(struct hf_job *job);
 
 /* The code and message where `complete` is 0: HF_EDAMAGED after damage, else HF_ENOCKPT. */
 int job_nothing_left(struct hf_job *job);

@@ -14,13 +14,15 @@ libckpt_la_SOURCES = \
 	%D%/outcome.c %D%/outcome.h \
 	%D%/plugin.h \
 	%D%/protect.c %D%/protect.h \
+	%D%/record.c %D%/record.h \
 	%D%/restore.c \
 	%D%/resume.c %D%/resume.h \
 	%D%/segment.c %D%/segment.h \
 	%D%/server.c %D%/server.h \
-	%D%/type.c %D%/type.h
-libckpt_la_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS) $(SODIUM_CFLAGS)
-libckpt_la_LIBADD = $(SODIUM_LIBS) $(MPI_LIBS) -lm
+	%D%/type.c %D%/type.h \
+	%D%/wish.c %D%/wish.h
+libckpt_la_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS) $(SODIUM_CFLAGS) $(JANSSON_CFLAGS)
+libckpt_la_LIBADD = $(SODIUM_LIBS) $(JANSSON_LIBS) $(MPI_LIBS) -lm
 
 lib_LTLIBRARIES += libholdfast.la
 libholdfast_la_SOURCES =

@@ -13,7 +13,7 @@
  */
 enum hf_exit {
 	HF_EXIT_CRASH_LOOP = 70, /* it crashes again and again without progress, and is given up */
-	HF_EXIT_LEFT = 75,	 /* it left after a checkpoint, as it was asked: submit it again */
+	HF_EXIT_RESUBMIT = 75,	 /* it left after a checkpoint, as it was asked: submit it again */
 	HF_EXIT_CONFIG = 78,	 /* it cannot be protected as it is configured */
 };
 

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "common/command.h"
 #include "common/error.h"
 #include "common/set.h"
 
@@ -74,6 +75,24 @@ uint64_t client_generation(const struct client *client);
 
 /* Learns the list anew from the server (connecting again where needed). */
 int client_refresh(struct client *client, struct error *err);
+
+/* What tools ask of the job. Numbers as in the ASKED message. */
+struct client_wish {
+	bool checkpoint, leave;
+	uint64_t count; /* number of the last wish; 0: none ever */
+};
+
+/*
+ * Asks the server what is wanted of the job, and tells that all wishes up to number `served` are fulfilled, by
+ * `epoch` (0: nothing is told). One try, which connects again where that is needed, and no waiting for a server
+ * that is away: trouble here is none of the job's.
+ */
+int client_asked(struct client *client, uint64_t served, uint64_t epoch, struct client_wish *wish,
+		 struct error *err);
+
+/* Records the command line that runs the job. `before` is what was recorded until now; its text is malloced. */
+int client_record(struct client *client, const struct command_line *command, struct command_line *before,
+		  struct error *err);
 
 /* One segment to write, or to read into: `at` is the application's memory. */
 struct client_segment {

@@ -1,5 +1,6 @@
 noinst_LTLIBRARIES += libclient.la
 libclient_la_SOURCES = \
+	%D%/ask.c \
 	%D%/client.h \
 	%D%/control.c %D%/control.h \
 	%D%/embedded.c %D%/embedded.h \

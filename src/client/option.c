@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <ini.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,9 @@
 #define PATH_BYTES  4096
 #define SYSTEM_FILE SYSCONFDIR "/holdfast/holdfast.conf"
 
-enum option_type { TYPE_STRING, TYPE_SIZE, TYPE_SECONDS, TYPE_INTERVAL, TYPE_COUNT, TYPE_BOOL };
+enum option_type {
+	TYPE_STRING, TYPE_SIZE, TYPE_SECONDS, TYPE_INTERVAL, TYPE_COUNT, TYPE_EPOCH, TYPE_SIGNAL, TYPE_BOOL
+};
 
 struct option {
 	struct option_text text;
@@ -61,6 +64,12 @@ static const struct option table[] = {
 	       "without a server: bytes of that pool; 0: half of the room there, at most 64 GiB"),
 	OPTION("pool_idle", TYPE_SECONDS, pool_idle_ms, "600", NULL,
 	       "without a server: seconds after which that of this node ends when nobody uses it; 0: never"),
+	OPTION("epoch", TYPE_EPOCH, epoch, "0", NULL,
+	       "complete epoch to restore, whatever newer ones there are, which are passed over; 0: the newest"),
+	OPTION("checkpoint_signal", TYPE_SIGNAL, checkpoint_signal, "USR1", NULL,
+	       "signal that asks for a checkpoint at the next hf_due(), or none"),
+	OPTION("leave_signal", TYPE_SIGNAL, leave_signal, "USR2", NULL,
+	       "signal that asks for a checkpoint and to leave after it, with exit code 75, or none"),
 	OPTION("takeover", TYPE_BOOL, takeover, "no", NULL,
 	       "take the job over although another run of it is alive, which is cut off"),
 	OPTION("verbose", TYPE_BOOL, verbose, "no", NULL,
@@ -141,7 +150,7 @@ static int parse_interval(const char *text, uint64_t *ms)
 	return 0;
 }
 
-static int parse_count(const char *text, uint64_t *count)
+static int parse_count(const char *text, uint64_t most, uint64_t *count)
 {
 	unsigned long value;
 	char *end;
@@ -150,10 +159,31 @@ static int parse_count(const char *text, uint64_t *count)
 		return -EINVAL;
 	errno = 0;
 	value = strtoul(text, &end, 10);
-	if (errno || *end || value > 1000000)
+	if (errno || *end || value > most)
 		return -EINVAL;
 	*count = value;
 	return 0;
+}
+
+/* Of those that a process may catch and go on. */
+static int parse_signal(const char *text, int *number)
+{
+	static const int signals[] = {SIGUSR1, SIGUSR2, SIGHUP, SIGINT,	 SIGTERM, SIGALRM,
+				      SIGURG,  SIGXCPU, SIGPWR, SIGCONT, SIGQUIT, SIGWINCH};
+
+	if (!strcmp(text, "none")) {
+		*number = 0;
+		return 0;
+	}
+	if (!strncmp(text, "SIG", 3))
+		text += 3;
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		if (strcmp(sigabbrev_np(signals[i]), text))
+			continue;
+		*number = signals[i];
+		return 0;
+	}
+	return -EINVAL;
 }
 
 static int parse_bool(const char *text, bool *value)
@@ -194,8 +224,16 @@ static int option_set(const struct option *option, struct options *options, cons
 		allowed = "auto, or a number of seconds, such as 10 or 0.5";
 		break;
 	case TYPE_COUNT:
-		ok = !parse_count(value, field);
+		ok = !parse_count(value, 1000000, field);
 		allowed = "a whole number from 0 to 1000000";
+		break;
+	case TYPE_EPOCH:
+		ok = !parse_count(value, UINT64_MAX, field);
+		allowed = "the number of an epoch, or 0";
+		break;
+	case TYPE_SIGNAL:
+		ok = !parse_signal(value, field);
+		allowed = "USR1, USR2, HUP, INT, TERM, ALRM, URG, XCPU, PWR, CONT, QUIT, WINCH or none";
 		break;
 	case TYPE_BOOL:
 		ok = !parse_bool(value, field);
@@ -380,6 +418,9 @@ static int options_check(struct options *options, struct error *err)
 	if (!strcmp(options->mode, "incremental"))
 		return error_set(err, -ENOSYS,
 				 "mode = incremental is not in this version; use mode = full");
+	if (options->leave_signal && options->leave_signal == options->checkpoint_signal)
+		return error_set(err, -EINVAL, "checkpoint_signal and leave_signal cannot be the same, %s",
+				 sigabbrev_np(options->leave_signal));
 	if (!options->timeout_ms)
 		return error_set(err, -EINVAL, "timeout cannot be 0: every wait has a deadline");
 	if (!options->mtbf_ms)

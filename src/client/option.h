@@ -33,6 +33,9 @@ struct options {
 	uint64_t window;
 	uint64_t pool_size; /* bytes; 0: chosen */
 	uint64_t pool_idle_ms;
+	uint64_t epoch;	       /* to restore; 0: the newest */
+	int checkpoint_signal; /* 0: none */
+	int leave_signal;
 	bool takeover;
 	bool verbose;
 };

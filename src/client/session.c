@@ -217,6 +217,22 @@ int session_retry(struct client *client, session_attempt_fn *attempt, void *arg,
 	return rc == -EKEYREJECTED ? -EACCES : rc;
 }
 
+int session_try(struct client *client, session_attempt_fn *attempt, void *arg, struct error *err)
+{
+	int rc;
+
+	if (client->fenced) {
+		*err = client->fence;
+		return err->code;
+	}
+	rc = client->attached ? 0 : attach(client, err);
+	if (!rc)
+		rc = attempt(client, arg, err);
+	if (client->control.fd < 0 || is_transient(client, rc))
+		session_drop(client);
+	return rc;
+}
+
 /* ---- client.h ---- */
 
 static int first_attach(struct client *client, struct error *err)

@@ -33,6 +33,9 @@ typedef int session_attempt_fn(struct client *client, void *arg, struct error *e
  * for reconnect_ms. */
 int session_retry(struct client *client, session_attempt_fn *attempt, void *arg, struct error *err);
 
+/* The same, once, and without waiting: what fails drops the session, unless the server just said no. */
+int session_try(struct client *client, session_attempt_fn *attempt, void *arg, struct error *err);
+
 /* Drops both connections; the server discards an unfinished set. */
 void session_drop(struct client *client);
 

@@ -3,6 +3,7 @@ libcommon_la_SOURCES = \
 	%D%/address.c %D%/address.h \
 	%D%/checksum.c %D%/checksum.h \
 	%D%/clock.c %D%/clock.h \
+	%D%/command.c %D%/command.h \
 	%D%/error.c %D%/error.h \
 	%D%/fabric.h \
 	%D%/log.c %D%/log.h \

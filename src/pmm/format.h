@@ -3,6 +3,7 @@
  * format.h - the records of a pool, as they lie on the medium (docs/on-media-format.md).
  *
  *   root ──> newest job ──> older job ──> ...
+ *              ├─> command: how it was last run
  *              └─> rank table: one entry a rank ──> region
  *                                                     ├─ slot 0 ──> layout: the segments of its set
  *                                                     └─ slot 1 ──> layout
@@ -30,9 +31,14 @@
 #define FORMAT_FILE_CHARS 16 /* a slot's file is called by its number, in hexadecimal */
 
 /* Type numbers of libpmemobj's objects; the root object has 0. */
-enum format_type { FORMAT_JOB = 1, FORMAT_TABLE = 2, FORMAT_REGION = 3, FORMAT_LAYOUT_OF_SET = 4 };
+enum format_type { FORMAT_JOB = 1, FORMAT_TABLE = 2, FORMAT_REGION = 3, FORMAT_LAYOUT_OF_SET = 4, FORMAT_COMMAND = 5 };
 
-enum format_tag { TAG_JOB = 0x4a424f4a, TAG_REGION = 0x47455247, TAG_SEGMENTS = 0x53474553 };
+enum format_tag {
+	TAG_JOB = 0x4a424f4a,
+	TAG_REGION = 0x47455247,
+	TAG_SEGMENTS = 0x53474553,
+	TAG_COMMAND = 0x444e4d43,
+};
 
 /* A job that is being dropped is no longer listed; pool_open() goes on where a crash stopped it. */
 enum format_job_state { JOB_STATE_LIVE = 1, JOB_STATE_DROPPED = 2 };
@@ -67,16 +73,33 @@ struct job_record {
 	uint32_t uid;
 	uint32_t gid;
 	uint32_t state;
-	uint32_t reserved_flags;
+	uint32_t command_bytes; /* of its text */
 	char name[JOB_NAME_BYTES];
-	uint64_t reserved[8];
+	uint64_t command; /* command_record; 0: none */
+	uint64_t reserved[7];
 	uint64_t checksum;
 };
 _Static_assert(sizeof(struct job_record) == 256, "job record");
 _Static_assert(offsetof(struct job_record, next) == 24, "job record");
 _Static_assert(offsetof(struct job_record, uid) == 40, "job record");
 _Static_assert(offsetof(struct job_record, name) == 56, "job record");
+_Static_assert(offsetof(struct job_record, command_bytes) == 52, "job record");
+_Static_assert(offsetof(struct job_record, command) == 184, "job record");
 _Static_assert(offsetof(struct job_record, checksum) == 248, "job record");
+
+/* The command line that the job was last run by: this header, then the text as common/command.h has it. */
+struct command_record {
+	uint32_t tag;
+	uint32_t bytes; /* of the text */
+	uint64_t job;	/* its number */
+	uint64_t text_checksum;
+	uint64_t reserved[4];
+	uint64_t checksum; /* of what is before */
+	char text[];
+};
+_Static_assert(offsetof(struct command_record, job) == 8, "command record");
+_Static_assert(offsetof(struct command_record, checksum) == 56, "command record");
+_Static_assert(sizeof(struct command_record) == 64, "command record");
 
 /* An entry of the rank table. Its checksum covers {region, job number, rank}: see rank_key. */
 struct rank_record {

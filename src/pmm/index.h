@@ -49,6 +49,7 @@ struct job {
 	struct epoch_count *epochs; /* in no order; seldom more than SLOTS_PER_REGION + 1 */
 	unsigned epoch_count, epoch_capacity;
 	uint64_t complete_epoch;
+	struct job_wish wish;
 };
 
 struct region {

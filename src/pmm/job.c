@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/checksum.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/testpoint.h"
@@ -142,6 +143,8 @@ static int job_remove_change(struct pool *pool, void *arg)
 	if (!rc)
 		rc = change_free(pool, record->table);
 	if (!rc)
+		rc = change_free(pool, record->command);
+	if (!rc)
 		rc = change_free(pool, record_offset(pool, record));
 	if (rc)
 		return rc;
@@ -192,6 +195,69 @@ int job_drop(struct job *job, struct error *err)
 		log_warning("pool %s: the rest of a removed job stays until the pool is opened again: %s",
 			    pool->directory, later.text);
 	return 0;
+}
+
+/* ---- the command line ---- */
+
+struct command_change {
+	struct job_record *job;
+	const struct command_line *command;
+};
+
+static int job_command_change(struct pool *pool, void *arg)
+{
+	const struct command_change *change = arg;
+	const struct command_line *command = change->command;
+	struct command_record *record;
+	int rc;
+
+	record = change_allocate(pool, sizeof(*record) + command->bytes, FORMAT_COMMAND);
+	if (!record)
+		return -ENOMEM;
+	rc = change_record(change->job, sizeof(*change->job));
+	if (!rc)
+		rc = change_free(pool, change->job->command);
+	if (rc)
+		return rc;
+	record->tag = TAG_COMMAND;
+	record->bytes = command->bytes;
+	record->job = change->job->number;
+	memcpy(record->text, command->text, command->bytes);
+	record->text_checksum = checksum(record->text, record->bytes);
+	record_seal(record);
+	change->job->command = record_offset(pool, record);
+	change->job->command_bytes = record->bytes;
+	record_seal(change->job);
+	return 0;
+}
+
+int job_record_command(struct job *job, const struct command_line *command, struct error *err)
+{
+	struct command_change change = {job->record, command};
+	struct command_line before = job_command(job);
+
+	if (!command->bytes || !command_ok(command))
+		return error_set(err, -EINVAL, "job %s: this is no command line of at most %u arguments and %u "
+				 "bytes, with an absolute directory", job->name, COMMAND_ARGUMENTS_MAX,
+				 COMMAND_BYTES_MAX);
+	if (command_equal(command, &before))
+		return 0;
+	return transaction(job->pool, job_command_change, &change, err, "record a command line");
+}
+
+struct command_line job_command(const struct job *job)
+{
+	struct command_record *record = record_at(job->pool, job->record->command);
+	struct command_line command = {0};
+
+	if (job->record->command)
+		command = (struct command_line){record->bytes, record->text};
+	return command;
+}
+
+struct job_wish *job_wish(struct job *job)
+{
+	return &job->wish;
 }
 
 /* ---- look ---- */

@@ -4,6 +4,7 @@
 #define HOLDFAST_JOB_H
 
 #include <stdint.h>
+#include "common/command.h"
 #include "common/error.h"
 #include "common/set.h"
 
@@ -20,6 +21,26 @@ int job_create(struct pool *pool, uint32_t uid, uint32_t gid, const char *name, 
 
 /* Removes the job with all its regions and sets. */
 int job_drop(struct job *job, struct error *err);
+
+/*
+ * Records the command line by which the job is run, in place of an earlier one. Nothing is written where it is
+ * the same. -EINVAL (no command, or over the limits), -ENOSPC (metadata is full).
+ */
+int job_record_command(struct job *job, const struct command_line *command, struct error *err);
+
+/* The recorded command, the pool's until another is recorded; its bytes are 0 where there is none. */
+struct command_line job_command(const struct job *job);
+
+/* What is asked of the running job. Volatile: it begins anew whenever the pool is opened. */
+struct job_wish {
+	uint32_t flags;	 /* what is not served yet; 0: nothing */
+	uint64_t asked;	 /* number of the last wish; rising */
+	uint64_t served; /* number of the last one that was served, */
+	uint64_t epoch;	 /* and by which epoch */
+};
+
+/* The job's, to be read and written. */
+struct job_wish *job_wish(struct job *job);
 
 /* Walks all jobs, oldest first: NULL gives the first; NULL at the end. */
 struct job *job_next(struct pool *pool, struct job *job);

@@ -408,6 +408,28 @@ static int job_record_check(const struct place *at, const struct job_record *rec
 	return 0;
 }
 
+static int load_command(const struct place *at, const struct job_record *job, struct error *err)
+{
+	struct command_record *record;
+	struct command_line command;
+
+	if (!job->command)
+		return job->command_bytes ? damaged(at->pool, err, "record of job %s: it has the length of a command "
+						    "and no command", job->name)
+					  : 0;
+	record = objects_take(at->pool, at->objects, job->command, sizeof(*record) + job->command_bytes);
+	if (!record)
+		return damaged(at->pool, err, "record of job %s: its command is not there", job->name);
+	if (!record_intact(record) || record->bytes != job->command_bytes ||
+	    record->text_checksum != checksum(record->text, record->bytes))
+		return damaged(at->pool, err, "record of job %s: the checksum of its command does not match",
+			       job->name);
+	command = (struct command_line){record->bytes, record->text};
+	if (record->tag != TAG_COMMAND || record->job != job->number || !record->bytes || !command_ok(&command))
+		return damaged(at->pool, err, "record of job %s: its command makes no sense", job->name);
+	return 0;
+}
+
 static int load_job(struct place *at, uint64_t offset, const char *after, struct error *err)
 {
 	struct pool *pool = at->pool;
@@ -420,6 +442,9 @@ static int load_job(struct place *at, uint64_t offset, const char *after, struct
 		return rc;
 	if (!objects_take(pool, at->objects, record->table, record->ranks * sizeof(struct rank_record)))
 		return damaged(pool, err, "record of job %s: its rank table is not there", record->name);
+	rc = load_command(at, record, err);
+	if (rc)
+		return rc;
 	at->job = index_job_new(pool, record->uid, record->name, record->ranks);
 	if (!at->job)
 		return error_nomem(err, "the index of a pool");

@@ -122,6 +122,8 @@ void request_show(struct session *session, const void *payload, size_t bytes)
 		return;
 	}
 	describe_job(session, job, &answer.job);
+	if (!target.rank)
+		answer.command.command = job_command(job);
 	for (rank = target.rank; rank < job_ranks(job) && filled < WIRE_LIST_BYTES; rank++) {
 		region = job_region(job, rank);
 		if (region)

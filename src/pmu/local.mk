@@ -1,5 +1,6 @@
 sbin_PROGRAMS += pmu-server
 pmu_server_SOURCES = \
+	%D%/ask.c \
 	%D%/att.c %D%/att.h \
 	%D%/attach.c \
 	%D%/conf.c %D%/conf.h \

@@ -31,6 +31,10 @@ static const struct {
 	[WIRE_SHOW] = {request_show, ANY_LOGIN},
 	[WIRE_VERIFY] = {request_verify, IN(SESSION_READY)},
 	[WIRE_STAT] = {request_stat, ANY_LOGIN},
+	[WIRE_ASK] = {request_ask, IN(SESSION_READY)},
+	[WIRE_ASKED] = {request_asked, ANY_LOGIN},
+	[WIRE_RECORD] = {request_record, IN(SESSION_ATTACHED)},
+	[WIRE_FENCE] = {request_fence, IN(SESSION_READY)},
 };
 
 void request_handle(struct session *session, const struct wire_header *header, const void *payload)

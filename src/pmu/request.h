@@ -32,6 +32,11 @@ void request_verify(struct session *session, const void *payload, size_t bytes);
 void request_list(struct session *session, const void *payload, size_t bytes);
 void request_show(struct session *session, const void *payload, size_t bytes);
 void request_stat(struct session *session, const void *payload, size_t bytes);
+/* ask.c */
+void request_ask(struct session *session, const void *payload, size_t bytes);
+void request_asked(struct session *session, const void *payload, size_t bytes);
+void request_record(struct session *session, const void *payload, size_t bytes);
+void request_fence(struct session *session, const void *payload, size_t bytes);
 /* drop.c */
 void request_drop(struct session *session, const void *payload, size_t bytes);
 

@@ -33,7 +33,10 @@ const char *session_state_name(enum session_state state)
 
 /* ---- the end ---- */
 
-/* Nobody of the job is left: the NI need not keep its slots mapped; a job without regions goes. */
+/*
+ * Nobody of the job is left: what was asked of it is void, the NI need not keep its slots mapped, and a job
+ * without regions goes.
+ */
 static void job_leave(struct session *session)
 {
 	struct error err;
@@ -41,6 +44,7 @@ static void job_leave(struct session *session)
 
 	if (!job || session_count_of_job(session->server, job, session))
 		return;
+	job_wish(job)->flags = 0;
 	for (uint32_t rank = 0; rank < job_ranks(job) && session->ni; rank++) {
 		struct region *region = job_region(job, rank);
 

@@ -1,10 +1,25 @@
-bin_PROGRAMS += pmuctl
+# What the tools share; each program's own is its main().
+noinst_LTLIBRARIES += libtools.la
+libtools_la_SOURCES = \
+	%D%/checkpoint.c \
+	%D%/pmuctl.h \
+	%D%/tool.c
+libtools_la_LIBADD = libclient.la libnet.la libwire.la libcommon.la
+
+bin_PROGRAMS += pmuctl holdfast-checkpoint holdfast-restart
 pmuctl_SOURCES = \
+	%D%/fence.c \
 	%D%/jobs.c \
-	%D%/pmuctl.c %D%/pmuctl.h \
+	%D%/pmuctl.c \
 	%D%/rm.c \
 	%D%/show.c \
 	%D%/stat.c \
 	%D%/verify.c
 pmuctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
-pmuctl_LDADD = libclient.la libnet.la libwire.la libcommon.la $(JANSSON_LIBS)
+pmuctl_LDADD = libtools.la $(JANSSON_LIBS)
+
+holdfast_checkpoint_SOURCES = %D%/holdfast_checkpoint.c
+holdfast_checkpoint_LDADD = libtools.la
+
+holdfast_restart_SOURCES = %D%/holdfast_restart.c
+holdfast_restart_LDADD = libtools.la

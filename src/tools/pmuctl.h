@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* pmuctl.h - what the subcommands of pmuctl share. Each is one file and one row of the table in pmuctl.c. */
+/*
+ * pmuctl.h - what the subcommands of pmuctl share, each of which is one file and one row of the table in pmuctl.c;
+ * and holdfast-checkpoint and holdfast-restart with them.
+ */
 #ifndef HOLDFAST_PMUCTL_H
 #define HOLDFAST_PMUCTL_H
 
@@ -7,6 +10,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include "client/control.h"
+#include "client/option.h"
+#include "common/command.h"
 
 /* Exit codes, as in pmuctl(1). */
 enum {
@@ -14,26 +19,53 @@ enum {
 	PMUCTL_ERROR = 1,   /* the server cannot be reached, or refuses */
 	PMUCTL_USAGE = 2,   /* the command line is wrong */
 	PMUCTL_DAMAGE = 3,  /* verify: something is damaged */
-	PMUCTL_NO_JOB = 4,  /* there is no such job */
+	PMUCTL_NO_JOB = 4,  /* there is no such job, or epoch; or (checkpoint) it is not running */
 };
 
 struct pmuctl {
+	const char *program; /* for messages */
+	struct options options;
 	struct control control;
 	uint64_t timeout_ms;
 	uint32_t uid; /* whose jobs; WIRE_UID_SELF */
 	bool json;
+	bool term;	   /* checkpoint: and leave */
+	bool server_given; /* on the command line */
 	const char *job; /* the argument; NULL where the command takes none */
+	struct command_line command; /* of the job, once pmuctl_each_region() was called */
 };
+
+struct argp;
+
+/* The options of all programs, a child of theirs; its input is the struct pmuctl. */
+extern const struct argp pmuctl_argp;
+
+/* Configuration, connection, end; each says what goes wrong. PMUCTL_OK or an exit code. */
+int pmuctl_begin(struct pmuctl *ctl, const char *program);
+int pmuctl_connect(struct pmuctl *ctl);
+int pmuctl_end(struct pmuctl *ctl, int rc); /* gives rc back, unless stdout failed */
 
 int pmuctl_jobs(struct pmuctl *ctl);
 int pmuctl_show(struct pmuctl *ctl);
 int pmuctl_verify(struct pmuctl *ctl);
 int pmuctl_rm(struct pmuctl *ctl);
 int pmuctl_stat(struct pmuctl *ctl);
+int pmuctl_checkpoint(struct pmuctl *ctl);
+int pmuctl_fence(struct pmuctl *ctl);
+
+/*
+ * Asks the job for a checkpoint (ctl->term: and to leave) and waits until it is complete (and all ranks are gone).
+ * Tells the epoch.
+ */
+int pmuctl_ask_checkpoint(struct pmuctl *ctl, uint64_t *epoch);
 
 /* One request with one reply. Prints what goes wrong; PMUCTL_OK or an exit code. */
 int pmuctl_call(struct pmuctl *ctl, enum wire_type type, struct wire_target *target,
 		wire_fields_fn *reply_fields, void *reply);
+
+/* The same, of requests that are more than a target. */
+int pmuctl_request(struct pmuctl *ctl, enum wire_type type, wire_fields_fn *fields, void *message,
+		   wire_fields_fn *reply_fields, void *reply);
 
 /* Fills in the job and uid of the command line. */
 struct wire_target pmuctl_target(const struct pmuctl *ctl);

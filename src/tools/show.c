@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* show.c - pmuctl show. */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <jansson.h>
 #include "common/clock.h"
@@ -70,6 +71,33 @@ static int region_json(struct pmuctl *ctl, const struct wire_region *region, voi
 	return PMUCTL_OK;
 }
 
+/* What JSON cannot hold, since it is no UTF-8, is shown as '?'. */
+static json_t *text_json(const char *text)
+{
+	json_t *string = json_string(text);
+	char *copy = string ? NULL : strdup(text);
+
+	for (char *c = copy; c && *c; c++)
+		*c = *c & 0x80 ? '?' : *c;
+	if (copy)
+		string = json_string(copy);
+	free(copy);
+	return string ? string : json_null();
+}
+
+static json_t *command_json(const struct command_line *command)
+{
+	const char *directory = command_next(command, NULL), *at = directory;
+	json_t *arguments;
+
+	if (!directory)
+		return json_null();
+	arguments = json_array();
+	while ((at = command_next(command, at)))
+		json_array_append_new(arguments, text_json(at));
+	return json_pack("{s:o, s:o}", "directory", text_json(directory), "arguments", arguments);
+}
+
 static int show_json(struct pmuctl *ctl)
 {
 	json_t *regions = json_array(), *out;
@@ -78,10 +106,11 @@ static int show_json(struct pmuctl *ctl)
 
 	rc = pmuctl_each_region(ctl, region_json, regions, &job);
 	if (rc == PMUCTL_OK) {
-		out = json_pack("{s:s, s:I, s:I, s:I, s:I, s:O}", "name", job.name, "uid",
+		out = json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:O}", "name", job.name, "uid",
 				(json_int_t)job.uid, "ranks", (json_int_t)job.ranks, "complete_epoch",
 				(json_int_t)job.complete_epoch, "reserved_bytes",
-				(json_int_t)job.reserved_bytes, "regions", regions);
+				(json_int_t)job.reserved_bytes, "command",
+				command_json(&ctl->command), "regions", regions);
 		json_dumpf(out, stdout, JSON_INDENT(2));
 		putchar('\n');
 		json_decref(out);
@@ -123,6 +152,7 @@ static int region_print(struct pmuctl *ctl, const struct wire_region *region, vo
 
 int pmuctl_show(struct pmuctl *ctl)
 {
+	static char line[COMMAND_LINE_BYTES];
 	struct wire_job job;
 	char size[32];
 	int rc;
@@ -138,5 +168,7 @@ int pmuctl_show(struct pmuctl *ctl)
 		printf("newest complete epoch %" PRIu64 "\n", job.complete_epoch);
 	else
 		printf("no complete epoch\n");
+	if (ctl->command.bytes)
+		printf("run by: %s\n", command_format(&ctl->command, line, sizeof(line)));
 	return PMUCTL_OK;
 }

@@ -14,7 +14,8 @@ static const char *const type_names[WIRE_TYPE_END] = {
 	[WIRE_OPEN] = "OPEN",	  [WIRE_BEGIN] = "BEGIN",   [WIRE_COMMIT] = "COMMIT",
 	[WIRE_ABORT] = "ABORT",	  [WIRE_READ] = "READ",	    [WIRE_CLOSE] = "CLOSE",
 	[WIRE_DROP] = "DROP",	  [WIRE_LIST] = "LIST",	    [WIRE_SHOW] = "SHOW",
-	[WIRE_VERIFY] = "VERIFY", [WIRE_STAT] = "STAT",
+	[WIRE_VERIFY] = "VERIFY", [WIRE_STAT] = "STAT",	    [WIRE_ASK] = "ASK",
+	[WIRE_ASKED] = "ASKED",	  [WIRE_RECORD] = "RECORD", [WIRE_FENCE] = "FENCE",
 };
 
 const char *wire_type_name(unsigned type)
@@ -255,6 +256,16 @@ void wire_list_reply_fields(struct cursor *c, void *message)
 		job_fields(c, &m->jobs[i]);
 }
 
+void wire_command_fields(struct cursor *c, void *message)
+{
+	struct command_line *m = &((struct wire_command *)message)->command;
+
+	cursor_array(c, &m->bytes, COMMAND_BYTES_MAX, 1, 1, (void **)&m->text);
+	cursor_bytes(c, m->text, m->bytes);
+	if (!c->packing && !c->failed && !command_ok(m))
+		c->failed = true;
+}
+
 static void region_fields(struct cursor *c, struct wire_region *m)
 {
 	cursor_u32(c, &m->rank);
@@ -279,6 +290,7 @@ void wire_show_reply_fields(struct cursor *c, void *message)
 	struct wire_show_reply *m = message;
 
 	job_fields(c, &m->job);
+	wire_command_fields(c, &m->command);
 	cursor_u32(c, &m->next);
 	cursor_array(c, &m->count, RANKS_MAX, 4 + 4 + 8 + 8 + 1 + 2 + 4 + 8 + 4, sizeof(*m->regions),
 		     (void **)&m->regions);
@@ -304,6 +316,40 @@ void wire_stat_reply_fields(struct cursor *c, void *message)
 		cursor_string(c, m->stats[i].key, sizeof(m->stats[i].key));
 		cursor_string(c, m->stats[i].value, sizeof(m->stats[i].value));
 	}
+}
+
+void wire_ask_fields(struct cursor *c, void *message)
+{
+	struct wire_ask *m = message;
+
+	wire_target_fields(c, &m->target);
+	cursor_u32(c, &m->flags);
+}
+
+void wire_ask_reply_fields(struct cursor *c, void *message)
+{
+	struct wire_ask_reply *m = message;
+
+	cursor_u64(c, &m->count);
+}
+
+void wire_asked_fields(struct cursor *c, void *message)
+{
+	struct wire_asked *m = message;
+
+	wire_target_fields(c, &m->target);
+	cursor_u64(c, &m->served);
+}
+
+void wire_asked_reply_fields(struct cursor *c, void *message)
+{
+	struct wire_asked_reply *m = message;
+
+	cursor_u32(c, &m->flags);
+	cursor_u32(c, &m->sessions);
+	cursor_u64(c, &m->count);
+	cursor_u64(c, &m->served);
+	cursor_u64(c, &m->epoch);
 }
 
 void wire_nothing_fields(struct cursor *c, void *message)
@@ -389,6 +435,7 @@ void wire_show_reply_free(struct wire_show_reply *m)
 		for (unsigned s = 0; s < SLOTS_PER_REGION; s++)
 			free(m->regions[i].sets[s].segments);
 	free(m->regions);
+	free(m->command.command.text);
 	*m = (struct wire_show_reply){0};
 }
 

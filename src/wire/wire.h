@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "common/command.h"
 #include "common/error.h"
 #include "common/fabric.h"
 #include "common/set.h"
@@ -50,6 +51,10 @@ enum wire_type {
 	WIRE_SHOW,	/* the regions and sets of one job */
 	WIRE_VERIFY,	/* re-read a set and check every block */
 	WIRE_STAT,	/* what the server says of itself */
+	WIRE_ASK,	/* (tools) ask a running job for a checkpoint, and to leave after it */
+	WIRE_ASKED,	/* what is asked of a job, and what of it was served */
+	WIRE_RECORD,	/* the command line that runs my job */
+	WIRE_FENCE,	/* (tools) cut all ranks of a job off */
 	WIRE_TYPE_END
 };
 
@@ -155,12 +160,43 @@ struct wire_close {
 	uint64_t grant;
 };
 
-struct wire_target { /* DROP, SHOW, VERIFY, LIST */
+struct wire_target { /* DROP, SHOW, VERIFY, LIST, FENCE; part of ASK and ASKED */
 	char job[JOB_NAME_BYTES]; /* DROP: "" is the session's own region */
 	uint32_t uid;		  /* WIRE_UID_SELF, or (administrators) another user's; LIST: SELF is all
 				   * that one may see */
 	uint32_t rank;		  /* VERIFY: of the set; SHOW and LIST: index to start at */
-	uint64_t epoch;		  /* VERIFY */
+	uint64_t epoch;		  /* VERIFY; ASKED: of the checkpoint that served */
+};
+
+enum wire_ask_flags {
+	WIRE_ASK_CHECKPOINT = 1,
+	WIRE_ASK_LEAVE = 2, /* after a checkpoint */
+};
+
+struct wire_ask {
+	struct wire_target target;
+	uint32_t flags;
+};
+
+struct wire_ask_reply {
+	uint64_t count; /* the wish's number; rising */
+};
+
+struct wire_asked {
+	struct wire_target target; /* job "": the session's own */
+	uint64_t served; /* a primary's: all wishes up to this number are fulfilled, by target.epoch; 0: none */
+};
+
+struct wire_asked_reply {
+	uint32_t flags; /* of what is not served yet; 0: nothing is asked */
+	uint32_t sessions;
+	uint64_t count;	 /* number of the last wish */
+	uint64_t served; /* of the last one that was served; 0: none */
+	uint64_t epoch;	 /* which served it */
+};
+
+struct wire_command { /* RECORD; its reply: what was recorded before; part of SHOW's reply */
+	struct command_line command; /* its text is malloced by unpack */
 };
 
 struct wire_job {
@@ -188,6 +224,7 @@ struct wire_region {
 
 struct wire_show_reply {
 	struct wire_job job;
+	struct wire_command command; /* none but on the first page */
 	uint32_t next;
 	uint32_t count;
 	struct wire_region *regions;
@@ -235,6 +272,11 @@ void wire_list_reply_fields(struct cursor *c, void *m);
 void wire_show_reply_fields(struct cursor *c, void *m);
 void wire_verify_reply_fields(struct cursor *c, void *m);
 void wire_stat_reply_fields(struct cursor *c, void *m);
+void wire_ask_fields(struct cursor *c, void *m);
+void wire_ask_reply_fields(struct cursor *c, void *m);
+void wire_asked_fields(struct cursor *c, void *m);
+void wire_asked_reply_fields(struct cursor *c, void *m);
+void wire_command_fields(struct cursor *c, void *m);
 void wire_nothing_fields(struct cursor *c, void *m);
 
 /* Fields of a message, for both directions. */

@@ -2,6 +2,7 @@
 /* ckpt_ranks.c - what the ranks of a job agree on, with a fake client in each; TAP from rank 0. */
 #include <errno.h>
 #include <mpi.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -715,6 +716,217 @@ static void due_is_the_same_everywhere(void)
 	unsetenv("HOLDFAST_INTERVAL");
 }
 
+static int due(hf_job_t job)
+{
+	int answer = 7;
+
+	EXPECT(hf_due(job, &answer) == HF_OK);
+	return answer;
+}
+
+static void signal_on_one_rank_is_a_checkpoint_of_all(void)
+{
+	hf_job_t job = attach();
+
+	EXPECT(!due(job));
+	if (rank == 2)
+		raise(SIGUSR1);
+	EXPECT(due(job) == 1);
+	EXPECT(due(job) == 1);
+	EXPECT(hf_checkpoint(job, HF_AUTO) == HF_OK);
+	EXPECT(!due(job));
+	/* One that fails has had its chance. */
+	if (rank == 1)
+		raise(SIGUSR1);
+	if (rank == 0)
+		fake_fail(FAKE_PUT, -ENOSPC);
+	EXPECT(due(job) == 1);
+	EXPECT(hf_checkpoint(job, HF_AUTO) == code_at(0, HF_ENOSPC));
+	EXPECT_MESSAGE(job, "fake trouble");
+	EXPECT(!due(job));
+	EXPECT(hf_detach(job, 0) == HF_OK);
+}
+
+static volatile sig_atomic_t own_signals;
+
+static void own_handler(int number)
+{
+	(void)number;
+	own_signals++;
+}
+
+static void (*handler_of(int number))(int)
+{
+	struct sigaction now;
+
+	sigaction(number, NULL, &now);
+	return now.sa_handler;
+}
+
+static void signals_are_the_applications_first(void)
+{
+	hf_job_t job, other;
+
+	own_signals = 0;
+	signal(SIGUSR1, own_handler);
+	job = attach();
+	EXPECT(handler_of(SIGUSR1) == own_handler && handler_of(SIGUSR2) != SIG_DFL);
+	raise(SIGUSR1);
+	EXPECT(own_signals == 1 && !due(job));
+	/* What it puts in our place stays. */
+	signal(SIGUSR2, own_handler);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+	EXPECT(handler_of(SIGUSR1) == own_handler && handler_of(SIGUSR2) == own_handler);
+	signal(SIGUSR1, SIG_DFL);
+	signal(SIGUSR2, SIG_DFL);
+
+	/* Caught as long as any job wants it. */
+	job = attach();
+	other = attach();
+	EXPECT(hf_detach(job, 0) == HF_OK && handler_of(SIGUSR1) != SIG_DFL);
+	raise(SIGUSR1);
+	EXPECT(due(other) == 1);
+	EXPECT(hf_detach(other, 0) == HF_OK && handler_of(SIGUSR1) == SIG_DFL);
+	/* What came before does not count. */
+	job = attach();
+	EXPECT(!due(job));
+	EXPECT(hf_detach(job, 0) == HF_OK);
+
+	setenv("HOLDFAST_CHECKPOINT_SIGNAL", "none", 1);
+	setenv("HOLDFAST_LEAVE_SIGNAL", "SIGALRM", 1);
+	job = attach();
+	EXPECT(handler_of(SIGUSR1) == SIG_DFL && handler_of(SIGUSR2) == SIG_DFL);
+	EXPECT(handler_of(SIGALRM) != SIG_DFL);
+	EXPECT(hf_detach(job, 0) == HF_OK && handler_of(SIGALRM) == SIG_DFL);
+	unsetenv("HOLDFAST_CHECKPOINT_SIGNAL");
+	unsetenv("HOLDFAST_LEAVE_SIGNAL");
+}
+
+static void wish_is_asked_for_by_rank_0_and_told_when_served(void)
+{
+	uint64_t epoch = 99;
+	hf_job_t job;
+	double begin;
+	unsigned most;
+
+	fake_ask(17, false); /* the others' server is not asked */
+	if (rank)
+		fake_ask(99, true);
+	job = attach();
+	EXPECT(due(job) == 1);
+	EXPECT(hf_checkpoint(job, HF_AUTO) == HF_OK);
+	EXPECT(fake_served(&epoch) == (rank ? 0 : 17) && epoch == !rank);
+	EXPECT(fake_count(FAKE_ASKED) == (rank ? 0 : 2));
+	EXPECT(!due(job));
+	begin = MPI_Wtime();
+	for (int i = 0; i < 1000; i++)
+		EXPECT(!due(job));
+	most = 3 + (unsigned)(2 * (MPI_Wtime() - begin));
+	EXPECT(fake_count(FAKE_ASKED) <= most);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+
+	/* A failure is told as well; and without a server nothing is asked, which is no error. */
+	fake_ask(18, false);
+	job = attach();
+	if (rank == 1)
+		fake_fail(FAKE_PUT, -EIO);
+	EXPECT(due(job) == 1);
+	EXPECT(hf_checkpoint(job, HF_AUTO) == code_at(1, HF_EIO));
+	EXPECT(rank || (fake_served(&epoch) == 18 && !epoch));
+	EXPECT(hf_detach(job, 0) == HF_OK);
+	fake_ask(19, false);
+	job = attach();
+	fake_fail(FAKE_ASKED, -ENXIO);
+	EXPECT(!due(job));
+	EXPECT(hf_detach(job, 0) == HF_OK);
+}
+
+static void chosen_epoch_is_restored_and_newer_ones_passed_over(void)
+{
+	uint64_t epoch = 0;
+	hf_job_t job = attach();
+
+	for (value = 1; value <= 2; value++)
+		EXPECT(hf_checkpoint(job, HF_FULL) == HF_OK);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+
+	/* None that is not there; it is said before anything can be lost. */
+	setenv("HOLDFAST_EPOCH", rank ? "0" : "9", 1); /* rank 0's counts */
+	EXPECT(hf_attach(MPI_COMM_WORLD, "ranks", &job) == HF_ENOCKPT);
+	EXPECT_MESSAGE(NULL, "no complete epoch 9");
+	EXPECT_MESSAGE(NULL, "there are: 2, 1");
+	setenv("HOLDFAST_EPOCH", rank ? "7" : "1", 1);
+	job = attach();
+	EXPECT(hf_restore(job, &epoch) == HF_OK && epoch == 1 && value == 1);
+	/* A checkpoint that fails does not bring the newer one back. */
+	if (rank == 2)
+		fake_fail(FAKE_PUT, -EIO);
+	EXPECT(hf_checkpoint(job, HF_FULL) == code_at(2, HF_EIO));
+	EXPECT(hf_restore(job, &epoch) == HF_OK && epoch == 1);
+	EXPECT(hf_checkpoint(job, HF_FULL) == HF_OK && fake_kept() == 1);
+	EXPECT(hf_restore(job, &epoch) == HF_OK && epoch == 4);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+
+	/* The launcher's restarts go on from the newest. */
+	setenv("HOLDFAST_INCARNATION", "1", 1);
+	job = attach();
+	EXPECT(hf_restore(job, &epoch) == HF_OK && epoch == 4);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+	unsetenv("HOLDFAST_INCARNATION");
+
+	/* Damage of the chosen one is not the newer one's turn. */
+	job = attach();
+	if (rank == 1)
+		fake_damage(1);
+	EXPECT(hf_restore(job, &epoch) == HF_EDAMAGED);
+	EXPECT_MESSAGE(job, "epoch 1, which was chosen, is damaged");
+	EXPECT(hf_detach(job, 0) == HF_OK);
+	fake_reset();
+	for (uint64_t i = 1; i <= 3; i++)
+		fake_add(i);
+	setenv("HOLDFAST_EPOCH", "2", 1);
+	if (rank == 1)
+		fake_fail(FAKE_LAYOUT, -EILSEQ);
+	EXPECT(hf_attach(MPI_COMM_WORLD, "ranks", &job) == HF_OK);
+	EXPECT(hf_restore(job, &epoch) == HF_OK && epoch == 1);
+	fake_fail(FAKE_PUT, -EIO);
+	EXPECT(hf_checkpoint(job, HF_FULL) == HF_EIO);
+	EXPECT(hf_restore(job, &epoch) == HF_OK && epoch == 1);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+	unsetenv("HOLDFAST_EPOCH");
+}
+
+static void command_line_is_recorded_where_a_launcher_gives_it(void)
+{
+	hf_job_t job = attach();
+
+	EXPECT(!fake_count(FAKE_RECORD));
+	EXPECT(hf_detach(job, 0) == HF_OK);
+	setenv("HOLDFAST_COMMAND", "[\"mpirun\", \"-n\", \"3\", \"./my app\"]", 1);
+	job = attach();
+	EXPECT(!fake_count(FAKE_RECORD)); /* no directory */
+	EXPECT(hf_detach(job, 0) == HF_OK);
+	setenv("HOLDFAST_COMMAND_DIR", "/home/me", 1);
+	job = attach();
+	EXPECT(!strcmp(fake_recorded(), rank ? "" : "cd /home/me && mpirun -n 3 './my app'"));
+	EXPECT(hf_detach(job, 0) == HF_OK);
+	/* What fails here does no harm. */
+	fake_fail(FAKE_RECORD, -EIO);
+	job = attach();
+	EXPECT(hf_checkpoint(job, HF_FULL) == HF_OK);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+	/* Nobody will look for a job that was not named. */
+	fake_reset();
+	EXPECT(hf_attach(MPI_COMM_WORLD, NULL, &job) == HF_OK && !fake_count(FAKE_RECORD));
+	EXPECT(hf_detach(job, 0) == HF_OK);
+
+	setenv("HOLDFAST_COMMAND", "[\"mpirun\", 3]", 1);
+	EXPECT(hf_attach(MPI_COMM_WORLD, "ranks", &job) == code_at(0, HF_ECONFIG));
+	EXPECT_MESSAGE(NULL, "element 1 of HOLDFAST_COMMAND");
+	unsetenv("HOLDFAST_COMMAND");
+	unsetenv("HOLDFAST_COMMAND_DIR");
+}
+
 static void finished_needs_all_ranks(void)
 {
 	hf_job_t job = attach();
@@ -807,6 +1019,11 @@ int main(int argc, char **argv)
 		CASE(an_attachment_that_failed_is_no_crash),
 		CASE(what_a_launcher_says_is_checked_on_all),
 		CASE(due_is_the_same_everywhere),
+		CASE(signal_on_one_rank_is_a_checkpoint_of_all),
+		CASE(signals_are_the_applications_first),
+		CASE(wish_is_asked_for_by_rank_0_and_told_when_served),
+		CASE(chosen_epoch_is_restored_and_newer_ones_passed_over),
+		CASE(command_line_is_recorded_where_a_launcher_gives_it),
 		CASE(finished_needs_all_ranks),
 		CASE(name_is_the_same_everywhere),
 	};

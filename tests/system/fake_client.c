@@ -32,6 +32,9 @@ static struct {
 	char job[JOB_NAME_BYTES];
 	uint32_t incarnation;
 	uint64_t generation;
+	struct client_wish wish;
+	uint64_t served, served_epoch;
+	struct command_line recorded;
 } store;
 
 static void set_free(struct fake_set *set)
@@ -90,6 +93,7 @@ void fake_reset(void)
 {
 	for (size_t i = 0; i < store.count; i++)
 		set_free(&store.sets[i]);
+	free(store.recorded.text);
 	memset(&store, 0, sizeof(store));
 }
 
@@ -121,6 +125,24 @@ uint64_t fake_kept(void)
 bool fake_finished(void)
 {
 	return store.finished;
+}
+
+void fake_ask(uint64_t count, bool leave)
+{
+	store.wish = (struct client_wish){true, leave, count};
+}
+
+uint64_t fake_served(uint64_t *epoch)
+{
+	*epoch = store.served_epoch;
+	return store.served;
+}
+
+const char *fake_recorded(void)
+{
+	static char line[COMMAND_LINE_BYTES];
+
+	return command_format(&store.recorded, line, sizeof(line));
 }
 
 const char *fake_job(void)
@@ -202,6 +224,36 @@ int client_refresh(struct client *client, struct error *err)
 	if (!code)
 		tell(client);
 	return code;
+}
+
+int client_asked(struct client *client, uint64_t served, uint64_t epoch, struct client_wish *wish,
+		 struct error *err)
+{
+	int code = begin(FAKE_ASKED, err);
+
+	(void)client;
+	if (code)
+		return code;
+	store.served = served;
+	store.served_epoch = epoch;
+	if (served == store.wish.count)
+		store.wish.checkpoint = store.wish.leave = false;
+	*wish = store.wish;
+	return 0;
+}
+
+int client_record(struct client *client, const struct command_line *command, struct command_line *before,
+		  struct error *err)
+{
+	int code = begin(FAKE_RECORD, err);
+
+	(void)client;
+	if (code)
+		return code;
+	*before = store.recorded;
+	store.recorded = (struct command_line){command->bytes, malloc(command->bytes)};
+	memcpy(store.recorded.text, command->text, command->bytes);
+	return 0;
 }
 
 int client_put(struct client *client, uint64_t epoch, uint64_t keep,

@@ -9,7 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum fake_call { FAKE_OPEN, FAKE_REFRESH, FAKE_PUT, FAKE_LAYOUT, FAKE_GET, FAKE_CLOSE, FAKE_CALLS };
+enum fake_call { FAKE_OPEN, FAKE_REFRESH, FAKE_PUT, FAKE_LAYOUT, FAKE_GET, FAKE_CLOSE, FAKE_ASKED, FAKE_RECORD,
+		 FAKE_CALLS };
 
 /* Forgets all sets, counts and orders. */
 void fake_reset(void);
@@ -35,6 +36,15 @@ unsigned fake_count(enum fake_call call);
 /* `keep` of the last put, and `finished` of the last close. */
 uint64_t fake_kept(void);
 bool fake_finished(void);
+
+/* A tool asks the job for a checkpoint, and maybe to leave; it is withdrawn when it is served. */
+void fake_ask(uint64_t count, bool leave);
+
+/* What the job told to be served, by which epoch. */
+uint64_t fake_served(uint64_t *epoch);
+
+/* The command line that is recorded, as command_format() shows it; "" for none. */
+const char *fake_recorded(void);
 
 /* Name, incarnation and force of the last open. */
 const char *fake_job(void);

@@ -189,6 +189,13 @@ stencil_rest()
 	job_kill
 }
 
+# attached JOB RANKS: have so many of its ranks a session at the moment?
+attached()
+{
+	"$pmuctl" -s "$server" jobs --json 2>/dev/null | tr -d ' \n' |
+		grep -q "\"name\":\"$1\",[^}]*\"primaries\":$2,"
+}
+
 # Kills all of the job that runs at once, the launcher too.
 job_kill()
 {

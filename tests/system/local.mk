@@ -16,6 +16,11 @@ system_tests = \
 	%D%/0171-exit-codes.t \
 	%D%/0190-random-kills.t \
 	%D%/0200-segments-change.t \
+	%D%/0210-checkpoint-on-demand.t \
+	%D%/0220-leave.t \
+	%D%/0230-restart-by-hand.t \
+	%D%/0240-fence.t \
+	%D%/0250-requeue.t \
 	%D%/0300-wrong-server.t \
 	%D%/0310-keys.t \
 	%D%/0320-mismatch.t \

@@ -2,6 +2,7 @@
 /* world.c - an MPI program that uses the plug-in's job: `world [WORD]...`, told in the order of WORDs. */
 #include <inttypes.h>
 #include <mpi.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +11,24 @@
 static int values[2] = {7, 8};
 static char large[64 << 20];
 static uint64_t epoch;
+
+/* A job of this rank alone is asked to leave. */
+static int part(void)
+{
+	char name[32];
+	hf_job_t job;
+	int rank, code;
+
+	MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+	snprintf(name, sizeof(name), "part-%d", rank);
+	code = hf_attach(MPI_COMM_SELF, name, &job);
+	if (code)
+		return code;
+	raise(SIGUSR2);
+	code = hf_checkpoint(job, HF_AUTO);
+	hf_detach(job, 1);
+	return code;
+}
 
 static int obey(hf_job_t job, const char *word)
 {
@@ -24,6 +43,10 @@ static int obey(hf_job_t job, const char *word)
 		return hf_protect(job, "large", large, sizeof(large), MPI_BYTE);
 	if (!strcmp(word, "unprotect-large"))
 		return hf_unprotect(job, "large");
+	if (!strcmp(word, "signal-leave"))
+		return raise(SIGUSR2) ? HF_EINVAL : HF_OK;
+	if (!strcmp(word, "part"))
+		return part();
 	if (!strcmp(word, "checkpoint"))
 		return hf_checkpoint(job, HF_AUTO);
 	if (!strcmp(word, "restore"))

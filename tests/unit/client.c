@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "client/client.h"
+#include "client/control.h"
 #include "common/clock.h"
 #include "common/testpoint.h"
 #include "pmu_fixture.h"
@@ -875,6 +876,88 @@ START_TEST(a_server_without_the_key_is_not_trusted)
 }
 END_TEST
 
+/* ---- what tools ask ---- */
+
+static uint64_t ask(const char *job)
+{
+	struct wire_ask ask = {.target = {.uid = WIRE_UID_SELF}, .flags = WIRE_ASK_CHECKPOINT | WIRE_ASK_LEAVE};
+	struct client_options options = options_of_server();
+	struct wire_ask_reply reply;
+	struct control control;
+
+	snprintf(ask.target.job, sizeof(ask.target.job), "%s", job);
+	ck_assert(!control_connect(&options, deadline_in_ms(5000), &control, &err));
+	ck_assert_msg(!control_call(&control, WIRE_ASK, wire_ask_fields, &ask, wire_ask_reply_fields, &reply,
+				    deadline_in_ms(5000), &err), "%s", err.text);
+	control_close(&control);
+	return reply.count;
+}
+
+START_TEST(what_is_asked_is_learned_across_restarts_of_the_server)
+{
+	struct client *client = open_rank("job", 0, 1);
+	static uint8_t data[1000];
+	struct client_wish wish;
+	uint64_t count, later;
+
+	ck_assert(!client_asked(client, 0, 0, &wish, &err));
+	ck_assert(!wish.checkpoint && !wish.leave && !wish.count);
+	count = ask("job");
+	ck_assert(!client_asked(client, 0, 0, &wish, &err));
+	ck_assert(wish.checkpoint && wish.leave && wish.count == count);
+	ck_assert(!client_asked(client, count, 7, &wish, &err));
+	ck_assert(!wish.checkpoint && !wish.leave);
+
+	pmu_kill(&pmu);
+	/* Tried once, and not for the 15 s of reconnect_ms. */
+	ck_assert_int_ne(client_asked(client, 0, 0, &wish, &err), 0);
+	ck_assert_int_ne(client_asked(client, 0, 0, &wish, &err), 0);
+	ck_assert(pmu_start(&pmu, NULL, NULL));
+	ck_assert_msg(!client_asked(client, 0, 0, &wish, &err), "%s", err.text);
+	later = ask("job"); /* it has a session again */
+	ck_assert_uint_gt(later, count);
+	ck_assert(!client_asked(client, count, 7, &wish, &err));
+	ck_assert(wish.checkpoint && wish.count == later);
+	put_ok(client, 1, 0, data, sizeof(data));
+	client_close(client, false, &err);
+}
+END_TEST
+
+START_TEST(who_is_fenced_learns_it_when_he_asks)
+{
+	struct client *client = open_rank("job", 0, 1), *thief;
+	struct client_identity identity = identity_of("job", 0, 1);
+	struct client_wish wish;
+
+	identity.force = true;
+	thief = open_ok(&identity);
+	ck_assert_int_eq(client_asked(client, 0, 0, &wish, &err), -ECONNRESET);
+	ck_assert_int_eq(client_asked(client, 0, 0, &wish, &err), -ESTALE);
+	ck_assert(!client_asked(thief, 0, 0, &wish, &err));
+	client_close(client, false, &err);
+	client_close(thief, false, &err);
+}
+END_TEST
+
+START_TEST(a_command_line_is_recorded_across_a_restart_of_the_server)
+{
+	static char text[] = "/\0app";
+	const struct command_line command = {sizeof(text), text};
+	struct client *client = open_rank("job", 0, 1);
+	struct command_line before;
+
+	ck_assert_msg(!client_record(client, &command, &before, &err), "%s", err.text);
+	ck_assert_uint_eq(before.bytes, 0);
+	free(before.text);
+	pmu_kill(&pmu);
+	ck_assert(pmu_start(&pmu, NULL, NULL));
+	ck_assert_msg(!client_record(client, &command, &before, &err), "%s", err.text);
+	ck_assert(command_equal(&before, &command));
+	free(before.text);
+	client_close(client, false, &err);
+}
+END_TEST
+
 static Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("client");
@@ -917,6 +1000,9 @@ static Suite *unit_suite(void)
 	tcase_add_loop_test(tc, the_port_of_another_service_is_told_within_10_s, 0, 3);
 	tcase_add_test(tc, only_who_holds_the_key_gets_in);
 	tcase_add_test(tc, a_server_without_the_key_is_not_trusted);
+	tcase_add_test(tc, what_is_asked_is_learned_across_restarts_of_the_server);
+	tcase_add_test(tc, who_is_fenced_learns_it_when_he_asks);
+	tcase_add_test(tc, a_command_line_is_recorded_across_a_restart_of_the_server);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

@@ -172,7 +172,7 @@ END_TEST
 START_TEST(requests_out_of_order_end_the_session)
 {
 	static const enum wire_type types[] = {WIRE_BEGIN, WIRE_COMMIT, WIRE_ABORT, WIRE_READ, WIRE_HELLO,
-					       WIRE_PROOF};
+					       WIRE_PROOF, WIRE_RECORD};
 	union {
 		struct wire_begin begin;
 		struct wire_commit commit;
@@ -374,11 +374,168 @@ START_TEST(an_aborted_set_cannot_be_written_any_more)
 }
 END_TEST
 
+/* ---- wishes, command lines and fences ---- */
+
+static int ask(struct control *control, const char *job, uint32_t flags, uint64_t *count)
+{
+	struct wire_ask ask = {.target = {.uid = WIRE_UID_SELF}, .flags = flags};
+	struct wire_ask_reply reply = {0};
+	int rc;
+
+	snprintf(ask.target.job, sizeof(ask.target.job), "%s", job);
+	rc = call(control, WIRE_ASK, wire_ask_fields, &ask, wire_ask_reply_fields, &reply);
+	*count = reply.count;
+	return rc;
+}
+
+static struct wire_asked_reply asked(struct control *control, const char *job, uint64_t served, uint64_t epoch)
+{
+	struct wire_asked asked = {.target = {.uid = WIRE_UID_SELF, .epoch = epoch}, .served = served};
+	struct wire_asked_reply reply = {0};
+
+	snprintf(asked.target.job, sizeof(asked.target.job), "%s", job);
+	ck_assert_msg(!call(control, WIRE_ASKED, wire_asked_fields, &asked, wire_asked_reply_fields, &reply),
+		      "%s", err.text);
+	return reply;
+}
+
+START_TEST(a_wish_stands_until_it_is_served_or_nobody_is_left)
+{
+	struct control tool = login(), rank = login();
+	struct wire_asked_reply reply;
+	uint64_t first, second, third;
+
+	ck_assert_int_eq(ask(&tool, "asked", WIRE_ASK_CHECKPOINT, &first), -ENOENT);
+	attach(&rank, "asked");
+	reply = asked(&rank, "", 0, 0);
+	ck_assert_uint_eq(reply.flags + reply.count + reply.served, 0);
+	ck_assert_int_eq(ask(&tool, "asked", 0, &first), -EINVAL);
+	ck_assert_int_eq(ask(&tool, "asked", 4, &first), -EINVAL);
+	ck_assert(!ask(&tool, "asked", WIRE_ASK_CHECKPOINT, &first));
+	ck_assert(!ask(&tool, "asked", WIRE_ASK_LEAVE, &second));
+	ck_assert_uint_gt(second, first);
+	/* A checkpoint that was begun before the second wish does not serve it. */
+	reply = asked(&rank, "", first, 5);
+	ck_assert_uint_eq(reply.flags, WIRE_ASK_CHECKPOINT | WIRE_ASK_LEAVE);
+	/* A tool's word serves nothing, and nor does one about what was never asked. */
+	reply = asked(&tool, "asked", second, 6);
+	ck_assert_uint_eq(reply.served, first);
+	ck_assert_uint_eq(reply.epoch, 5);
+	ck_assert_uint_eq(reply.sessions, 1);
+	reply = asked(&rank, "", UINT64_MAX, 7);
+	ck_assert_uint_eq(reply.flags, 0);
+	ck_assert_uint_eq(reply.served, second);
+	ck_assert(!ask(&tool, "asked", WIRE_ASK_CHECKPOINT, &third));
+	ck_assert_uint_gt(third, second);
+	ck_assert_uint_eq(asked(&tool, "asked", 0, 0).flags, WIRE_ASK_CHECKPOINT);
+	control_close(&rank);
+	for (uint64_t deadline = deadline_in_ms(20000);; deadline_sleep_ms(deadline, 20)) {
+		reply = asked(&tool, "asked", 0, 0);
+		if (!reply.sessions)
+			break;
+		ck_assert_int_gt(deadline_left_ms(deadline), 0);
+	}
+	ck_assert_uint_eq(reply.flags, 0);
+	ck_assert_uint_eq(reply.served, second);
+	ck_assert_int_eq(ask(&tool, "asked", WIRE_ASK_CHECKPOINT, &first), -ESRCH);
+	ck_assert_ptr_nonnull(strstr(err.text, "not running"));
+	control_close(&tool);
+	check_service();
+}
+END_TEST
+
+START_TEST(who_has_no_job_can_ask_of_none)
+{
+	struct wire_asked message = {.target = {.uid = WIRE_UID_SELF}};
+	struct wire_asked_reply reply = {0};
+	struct control control = login();
+
+	ck_assert_int_eq(call(&control, WIRE_ASKED, wire_asked_fields, &message, wire_asked_reply_fields, &reply),
+			 -EPROTO);
+	control_close(&control);
+	check_service();
+}
+END_TEST
+
+START_TEST(a_command_is_recorded_and_told)
+{
+	static char text[] = "/\0app\0-n", other[] = "/\0other";
+	struct wire_command command = {{sizeof(text), text}}, before = {0};
+	struct wire_target target = {.job = "recorded", .uid = WIRE_UID_SELF};
+	struct wire_show_reply show = {0};
+	struct control control = login();
+
+	attach(&control, "recorded");
+	ck_assert(!call(&control, WIRE_RECORD, wire_command_fields, &command, wire_command_fields, &before));
+	ck_assert_uint_eq(before.command.bytes, 0);
+	command.command = (struct command_line){sizeof(other), other};
+	ck_assert(!call(&control, WIRE_RECORD, wire_command_fields, &command, wire_command_fields, &before));
+	ck_assert(command_equal(&before.command, &(struct command_line){sizeof(text), text}));
+	free(before.command.text);
+	ck_assert(!call(&control, WIRE_SHOW, wire_target_fields, &target, wire_show_reply_fields, &show));
+	ck_assert(command_equal(&show.command.command, &command.command));
+	wire_show_reply_free(&show);
+	target.rank = 1; /* a later page */
+	ck_assert(!call(&control, WIRE_SHOW, wire_target_fields, &target, wire_show_reply_fields, &show));
+	ck_assert_uint_eq(show.command.command.bytes, 0);
+	wire_show_reply_free(&show);
+	/* None at all is none to record; what is malformed ends the session. */
+	command.command.bytes = 0;
+	ck_assert_int_eq(call(&control, WIRE_RECORD, wire_command_fields, &command, wire_command_fields, &before),
+			 -EINVAL);
+	command.command = (struct command_line){sizeof(other) - 1, other};
+	ck_assert_int_eq(call(&control, WIRE_RECORD, wire_command_fields, &command, wire_command_fields, &before),
+			 -EBADMSG);
+	ck_assert(is_closed(control.fd));
+	control_close(&control);
+	check_service();
+}
+END_TEST
+
+START_TEST(a_fence_cuts_off_whoever_writes)
+{
+	struct client_options options = options_of_server();
+	struct client_identity identity = {.job = "fenced", .ranks = 2, .mode = REGION_OVERWRITE};
+	struct client_segment s = {.segment = {"data", ELEMENT_BYTE, 1, 100}};
+	struct wire_target target = {.job = "fenced", .uid = WIRE_UID_SELF};
+	struct control control = login();
+	struct client *clients[2];
+	uint8_t data[100] = {1};
+
+	s.at = data;
+	for (uint32_t rank = 0; rank < 2; rank++) {
+		identity.rank = rank;
+		ck_assert_msg(!client_open(&options, &identity, &clients[rank], &err), "%s", err.text);
+		ck_assert_msg(!client_put(clients[rank], 1, 0, &s, 1, &err), "%s", err.text);
+	}
+	ck_assert(!call(&control, WIRE_FENCE, wire_target_fields, &target, wire_nothing_fields, NULL));
+	for (uint32_t rank = 0; rank < 2; rank++) {
+		ck_assert_int_eq(client_put(clients[rank], 2, 1, &s, 1, &err), -ESTALE);
+		client_close(clients[rank], false, &err);
+	}
+	/* Whoever comes next finds what was complete, and may write. */
+	identity.rank = 0;
+	ck_assert_msg(!client_open(&options, &identity, &clients[0], &err), "%s", err.text);
+	ck_assert_msg(!client_get(clients[0], 1, 1, &s, 1, &err), "%s", err.text);
+	ck_assert_msg(!client_put(clients[0], 2, 1, &s, 1, &err), "%s", err.text);
+	client_close(clients[0], false, &err);
+	snprintf(target.job, sizeof(target.job), "none");
+	ck_assert_int_eq(call(&control, WIRE_FENCE, wire_target_fields, &target, wire_nothing_fields, NULL),
+			 -ENOENT);
+	control_close(&control);
+	check_service();
+}
+END_TEST
+
 START_TEST(another_users_job_is_as_if_it_were_not_there)
 {
 	struct wire_target target = {.job = "good", .uid = WIRE_UID_SELF};
 	struct wire_list_reply list = {0};
 	struct wire_show_reply show = {0};
+	struct {
+		struct wire_ask ask;
+		struct wire_asked asked;
+	} message = {.ask.flags = WIRE_ASK_LEAVE};
 	struct control control;
 
 	check_service();
@@ -395,6 +552,13 @@ START_TEST(another_users_job_is_as_if_it_were_not_there)
 			      &show), -ENOENT);
 	ck_assert_int_eq(call(&control, WIRE_DROP, wire_target_fields, &target, wire_nothing_fields, NULL),
 			 -ENOENT);
+	ck_assert_int_eq(call(&control, WIRE_FENCE, wire_target_fields, &target, wire_nothing_fields, NULL),
+			 -ENOENT);
+	message.asked.target = message.ask.target = target;
+	ck_assert_int_eq(call(&control, WIRE_ASK, wire_ask_fields, &message.ask, wire_ask_reply_fields, &message),
+			 -ENOENT);
+	ck_assert_int_eq(call(&control, WIRE_ASKED, wire_asked_fields, &message.asked, wire_asked_reply_fields,
+			      &message), -ENOENT);
 	target = (struct wire_target){.uid = WIRE_UID_SELF};
 	ck_assert(!call(&control, WIRE_LIST, wire_target_fields, &target, wire_list_reply_fields, &list));
 	ck_assert_uint_eq(list.count, 0);
@@ -470,6 +634,10 @@ static Suite *unit_suite(void)
 	tcase_add_test(tc, a_commit_beyond_its_grant_is_refused);
 	tcase_add_test(tc, a_write_after_commit_changes_nothing);
 	tcase_add_test(tc, an_aborted_set_cannot_be_written_any_more);
+	tcase_add_test(tc, a_wish_stands_until_it_is_served_or_nobody_is_left);
+	tcase_add_test(tc, who_has_no_job_can_ask_of_none);
+	tcase_add_test(tc, a_command_is_recorded_and_told);
+	tcase_add_test(tc, a_fence_cuts_off_whoever_writes);
 	if (!geteuid()) /* it changes its uid */
 		tcase_add_test(tc, another_users_job_is_as_if_it_were_not_there);
 #ifndef __SANITIZE_ADDRESS__ /* which multiplies what a process takes */

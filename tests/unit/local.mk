@@ -40,6 +40,11 @@ tests_unit_launcher_SOURCES = tests/unit/launcher.c tests/unit/unit.h
 tests_unit_launcher_CFLAGS = $(unit_cflags) $(MPI_CFLAGS)
 tests_unit_launcher_LDADD = libckpt.la liblaunch.la libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
+unit_programs += tests/unit/record
+tests_unit_record_SOURCES = tests/unit/record.c tests/unit/unit.h
+tests_unit_record_CFLAGS = $(unit_cflags) $(MPI_CFLAGS)
+tests_unit_record_LDADD = libckpt.la libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
+
 unit_programs += tests/unit/client
 tests_unit_client_SOURCES = tests/unit/client.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h \
 	tests/unit/unit.h
@@ -59,6 +64,11 @@ tests_unit_hostile_SOURCES = tests/unit/hostile.c tests/unit/pmu_fixture.c tests
 	tests/unit/unit.h
 tests_unit_hostile_CFLAGS = $(unit_cflags)
 tests_unit_hostile_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
+
+unit_programs += tests/unit/command
+tests_unit_command_SOURCES = tests/unit/command.c tests/unit/unit.h
+tests_unit_command_CFLAGS = $(unit_cflags)
+tests_unit_command_LDADD = libcommon.la $(CHECK_LIBS)
 
 unit_programs += tests/unit/auth
 tests_unit_auth_SOURCES = tests/unit/auth.c tests/unit/unit.h

@@ -3,6 +3,7 @@
 #include "client/option.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,9 @@ START_TEST(defaults_are_those_of_the_table)
 	ck_assert_ptr_null(options.pool);
 	ck_assert_uint_eq(options.pool_size, 0);
 	ck_assert_uint_eq(options.pool_idle_ms, 600000);
+	ck_assert_uint_eq(options.epoch, 0);
+	ck_assert_int_eq(options.checkpoint_signal, SIGUSR1);
+	ck_assert_int_eq(options.leave_signal, SIGUSR2);
 	ck_assert(!options.takeover && !options.verbose);
 	options_free(&options);
 	clean();
@@ -99,7 +103,7 @@ START_TEST(all_kinds_of_values_are_understood)
 
 	fresh("# comment\n\n; comment\n  server = a:1\n\tjob=x y\nchunk = 2M\nwindow = 8\n"
 	      "interval = 0.0001\ntimeout = 2.5\ntakeover = on\nverbose = no\nkey_file = /k\n"
-	      "net =\n");
+	      "net =\nepoch = 18446744073709551615\ncheckpoint_signal = none\nleave_signal = SIGTERM\n");
 	ck_assert_int_eq(options_load(&options, &err), 0);
 	ck_assert_str_eq(options.server, "a:1");
 	ck_assert_str_eq(options.job, "x y");
@@ -110,6 +114,9 @@ START_TEST(all_kinds_of_values_are_understood)
 	ck_assert(options.takeover && !options.verbose);
 	ck_assert_str_eq(options.auth, "psk");
 	ck_assert_ptr_null(options.net);
+	ck_assert(options.epoch == UINT64_MAX);
+	ck_assert_int_eq(options.checkpoint_signal, 0);
+	ck_assert_int_eq(options.leave_signal, SIGTERM);
 	options_free(&options);
 	clean();
 }
@@ -204,6 +211,12 @@ START_TEST(bad_values_are_refused_with_their_line)
 		{"window = -1", "window", "number"},
 		{"window = 3x", "window", "number"},
 		{"window = 99999999", "window", "number"},
+		{"epoch = last", "epoch", "number of an epoch"},
+		{"epoch = 18446744073709551616", "epoch", "number of an epoch"},
+		{"leave_signal = KILL", "leave_signal", "USR1, USR2"},
+		{"leave_signal = SIGSEGV", "leave_signal", "USR1, USR2"},
+		{"checkpoint_signal = SIG", "checkpoint_signal", "USR1, USR2"},
+		{"checkpoint_signal = 10", "checkpoint_signal", "USR1, USR2"},
 		{"verbose = perhaps", "verbose", "yes"},
 		{"mode = fu", "mode", "full|incremental"},
 		{"mode = fullest", "mode", "full|incremental"},
@@ -259,6 +272,10 @@ START_TEST(combinations_are_checked)
 	setenv("HOLDFAST_TIMEOUT", "1", 1);
 	setenv("HOLDFAST_MTBF", "0", 1);
 	refused(-EINVAL, "mtbf", "computed", NULL);
+	unsetenv("HOLDFAST_TIMEOUT");
+	unsetenv("HOLDFAST_MTBF");
+	setenv("HOLDFAST_LEAVE_SIGNAL", "SIGUSR1", 1);
+	refused(-EINVAL, "checkpoint_signal", "leave_signal", "USR1");
 	clean();
 }
 END_TEST

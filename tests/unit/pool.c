@@ -216,6 +216,7 @@ static struct raw damage_begin(void)
 
 	for (uint32_t rank = 0; rank < 3; rank++)
 		checkpoint(region_get(pool, "alpha", 3, rank), 0, 1);
+	must(job_record_command(job_find(pool, UID, "alpha"), &COMMAND(EXAMPLE), &pool_err));
 	pool_close(pool);
 	return raw_open();
 }
@@ -225,17 +226,21 @@ START_TEST(a_damaged_record_is_named)
 	static const char *const words[] = {"root record", "alpha, it seems", "alpha, rank 1: its entry",
 					    "alpha, rank 2: its checksum", "alpha, rank 2, slot 0: its checksum",
 					    "alpha, rank 2, slot 1: its checksum", "alpha, rank 2, slot 0: the checksum",
-					    "alpha, rank 2, slot 0: the checksum"};
+					    "alpha, rank 2, slot 0: the checksum",
+					    "alpha: the checksum of its command",
+					    "alpha: the checksum of its command"};
 	struct raw raw = damage_begin();
 	struct job_record *job = raw_at(&raw, raw.root->first_job);
 	struct rank_record *table = raw_at(&raw, job->table);
 	struct region_record *region = raw_region(&raw, 2);
 	struct segments_record *layout = raw_at(&raw, region->slots[0].layout);
+	struct command_record *command = raw_at(&raw, job->command);
 	uint8_t *const bytes[] = {
 		(uint8_t *)&raw.root->next_file, (uint8_t *)&job->created_ns, (uint8_t *)&table[1].region,
 		(uint8_t *)&region->generation,	 (uint8_t *)&region->slots[0].table_digest,
 		(uint8_t *)&region->slots[1].reserved[3], (uint8_t *)&layout->epoch,
-		(uint8_t *)&layout->segments[2].name[5]};
+		(uint8_t *)&layout->segments[2].name[5], (uint8_t *)&command->reserved[1],
+		(uint8_t *)&command->text[12]};
 
 	*bytes[_i] ^= 0x10;
 	raw_close(&raw);
@@ -250,6 +255,7 @@ START_TEST(a_reference_is_followed_to_records_only)
 	struct job_record *job = raw_at(&raw, raw.root->first_job);
 	struct rank_record *table = raw_at(&raw, job->table);
 	struct region_record *region = raw_region(&raw, 2);
+	struct command_record *command = raw_at(&raw, job->command);
 	struct rank_key key = {table[0].region, job->number, 1};
 	PMEMoid small;
 
@@ -327,7 +333,35 @@ START_TEST(a_reference_is_followed_to_records_only)
 		table[2].region = small.off;
 		table[2].checksum = checksum(&key, sizeof(key));
 		break;
+	case 21:
+		job->command = region->slots[0].layout;
+		break;
+	case 22:
+		job->command_bytes = COMMAND_BYTES_MAX + 1;
+		break;
+	case 23:
+		/* More than the object has, though all else is right. */
+		for (command->bytes = 200; command->text[command->bytes - 1];)
+			command->bytes++;
+		job->command_bytes = command->bytes;
+		command->text_checksum = checksum(command->text, command->bytes);
+		break;
+	case 24:
+		job->command = 0; /* and a length */
+		break;
+	case 25: /* not ended by a zero */
+		command->text[command->bytes - 1] = 'x';
+		command->text_checksum = checksum(command->text, command->bytes);
+		break;
+	case 26:
+		command->job++;
+		break;
+	case 27:
+		command->bytes = job->command_bytes = 0;
+		command->text_checksum = checksum(command->text, 0);
+		break;
 	}
+	raw_seal(command);
 	raw_seal(raw.root);
 	raw_seal(job);
 	raw_seal(region);
@@ -754,6 +788,69 @@ START_TEST(a_drop_that_was_begun_is_finished_at_open)
 }
 END_TEST
 
+/* ---- the command line ---- */
+
+static void command_check(const struct job *job, const struct command_line *expected)
+{
+	struct command_line command = job_command(job);
+
+	ck_assert(command_equal(&command, expected));
+}
+
+START_TEST(a_recorded_command_is_there_again_and_goes_with_its_job)
+{
+	const struct command_line first = COMMAND(EXAMPLE), second = COMMAND("/\0./other");
+	struct pool *pool = pool_get();
+	struct raw raw;
+	struct job *job;
+	unsigned objects;
+
+	region_get(pool, "alpha", 1, 0);
+	job = job_find(pool, UID, "alpha");
+	command_check(job, &(struct command_line){0, NULL});
+	must(job_record_command(job, &first, &pool_err));
+	command_check(job, &first);
+	pool_close(pool);
+	pool = pool_get();
+	job = job_find(pool, UID, "alpha");
+	command_check(job, &first);
+	must(job_record_command(job, &second, &pool_err));
+	command_check(job, &second);
+	must(job_drop(job, &pool_err));
+	pool_close(pool);
+	/* Neither the one that was replaced nor the one that was dropped is left. */
+	raw = raw_open();
+	objects = 0;
+	for (PMEMoid oid = pmemobj_first(raw.pop); !OID_IS_NULL(oid); oid = pmemobj_next(oid))
+		objects += pmemobj_type_num(oid) == FORMAT_COMMAND;
+	ck_assert_uint_eq(objects, 0);
+	raw_close(&raw);
+}
+END_TEST
+
+START_TEST(what_is_no_command_is_not_recorded)
+{
+	static char large[COMMAND_BYTES_MAX + 1] = "/tmp";
+	struct pool *pool = pool_get();
+	struct command_line largest = {COMMAND_BYTES_MAX, large};
+	struct job *job;
+
+	region_get(pool, "alpha", 1, 0);
+	job = job_find(pool, UID, "alpha");
+	memset(large + 5, 'x', sizeof(large) - 5);
+	large[COMMAND_BYTES_MAX - 1] = '\0';
+	must(job_record_command(job, &largest, &pool_err));
+	command_check(job, &largest);
+	large[COMMAND_BYTES_MAX - 1] = 'x';
+	large[COMMAND_BYTES_MAX] = '\0';
+	must_fail(job_record_command(job, &(struct command_line){COMMAND_BYTES_MAX + 1, large}, &pool_err), -EINVAL,
+		  "alpha");
+	must_fail(job_record_command(job, &(struct command_line){0, NULL}, &pool_err), -EINVAL, "command");
+	must_fail(job_record_command(job, &(struct command_line){4, "/tmp"}, &pool_err), -EINVAL, "command");
+	pool_close(pool);
+}
+END_TEST
+
 static Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("pool");
@@ -770,8 +867,8 @@ static Suite *unit_suite(void)
 	ADD(a_pool_of_another_program_is_refused);
 	ADD(truncated_metadata_is_refused);
 	ADD(metadata_of_another_length_is_refused);
-	ADD_LOOP(a_damaged_record_is_named, 8);
-	ADD_LOOP(a_reference_is_followed_to_records_only, 21);
+	ADD_LOOP(a_damaged_record_is_named, 10);
+	ADD_LOOP(a_reference_is_followed_to_records_only, 28);
 	ADD(damage_that_kills_libpmemobj_kills_no_server);
 	scratch_add(suite, "flips", a_flipped_bit_is_refused_or_harmless_and_never_a_crash, 3600);
 	ADD_LOOP(a_missing_or_short_slot_file_is_refused_by_name, 2);
@@ -787,5 +884,7 @@ static Suite *unit_suite(void)
 	ADD(many_jobs_come_and_go_in_order);
 	ADD(a_dropped_job_takes_regions_and_files_along);
 	ADD(a_drop_that_was_begun_is_finished_at_open);
+	ADD(a_recorded_command_is_there_again_and_goes_with_its_job);
+	ADD(what_is_no_command_is_not_recorded);
 	return suite;
 }

@@ -68,6 +68,10 @@ static inline struct region *region_get(struct pool *pool, const char *name, uin
 	return region;
 }
 
+/* A command line: a directory, a program, an argument. */
+#define COMMAND(text) ((struct command_line){sizeof(text), (char[]){text}})
+#define EXAMPLE	      "/home/me\0mpirun\0-n\0" "4\0./app"
+
 /* Gives the slot a file of at least `bytes`. */
 static inline void slot_grow(struct region *region, unsigned slot, uint64_t bytes)
 {

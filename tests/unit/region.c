@@ -490,6 +490,9 @@ static void churn(struct told *told, unsigned seed, unsigned rounds)
 				checkpoint(region, keep, epoch);
 		}
 		told->complete = epoch;
+		if (random() % 3 == 0)
+			must(job_record_command(job, random() % 2 ? &COMMAND(EXAMPLE) : &COMMAND("/\0app"),
+						&pool_err));
 		if (random() % 3 == 0) {
 			must(region_fence(job_region(job, 0), &generation, &pool_err));
 			told->generation = generation;

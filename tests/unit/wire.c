@@ -106,6 +106,7 @@ static struct wire_set example_set = {
 static struct wire_job jobs[2] = {{"one", 1000, 4, 4, 2, 17, 1 << 30, 5}, {"two", 1001, 1, 0, 0, 0, 0, 6}};
 static struct wire_region regions[1];
 static struct wire_stat stats[2] = {{"a", "b"}, {"c", ""}};
+static char command_text[] = "/home/me\0mpirun\0-n\0" "4\0./app";
 
 union any {
 	struct wire_hello hello;
@@ -125,6 +126,11 @@ union any {
 	struct wire_show_reply show;
 	struct wire_verify_reply verify;
 	struct wire_stat_reply stat;
+	struct wire_ask ask;
+	struct wire_ask_reply ask_reply;
+	struct wire_asked asked;
+	struct wire_asked_reply asked_reply;
+	struct wire_command command;
 	struct ni_request order;
 	struct ni_reply answer;
 };
@@ -152,6 +158,11 @@ static void free_show(void *m)
 static void free_stat(void *m)
 {
 	free(((struct wire_stat_reply *)m)->stats);
+}
+
+static void free_command(void *m)
+{
+	free(((struct wire_command *)m)->command.text);
 }
 
 static struct message {
@@ -189,6 +200,14 @@ static struct message {
 	 {.verify = {10, 1, "segment 0"}}},
 	{"stat reply", wire_stat_reply_fields, sizeof(struct wire_stat_reply), free_stat,
 	 {.stat = {2, stats}}},
+	{"ask", wire_ask_fields, sizeof(struct wire_ask), NULL, {.ask = {{"job", 1, 2, 3}, WIRE_ASK_LEAVE}}},
+	{"ask reply", wire_ask_reply_fields, sizeof(struct wire_ask_reply), NULL, {.ask_reply = {17}}},
+	{"asked", wire_asked_fields, sizeof(struct wire_asked), NULL, {.asked = {{"", 1, 2, 3}, 16}}},
+	{"asked reply", wire_asked_reply_fields, sizeof(struct wire_asked_reply), NULL,
+	 {.asked_reply = {1, 2, 3, 4, 5}}},
+	{"command", wire_command_fields, sizeof(struct wire_command), free_command,
+	 {.command = {{sizeof(command_text), command_text}}}},
+	{"no command", wire_command_fields, sizeof(struct wire_command), free_command, {.command = {{0, NULL}}}},
 	{"order", ni_request_fields, sizeof(struct ni_request), NULL,
 	 {.order = {1, NI_COMMIT, 1, 2, 3, 4, 5, 6, 7, 8, 9, {1}, {.epoch = 2}, "a", "b", "c"}}},
 	{"answer", ni_reply_fields, sizeof(struct ni_reply), NULL,
@@ -203,6 +222,8 @@ static uint8_t *pack(struct message *m, size_t *bytes)
 	messages[7].example.commit.set = example_set;
 	messages[10].example.read_reply.set = example_set;
 	messages[14].example.show.job = jobs[0];
+	messages[14].example.show.command.command =
+		(struct command_line){sizeof(command_text), command_text};
 	regions[0] = (struct wire_region){.rank = 3, .alive = 1, .host = "n", .set_count = 1,
 					  .sets = {example_set}};
 	return wire_frame(&header, m->fields, &m->example, NULL, bytes);
@@ -346,6 +367,32 @@ START_TEST(the_largest_layout_fits_a_message_and_more_does_not)
 }
 END_TEST
 
+START_TEST(what_is_no_command_line_is_refused)
+{
+	static char text[COMMAND_BYTES_MAX + 1] = "/";
+	struct wire_header header = {.type = WIRE_RECORD};
+	struct wire_command command = {{COMMAND_BYTES_MAX, text}}, out;
+	const struct {
+		uint32_t bytes;
+		int rc;
+	} cases[] = {{COMMAND_BYTES_MAX, 0}, {COMMAND_BYTES_MAX + 1, -EBADMSG}, {100, -EBADMSG}, {2, -EBADMSG}};
+	uint8_t *frame;
+	size_t bytes;
+
+	memset(text + 2, 'x', COMMAND_BYTES_MAX - 3);
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		command.command.bytes = cases[i].bytes;
+		frame = wire_frame(&header, wire_command_fields, &command, NULL, &bytes);
+		memset(&out, 0, sizeof(out));
+		ck_assert_int_eq(wire_unpack(frame + WIRE_HEADER_BYTES, bytes - WIRE_HEADER_BYTES,
+					     wire_command_fields, &out),
+				 cases[i].rc);
+		free(out.command.text);
+		free(frame);
+	}
+}
+END_TEST
+
 START_TEST(job_names_are_printable_and_no_paths)
 {
 	char name[JOB_NAME_BYTES + 1];
@@ -381,6 +428,7 @@ static Suite *unit_suite(void)
 	unit_add(suite, "frame", headers_that_are_not_ours_are_told, 10);
 	unit_add(suite, "frame", errors_carry_their_sentence, 10);
 	unit_add(suite, "frame", the_largest_layout_fits_a_message_and_more_does_not, 10);
+	unit_add(suite, "frame", what_is_no_command_line_is_refused, 10);
 	unit_add(suite, "frame", job_names_are_printable_and_no_paths, 10);
 	return suite;
 }

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* tool.c - what pmuctl, holdfast-checkpoint and holdfast-restart share: options, connection, requests. */
+#include "tools/pmuctl.h"
+
+#include <argp.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "client/embedded.h"
+#include "common/clock.h"
+#include "common/size.h"
+
+#define CONNECT_MS 5000
+
+/* ---- requests ---- */
+
+int pmuctl_request(struct pmuctl *ctl, enum wire_type type, wire_fields_fn *fields, void *message,
+		   wire_fields_fn *reply_fields, void *reply)
+{
+	struct error err;
+	int rc;
+
+	rc = control_call(&ctl->control, type, fields, message, reply_fields, reply,
+			  deadline_in_ms(ctl->timeout_ms), &err);
+	if (!rc)
+		return PMUCTL_OK;
+	fprintf(stderr, "%s: %s\n", ctl->program, err.text);
+	return rc == -ENOENT || rc == -ESRCH ? PMUCTL_NO_JOB : PMUCTL_ERROR;
+}
+
+int pmuctl_call(struct pmuctl *ctl, enum wire_type type, struct wire_target *target,
+		wire_fields_fn *reply_fields, void *reply)
+{
+	return pmuctl_request(ctl, type, target ? wire_target_fields : wire_nothing_fields, target, reply_fields,
+			      reply);
+}
+
+struct wire_target pmuctl_target(const struct pmuctl *ctl)
+{
+	struct wire_target target = {.uid = ctl->uid};
+
+	if (ctl->job)
+		snprintf(target.job, sizeof(target.job), "%s", ctl->job);
+	return target;
+}
+
+int pmuctl_each_region(struct pmuctl *ctl,
+		       int (*each)(struct pmuctl *ctl, const struct wire_region *region, void *arg),
+		       void *arg, struct wire_job *job)
+{
+	struct wire_target target = pmuctl_target(ctl);
+	struct wire_show_reply reply;
+	int rc;
+
+	do {
+		memset(&reply, 0, sizeof(reply));
+		rc = pmuctl_call(ctl, WIRE_SHOW, &target, wire_show_reply_fields, &reply);
+		for (uint32_t i = 0; i < reply.count && rc == PMUCTL_OK; i++)
+			rc = each(ctl, &reply.regions[i], arg);
+		target.rank = reply.next;
+		if (job)
+			*job = reply.job;
+		if (reply.command.command.bytes) {
+			free(ctl->command.text);
+			ctl->command = reply.command.command;
+			reply.command.command.text = NULL;
+		}
+		wire_show_reply_free(&reply);
+	} while (rc == PMUCTL_OK && target.rank);
+	return rc;
+}
+
+const char *pmuctl_time(uint64_t ns)
+{
+	time_t seconds = (time_t)(ns / 1000000000u);
+	static char text[32];
+	struct tm tm;
+
+	localtime_r(&seconds, &tm);
+	strftime(text, sizeof(text), "%F %T", &tm);
+	return text;
+}
+
+/* ---- options ---- */
+
+enum { KEY_AUTH = 256, KEY_KEY_FILE, KEY_UID, KEY_TIMEOUT };
+
+static const struct argp_option option_table[] = {
+	{"server", 's', "ADDRESS", 0, "HOST[:PORT] or unix:PATH (HOLDFAST_SERVER; else this node's own)", 0},
+	{"auth", KEY_AUTH, "psk|none", 0, "how to prove who we are (HOLDFAST_AUTH)", 0},
+	{"key-file", KEY_KEY_FILE, "FILE", 0, "the key of psk (HOLDFAST_KEY_FILE)", 0},
+	{"uid", KEY_UID, "UID", 0, "the jobs of this user (administrators)", 0},
+	{"timeout", KEY_TIMEOUT, "SECONDS", 0,
+	 "how long the server may take to answer, and a job for its checkpoint (600)", 0},
+	{0},
+};
+
+static int replace(char **field, const char *value)
+{
+	free(*field);
+	*field = strdup(value);
+	return *field ? 0 : ENOMEM;
+}
+
+static error_t parse_option(int key, char *argument, struct argp_state *state)
+{
+	struct pmuctl *ctl = state->input;
+	uint64_t number;
+
+	switch (key) {
+	case 's':
+		ctl->server_given = true;
+		return replace(&ctl->options.server, argument);
+	case KEY_AUTH:
+		return replace(&ctl->options.auth, argument);
+	case KEY_KEY_FILE:
+		return replace(&ctl->options.key_file, argument);
+	case KEY_UID:
+	case KEY_TIMEOUT:
+		if (size_parse(argument, &number) || number >= UINT32_MAX)
+			argp_error(state, "'%s' is no number", argument);
+		else if (key == KEY_UID)
+			ctl->uid = (uint32_t)number;
+		else
+			ctl->timeout_ms = number * 1000;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const struct argp pmuctl_argp = {.options = option_table, .parser = parse_option};
+
+/* ---- from beginning to end ---- */
+
+int pmuctl_begin(struct pmuctl *ctl, const char *program)
+{
+	struct error err;
+
+	*ctl = (struct pmuctl){
+		.program = program,
+		.uid = WIRE_UID_SELF,
+		.timeout_ms = 600000,
+		.control = {.fd = -1},
+	};
+	argp_err_exit_status = PMUCTL_USAGE;
+	if (!options_load(&ctl->options, &err))
+		return PMUCTL_OK;
+	fprintf(stderr, "%s: %s\n", program, err.text);
+	return PMUCTL_USAGE;
+}
+
+/* Where no server is named, that of this node and user. */
+static int server_find(const struct options *options, struct embedded *own, struct client_options *client,
+		       struct error *err)
+{
+	int rc;
+
+	if (options->server)
+		return 0;
+	rc = embedded_locate(options, own, err);
+	if (!rc)
+		rc = embedded_find(own, err);
+	client->server = own->address;
+	client->auth = "none";
+	return rc;
+}
+
+int pmuctl_connect(struct pmuctl *ctl)
+{
+	struct client_options client = {
+		.server = ctl->options.server,
+		.auth = ctl->options.auth,
+		.key_file = ctl->options.key_file,
+	};
+	struct embedded own = {.started = false};
+	struct error err;
+	int rc;
+
+	rc = server_find(&ctl->options, &own, &client, &err);
+	if (rc) {
+		fprintf(stderr, "%s: %s; -s HOST[:PORT] names another\n", ctl->program, err.text);
+		return rc == -EINVAL ? PMUCTL_USAGE : PMUCTL_ERROR;
+	}
+	if (control_connect(&client, deadline_in_ms(CONNECT_MS), &ctl->control, &err)) {
+		fprintf(stderr, "%s: %s\n", ctl->program, err.text);
+		return PMUCTL_ERROR;
+	}
+	return PMUCTL_OK;
+}
+
+int pmuctl_end(struct pmuctl *ctl, int rc)
+{
+	control_close(&ctl->control);
+	free(ctl->command.text);
+	options_free(&ctl->options);
+	if (fflush(stdout) || ferror(stdout)) {
+		fprintf(stderr, "%s: stdout: %s\n", ctl->program, strerror(errno));
+		rc = rc ? rc : PMUCTL_ERROR;
+	}
+	return rc;
+}
