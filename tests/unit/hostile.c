@@ -299,6 +299,45 @@ START_TEST(a_commit_beyond_its_grant_is_refused)
 }
 END_TEST
 
+START_TEST(a_segment_without_name_type_or_size_is_refused)
+{
+	struct control control = login();
+	struct wire_open_reply reply = attach(&control, "liar");
+	struct net_conn *conn = data_connect(&reply);
+	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20};
+	struct wire_begin_reply begun = {0};
+	struct segment segment;
+	struct wire_commit commit = {0};
+
+	ck_assert(!call(&control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, &begun));
+	commit.grant = begun.grant.grant;
+	commit.set.segments = &segment;
+	commit.set.info = (struct set_info){.epoch = 1,
+					    .kind = SET_FULL,
+					    .segment_count = 1,
+					    .data_bytes = 4096,
+					    .table_offset = 4096,
+					    .table_bytes = 64};
+	for (unsigned i = 0; i < 4; i++) {
+		segment = (struct segment){"data", ELEMENT_BYTE, 1, 4096};
+		if (i == 0)
+			segment.name[0] = '\0';
+		if (i == 1)
+			segment.type = 0;
+		if (i == 2)
+			segment.type = ELEMENT_TYPE_END;
+		if (i == 3)
+			segment.element_bytes = 0;
+		ck_assert_int_eq(call(&control, WIRE_COMMIT, wire_commit_fields, &commit,
+				      wire_nothing_fields, NULL),
+				 -EINVAL);
+	}
+	net_ofi.close(conn);
+	control_close(&control);
+	check_service();
+}
+END_TEST
+
 START_TEST(a_write_after_commit_changes_nothing)
 {
 	struct control control = login();
@@ -632,6 +671,7 @@ static Suite *unit_suite(void)
 	tcase_add_test(tc, malformed_requests_end_the_session);
 	tcase_add_test(tc, a_commit_without_data_is_not_published);
 	tcase_add_test(tc, a_commit_beyond_its_grant_is_refused);
+	tcase_add_test(tc, a_segment_without_name_type_or_size_is_refused);
 	tcase_add_test(tc, a_write_after_commit_changes_nothing);
 	tcase_add_test(tc, an_aborted_set_cannot_be_written_any_more);
 	tcase_add_test(tc, a_wish_stands_until_it_is_served_or_nobody_is_left);
