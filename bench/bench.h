@@ -22,5 +22,6 @@ struct plan {
 /* One function for each family of rows. */
 int transfer_bench(const struct plan *plan, struct error *err);
 int commit_bench(const struct plan *plan, struct error *err);
+int relaunch_bench(const struct plan *plan, struct error *err);
 
 #endif

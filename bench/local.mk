@@ -4,6 +4,7 @@ bench_hf_bench_SOURCES = \
 	%D%/child.c %D%/child.h \
 	%D%/commit.c \
 	%D%/crew.c %D%/crew.h \
+	%D%/relaunch.c \
 	%D%/report.c %D%/report.h \
 	%D%/rma.c %D%/rma.h \
 	%D%/server.c %D%/server.h \
@@ -12,7 +13,13 @@ bench_hf_bench_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/%D%
 bench_hf_bench_CFLAGS = $(AM_CFLAGS) $(LIBFABRIC_CFLAGS) $(JANSSON_CFLAGS)
 bench_hf_bench_LDADD = libclient.la libnet.la libwire.la libcommon.la $(LIBFABRIC_LIBS) $(JANSSON_LIBS)
 
+# What relaunch has mpirun start.
+noinst_PROGRAMS += bench/relaunch_rank
+bench_relaunch_rank_SOURCES = %D%/relaunch_rank.c
+bench_relaunch_rank_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS)
+bench_relaunch_rank_LDADD = libholdfast.la $(MPI_LIBS)
+
 # More: make bench BENCHFLAGS='--only commit-4k --json FILE'
 .PHONY: bench
-bench: bench/hf-bench$(EXEEXT) $(sbin_PROGRAMS)
+bench: bench/hf-bench$(EXEEXT) bench/relaunch_rank$(EXEEXT) $(sbin_PROGRAMS)
 	$(builddir)/bench/hf-bench $(BENCHFLAGS)

@@ -24,6 +24,7 @@ static struct capability {
 	{"checkpoint-ofi", transfer_bench, true},
 	{"restore-ofi", transfer_bench, true},
 	{"commit-4k", commit_bench, true},
+	{"relaunch", relaunch_bench, true},
 };
 
 #define CAPABILITIES (sizeof(capabilities) / sizeof(capabilities[0]))
@@ -45,10 +46,10 @@ static bool wants(const char *name)
 static const char usage[] =
 	"usage: hf-bench [--only NAME]... [--ranks N] [--bytes N] [--runs N] [--json FILE]\n"
 	"                [--dir DIRECTORY] [--server PROGRAM]\n"
-	"  --only    measure just this: checkpoint-ofi, restore-ofi, commit-4k\n"
+	"  --only    measure just this: checkpoint-ofi, restore-ofi, commit-4k, relaunch\n"
 	"  --ranks   processes; default 1 and 2\n"
 	"  --bytes   of each process, as 256M; default 64M, 256M and 1G\n"
-	"  --runs    that count, each beside one of its limit; default 9, and 15 of commit-4k\n"
+	"  --runs    that count, each beside one of its limit; default 9; 15 of commit-4k, 10 of relaunch\n"
 	"  --json    write the rows to this file, too\n"
 	"  --dir     where the pools and the raw files go; default /dev/shm\n"
 	"  --server  the pmu-server to start; default: that of the build tree, else that in PATH\n";

@@ -19,7 +19,8 @@ struct put {
 	struct set_info info;
 	bool committed; /* a COMMIT was sent; whether it came to be is not known */
 	void **registrations; /* count + 1 */
-	uint64_t hashed_extents, hashed_bytes, hashed_blocks; /* the bytes: of the extent after these */
+	/* how far the checksums are, which a second attempt needs not make again; bytes of the next extent */
+	uint64_t hashed_extents, hashed_bytes, hashed_blocks;
 };
 
 static uint64_t segment_bytes(const struct segment *segment)
@@ -165,7 +166,6 @@ static int put_write(struct client *client, struct put *put, const struct wire_g
 	struct mover *mover = NULL;
 	int rc;
 
-	put->hashed_extents = put->hashed_bytes = put->hashed_blocks = 0;
 	rc = mover_new(client->net, client->conn, &grant->key, client->options.timeout_ms, &calls, put,
 		       &mover, err);
 	for (; extent < put->table.extents + put->table.header->extent_count && !rc; extent++)
