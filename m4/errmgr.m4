@@ -21,5 +21,9 @@ AC_DEFUN([HOLDFAST_PRRTE], [
     holdfast_launcher="errmgr/holdfast for PRRTE $holdfast_prte_version"
     AC_MSG_RESULT([$holdfast_prte_version])], [AC_MSG_RESULT([no])])
   AC_SUBST([PRTE_CPPFLAGS])
+  # PMIx's own components, which ours must not hide.
+  PMIX_COMPONENTS=`$PKG_CONFIG --variable=libdir pmix 2>/dev/null`/pmix
+  AS_IF([test ! -d "$PMIX_COMPONENTS"], [PMIX_COMPONENTS=])
+  AC_SUBST([PMIX_COMPONENTS])
   AM_CONDITIONAL([HAVE_PRRTE], [test -n "$PRTE_CPPFLAGS"])
 ])

@@ -35,7 +35,9 @@
 #define ENDING_S	60 /* for what is left of a failed incarnation; PRRTE kills within one */
 #define COMMAND_BYTES	65536
 #define ARGUMENTS_MAX	4096
+#define GRACE_MS	300 /* for the failure that an MPI_Abort is a consequence of */
 #define SIGNAL_EXIT	128 /* PRRTE's exit codes of signals begin above it */
+#define PROC_FLAG_ABORTED PRTE_PROC_FLAG_TERM_REPORTED /* mpirun's own process does not use it */
 #define EXIT_NODE_LOST	1   /* PRRTE's own would be 0 */
 
 static struct launcher {
@@ -50,7 +52,9 @@ static struct launcher {
 	bool spawned;	      /* the job has started others */
 	int exit_code;	      /* of the latest failure */
 	uint64_t began_ns;    /* the first incarnation */
-	prte_event_t deadline;
+	prte_state_caddy_t *suspect; /* a rank's MPI_Abort that waits for its cause */
+	int suspect_code;
+	prte_event_t deadline, grace;
 	prte_state_cbfunc_t proc_failed, comm_failed, proc_gone;		 /* PRRTE's */
 	prte_state_cbfunc_t job_init, job_running, job_failed, job_gone; /* PRRTE's */
 } launcher;
@@ -116,14 +120,31 @@ static unsigned procs_bury(const prte_node_t *node)
 	return count;
 }
 
-/* Ours: waitpid has fired, its output may still come. A daemon's: it reports all of the job's processes once
- * more when the last one is gone, after the last of their output. */
+/* A daemon that has reported a failure says nothing more of that process, so that it has to count as gone; of
+ * our own ones the output may still come. */
 static void proc_failed_noted(prte_proc_t *proc, prte_proc_state_t state)
 {
 	if (proc->state < PRTE_PROC_STATE_TERMINATED)
 		proc->state = state;
-	if (PRTE_FLAG_TEST(proc, PRTE_PROC_FLAG_LOCAL))
+	if (PRTE_FLAG_TEST(proc, PRTE_PROC_FLAG_LOCAL)) {
 		PRTE_ACTIVATE_PROC_STATE(&proc->name, PRTE_PROC_STATE_WAITPID_FIRED);
+	} else {
+		proc_bury(proc);
+	}
+}
+
+/* The cause is found. */
+static void suspect_drop(void)
+{
+	prte_proc_t *proc;
+
+	if (!launcher.suspect)
+		return;
+	proc = pmix_pointer_array_get_item(launcher.job->procs, (int)launcher.suspect->name.rank);
+	proc_failed_noted(proc, launcher.suspect->proc_state);
+	PMIX_RELEASE(launcher.suspect);
+	launcher.suspect = NULL;
+	prte_event_evtimer_del(&launcher.grace);
 }
 
 static void on_deadline(int fd, short events, void *arg)
@@ -143,6 +164,7 @@ static void job_end(void)
 	prte_proc_t all;
 
 	launcher.ending = true;
+	suspect_drop();
 	PMIX_CONSTRUCT(&procs, pmix_pointer_array_t);
 	pmix_pointer_array_init(&procs, 1, 1, 1);
 	PMIX_CONSTRUCT(&all, prte_proc_t);
@@ -213,17 +235,10 @@ static bool failure_decide(const struct policy_failure *failure, int exit_code)
 }
 
 /* True: it is done with; false: PRRTE's callback is to see it. */
-static bool rank_failed(const pmix_proc_t *name, prte_proc_state_t state)
+static bool failure_handle(prte_proc_t *proc, prte_proc_state_t state)
 {
-	prte_proc_t *proc = pmix_pointer_array_get_item(launcher.job->procs, (int)name->rank);
 	struct policy_failure failure;
 
-	if (!proc)
-		return launcher.ending;
-	if (launcher.ending) {
-		proc_failed_noted(proc, state);
-		return true;
-	}
 	if (!failure_describe(proc, state, &failure) || !failure_decide(&failure, proc->exit_code))
 		return false;
 	if (launcher.exclude_failed_nodes && proc->node)
@@ -231,6 +246,61 @@ static bool rank_failed(const pmix_proc_t *name, prte_proc_state_t state)
 	proc_failed_noted(proc, state);
 	job_end();
 	return true;
+}
+
+/*
+ * Ranks that lose a connection to one that died call MPI_Abort, and may be heard of first. One of them is kept for
+ * a moment, in which the others' count for nothing.
+ */
+static bool abort_suspected(prte_state_caddy_t *caddy, prte_proc_t *proc)
+{
+	struct timeval moment = {.tv_usec = GRACE_MS * 1000};
+
+	PRTE_FLAG_SET(proc, PROC_FLAG_ABORTED);
+	if (launcher.suspect) {
+		if (launcher.suspect->name.rank != caddy->name.rank)
+			proc_failed_noted(proc, caddy->proc_state);
+		return true;
+	}
+	PMIX_RETAIN(caddy);
+	launcher.suspect = caddy;
+	launcher.suspect_code = proc->exit_code; /* its end will put another one there */
+	prte_event_evtimer_add(&launcher.grace, &moment);
+	return true;
+}
+
+/* As failure_handle(). */
+static bool rank_failed(prte_state_caddy_t *caddy)
+{
+	prte_proc_t *proc = pmix_pointer_array_get_item(launcher.job->procs, (int)caddy->name.rank);
+
+	if (!proc)
+		return launcher.ending;
+	if (launcher.ending) {
+		proc_failed_noted(proc, caddy->proc_state);
+		return true;
+	}
+	if (caddy->proc_state == PRTE_PROC_STATE_CALLED_ABORT || PRTE_FLAG_TEST(proc, PROC_FLAG_ABORTED))
+		return abort_suspected(caddy, proc);
+	return failure_handle(proc, caddy->proc_state);
+}
+
+/* There was no other cause. */
+static void on_grace(int fd, short events, void *arg)
+{
+	prte_state_caddy_t *caddy = launcher.suspect;
+	prte_proc_t *proc;
+
+	(void)arg;
+	if (!caddy)
+		return;
+	launcher.suspect = NULL;
+	proc = pmix_pointer_array_get_item(launcher.job->procs, (int)caddy->name.rank);
+	proc->exit_code = launcher.suspect_code;
+	if (!shutting_down() && !launcher.left && failure_handle(proc, PRTE_PROC_STATE_CALLED_ABORT))
+		PMIX_RELEASE(caddy);
+	else
+		launcher.proc_failed(fd, events, caddy);
 }
 
 /* PRRTE forgets the daemon, as far as it can without ending the job. */
@@ -243,7 +313,7 @@ static void daemon_forget(prte_proc_t *daemon)
 	prte_process_info.num_daemons--;
 }
 
-/* As rank_failed(). */
+/* As failure_handle(). */
 static bool daemon_failed(const pmix_proc_t *name)
 {
 	prte_job_t *daemons = prte_get_job_data_object(PRTE_PROC_MY_NAME->nspace);
@@ -277,14 +347,14 @@ static bool daemon_failed(const pmix_proc_t *name)
 	return true;
 }
 
-static bool proc_error(const prte_state_caddy_t *caddy)
+static bool proc_error(prte_state_caddy_t *caddy)
 {
 	if (shutting_down() || launcher.left)
 		return false;
 	if (is_daemons(caddy->name.nspace))
 		return prte_dvm_ready && daemon_failed(&caddy->name);
 	if (is_current(caddy->name.nspace))
-		return rank_failed(&caddy->name, caddy->proc_state);
+		return rank_failed(caddy);
 	return is_past(caddy->name.nspace);
 }
 
@@ -342,6 +412,7 @@ static void job_first(prte_job_t *job)
 	launcher.began_ns = clock_monotonic_ns();
 	restart_environment(launcher.restart, job_setenv, job);
 	prte_event_evtimer_set(prte_event_base, &launcher.deadline, on_deadline, NULL);
+	prte_event_evtimer_set(prte_event_base, &launcher.grace, on_grace, NULL);
 	console_open(launcher.input_kept);
 }
 
@@ -423,8 +494,9 @@ static void job_replace(int fd, short events, prte_state_caddy_t *caddy)
 	prte_exit_status = 0;
 	launcher.job_gone(fd, events, caddy);
 	PMIX_RELEASE(old);
-	if (prte_plm.spawn(next))
+	if (prte_plm.spawn(next)) {
 		PRTE_ACTIVATE_JOB_STATE(next, PRTE_JOB_STATE_NEVER_LAUNCHED);
+	}
 }
 
 static void on_job_gone(int fd, short events, void *arg)

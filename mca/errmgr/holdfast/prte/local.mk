@@ -13,6 +13,13 @@ pmix_mca_errmgr_holdfast_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/%D% -I$(srcdir
 pmix_mca_errmgr_holdfast_la_LIBADD = liblaunch.la libcommon.la
 pmix_mca_errmgr_holdfast_la_LDFLAGS = -module -avoid-version \
 	-export-symbols-regex '^(prte|pmix)_mca_errmgr_'
+
+# The same in the build tree.
+noinst_DATA += %D%/components/pmix_mca_errmgr_holdfast.so
+%D%/components/pmix_mca_errmgr_holdfast.so: pmix_mca_errmgr_holdfast.la
+	$(AM_V_GEN)$(MKDIR_P) %D%/components && \
+	ln -sf '$(abs_builddir)/.libs/pmix_mca_errmgr_holdfast.so' $@
+CLEANFILES += %D%/components/pmix_mca_errmgr_holdfast.so
 endif
 
 EXTRA_DIST += %D%/console.c %D%/console.h %D%/errmgr_holdfast_prte.c %D%/job.c %D%/job.h \
