@@ -26,9 +26,15 @@ system_tests = \
 	%D%/0430-configuration.t \
 	%D%/0440-start.t \
 	%D%/0450-unix-socket.t \
-	%D%/0460-data-directory.t
+	%D%/0460-data-directory.t \
+	%D%/0600-relaunch-killed-rank.t \
+	%D%/0610-relaunch-causes.t \
+	%D%/0620-no-relaunch.t \
+	%D%/0630-relaunch-stdin.t \
+	%D%/0650-relaunch-lost-node.t \
+	%D%/0690-holdfast-mpirun.t
 TESTS += $(system_tests)
-EXTRA_DIST += $(system_tests) %D%/lib.sh %D%/run.sh
+EXTRA_DIST += $(system_tests) %D%/lib.sh %D%/run.sh %D%/prte.sh %D%/nodes-prte.sh
 EXTRA_DIST += quickstart tests/debian/install tests/valgrind.supp
 
 # An MPI program that does with the plug-in's job what it is told.
@@ -48,3 +54,9 @@ check_PROGRAMS += %D%/ckpt_ranks
 %C%_ckpt_ranks_SOURCES = %D%/ckpt_ranks.c %D%/fake_client.c %D%/fake_client.h
 %C%_ckpt_ranks_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS)
 %C%_ckpt_ranks_LDADD = libckpt.la liblaunch.la libclient.la libnet.la libwire.la libcommon.la
+
+# An MPI program that has an accident.
+check_PROGRAMS += %D%/mishap
+%C%_mishap_SOURCES = %D%/mishap.c
+%C%_mishap_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS)
+%C%_mishap_LDADD = $(MPI_LIBS)
