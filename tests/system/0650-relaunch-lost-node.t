@@ -6,7 +6,7 @@ TIME_LIMIT=400
 . "${0%/*}/nodes-prte.sh"
 . "${0%/*}/lib.sh"
 . "${0%/*}/prte.sh"
-prte_plan 19
+prte_plan 25
 ok "three nodes are there" nodes_up
 ok "the computation works without Holdfast" stencil_expected
 server=10.77.0.1:0
@@ -34,6 +34,14 @@ goes_on()
 	is "$1: it restarted" "$(restarts "$1")" "$2"
 	is "$1: the result is that of the undisturbed computation" "$(stencil_result "$1")" "$expected"
 }
+
+# Over TCP the survivors call MPI_Abort, which says nothing of the cause.
+ok "a rank on another node is killed: mpirun ends with success" relaunch killed 6 "$mishap" kill 1 3
+ok "it is told which" said killed "rank 3 on node2 was killed by signal 9"
+is "all ranks were there in the end" "$(ranks_of killed 1)" 6
+ok "ranks on all nodes are killed, twice: mpirun ends with success" relaunch several 6 "$mishap" several 2
+is "each time is one restart" "$(restarts several)" 2
+is "all ranks were there in the end" "$(ranks_of several 2)" 6
 
 stencil_on lost
 ok "node2 can be switched off" node_lost node2

@@ -13,11 +13,12 @@ if [ -z "${HOLDFAST_TEST_NODES-}" ]; then
 	export HOLDFAST_TEST_NODES
 	exec unshare --net --mount --uts --propagation private /bin/sh "$0" "$@"
 fi
+ip link set lo up
 
 # Makes node1 to node3 with two slots each, and tells mpirun to use them.
 nodes_up()
 {
-	ip link set lo up && mkdir -p /run/netns && mount -t tmpfs netns /run/netns &&
+	mkdir -p /run/netns && mount -t tmpfs netns /run/netns &&
 		ip link add hfbridge type bridge && ip addr add 10.77.0.1/24 dev hfbridge &&
 		ip link set hfbridge up || return 1
 	for node in 1 2 3; do
