@@ -5,7 +5,7 @@
 TIME_LIMIT=300
 . "${0%/*}/lib.sh"
 . "${0%/*}/prte.sh"
-prte_plan 21
+prte_plan 24
 ok "the server starts" start_server
 
 is "exit code 3 after MPI_Finalize is the job's" "$(exit_code mishap late)" 3
@@ -38,6 +38,11 @@ stopped()
 }
 stopped interrupted INT
 stopped terminated TERM
+relaunch_start between 3 "$mishap" waits
+ok "between: a rank dies, and the job is to be started again" wait_for 30 said between "is started again"
+kill -INT "$job_pid" # while what is left of it is being ended
+ok "between: mpirun ends soon" wait_for 30 gone "$job_pid"
+ok "between: not with success" fails job_wait
 
 PRTE_MCA_errmgr_holdfast_enable=0
 export PRTE_MCA_errmgr_holdfast_enable

@@ -54,3 +54,18 @@ node_cut()
 {
 	ip link set "hf$1" down
 }
+
+# node_back NODE: what was lost or cut off is there again, empty, and reaches the server.
+node_back()
+{
+	# shellcheck disable=SC2046 # a list of words
+	kill -KILL $(ip netns pids "$1") 2>/dev/null
+	ip link set "hf$1" up && wait_for 30 node_connects "$1"
+}
+
+node_connects()
+{
+	# shellcheck disable=SC2016 # it is perl's
+	ip netns exec "$1" perl -MIO::Socket::INET -e \
+		'exit !IO::Socket::INET->new(PeerAddr => $ARGV[0], Timeout => 1)' "$server"
+}
