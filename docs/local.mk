@@ -1,10 +1,11 @@
 dist_man_MANS += %D%/man/holdfast.3 %D%/man/holdfast.7
 dist_man_MANS += %D%/man/holdfast-checkpoint.1 %D%/man/holdfast-restart.1
-dist_man_MANS += %D%/man/pmuctl.1 %D%/man/pmu-server.8
+dist_man_MANS += %D%/man/holdfast-mpirun.1 %D%/man/pmuctl.1 %D%/man/pmu-server.8
 dist_doc_DATA += \
 	%D%/architecture.md \
 	%D%/getting-started.md \
 	%D%/launcher.md \
+	%D%/launcher-prte.md \
 	%D%/on-media-format.md \
 	%D%/performance.md \
 	%D%/persistence.md \

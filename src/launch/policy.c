@@ -144,12 +144,20 @@ static void cause_write(struct policy *policy, const struct policy_failure *f)
 	case POLICY_START:
 		snprintf(policy->cause, CAUSE_BYTES, "%s could not be started", who);
 		break;
+	case POLICY_JOB:
+		if (f->code)
+			snprintf(policy->cause, CAUSE_BYTES, "the job ended with exit code %d", f->code);
+		else
+			snprintf(policy->cause, CAUSE_BYTES, "the job ended without reaching MPI_Finalize");
+		break;
 	}
 }
 
 /* SIGKILL comes from outside, as a lost node does. */
 static bool is_crash(const struct policy_failure *failure)
 {
+	if (failure->cause == POLICY_JOB)
+		return failure->code && failure->code != SIGKILL && failure->code != 128 + SIGKILL;
 	return failure->cause != POLICY_NODE && failure->cause != POLICY_START &&
 	       !(failure->cause == POLICY_SIGNAL &&
 		 (failure->code == SIGKILL || failure->code == SIGTERM || failure->code == SIGINT));
@@ -157,7 +165,7 @@ static bool is_crash(const struct policy_failure *failure)
 
 static bool is_final(const struct policy *policy, const struct policy_failure *failure)
 {
-	if (failure->cause != POLICY_EXIT && failure->cause != POLICY_ABORT)
+	if (failure->cause != POLICY_EXIT && failure->cause != POLICY_ABORT && failure->cause != POLICY_JOB)
 		return false;
 	for (unsigned i = 0; i < policy->final_count; i++) {
 		if (policy->final_codes[i] == failure->code)

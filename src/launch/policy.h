@@ -28,12 +28,13 @@ enum policy_cause {
 	POLICY_ABORT,	    /* code: MPI_Abort's */
 	POLICY_NODE,	    /* the node, or the way to it, is gone */
 	POLICY_START,	    /* the process could not be started */
+	POLICY_JOB,	    /* of the whole job, no rank is known; code: its exit code, 0: it never got to its end */
 };
 
 struct policy_failure {
 	enum policy_cause cause;
 	int code;
-	unsigned rank;	  /* not of POLICY_NODE */
+	unsigned rank;	  /* not of POLICY_NODE and POLICY_JOB */
 	const char *node; /* NULL: not known */
 };
 

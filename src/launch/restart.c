@@ -43,10 +43,14 @@ void restart_close(struct restart *restart)
 	free(restart);
 }
 
+bool restart_finished(struct restart *restart)
+{
+	return mailbox_finalized(restart->mailbox, policy_incarnation(restart->policy));
+}
+
 bool restart_failed(struct restart *restart, const struct policy_failure *failure)
 {
-	if (mailbox_finalized(restart->mailbox, policy_incarnation(restart->policy)) ||
-	    !policy_failed(restart->policy, failure))
+	if (restart_finished(restart) || !policy_failed(restart->policy, failure))
 		return false;
 	input_stop(restart->input);
 	return true;

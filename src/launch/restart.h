@@ -27,6 +27,9 @@ void restart_close(struct restart *restart);
  * input of the incarnation ends with it. */
 bool restart_failed(struct restart *restart, const struct policy_failure *failure);
 
+/* Has this incarnation reached MPI_Finalize? Then its exit code is the application's own. */
+bool restart_finished(struct restart *restart);
+
 /* False: the next incarnation cannot have its standard input, which is said on stderr. */
 bool restart_begin(struct restart *restart);
 

@@ -23,3 +23,10 @@ holdfast_checkpoint_LDADD = libtools.la
 
 holdfast_restart_SOURCES = %D%/holdfast_restart.c
 holdfast_restart_LDADD = libtools.la
+
+# Knows where the components and the parameter set go, and finds those of the build tree.
+bin_PROGRAMS += holdfast-mpirun
+holdfast_mpirun_SOURCES = %D%/holdfast_mpirun.c
+holdfast_mpirun_CPPFLAGS = $(AM_CPPFLAGS) -DHOOK_DIR='"$(mcacomponentdir)"' -DERRMGR_DIR='"$(prtecomponentdir)"' \
+	-DTUNE_FILE='"$(amcadir)/holdfast"' -DPMIX_DIR='"$(PMIX_COMPONENTS)"'
+holdfast_mpirun_LDADD = liblaunch.la libcommon.la

@@ -38,7 +38,7 @@ again()
 	done
 	job_wait
 }
-ok "and one of which three are killed, one after the other" again SEGV
+ok "and one of which three are killed, one after the other" again KILL
 is "with the right result" "$(stencil_result again)" "$expected"
 is "it was started again each time" "$(grep -c 'is started again' "$run_dir/again.err")" 3
 ok "and went on from the last checkpoint" test "$(stencil_resumed again | tail -n 1)" -ge 9

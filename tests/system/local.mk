@@ -43,9 +43,15 @@ system_tests = \
 	%D%/0501-no-restart.t \
 	%D%/0510-restart-resumes.t \
 	%D%/0520-nodes.t \
-	%D%/0590-random-failures.t
+	%D%/0590-random-failures.t \
+	%D%/0600-relaunch-killed-rank.t \
+	%D%/0610-relaunch-causes.t \
+	%D%/0620-no-relaunch.t \
+	%D%/0630-relaunch-stdin.t \
+	%D%/0650-relaunch-lost-node.t \
+	%D%/0690-holdfast-mpirun.t
 TESTS += $(system_tests)
-EXTRA_DIST += $(system_tests) %D%/lib.sh %D%/nodes.sh %D%/run.sh
+EXTRA_DIST += $(system_tests) %D%/lib.sh %D%/nodes.sh %D%/nodes-prte.sh %D%/prte.sh %D%/run.sh
 EXTRA_DIST += quickstart tests/debian/install tests/valgrind.supp
 
 # An MPI program that does with the plug-in's job what it is told.
@@ -71,3 +77,9 @@ check_PROGRAMS += %D%/ckpt_ranks
 %C%_ckpt_ranks_SOURCES = %D%/ckpt_ranks.c %D%/fake_client.c %D%/fake_client.h
 %C%_ckpt_ranks_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS)
 %C%_ckpt_ranks_LDADD = libckpt.la liblaunch.la libclient.la libnet.la libwire.la libcommon.la
+
+# An MPI program that has an accident.
+check_PROGRAMS += %D%/mishap
+%C%_mishap_SOURCES = %D%/mishap.c
+%C%_mishap_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS)
+%C%_mishap_LDADD = $(MPI_LIBS)

@@ -131,6 +131,24 @@ START_TEST(ranks_are_told_what_happened)
 }
 END_TEST
 
+START_TEST(a_job_without_known_ranks_is_judged_by_its_exit_code)
+{
+	struct policy_failure failure = {POLICY_JOB, 7, 0, NULL};
+	struct policy *policy = policy_of(9, 0, "75");
+
+	ck_assert(policy_failed(policy, &failure));
+	ck_assert_str_eq(variable(policy, "HOLDFAST_RESTART"), "the job ended with exit code 7");
+	ck_assert_str_eq(variable(policy, "HOLDFAST_CRASHES"), "1");
+	failure.code = 0; /* no proof, and no crash */
+	ck_assert(policy_failed(policy, &failure));
+	ck_assert_str_eq(variable(policy, "HOLDFAST_RESTART"), "the job ended without reaching MPI_Finalize");
+	ck_assert_str_eq(variable(policy, "HOLDFAST_CRASHES"), "0");
+	failure.code = 75;
+	ck_assert(!policy_failed(policy, &failure));
+	policy_free(policy);
+}
+END_TEST
+
 START_TEST(crashes_in_a_row_are_counted_and_kills_are_not)
 {
 	struct policy_failure lost = {POLICY_NODE, 0, 0, "node3"};
@@ -326,6 +344,7 @@ static Suite *unit_suite(void)
 	unit_add(suite, "policy", some_exit_codes_are_final, 20);
 	unit_add(suite, "policy", a_list_of_codes_that_is_none_is_refused, 20);
 	unit_add(suite, "policy", ranks_are_told_what_happened, 20);
+	unit_add(suite, "policy", a_job_without_known_ranks_is_judged_by_its_exit_code, 20);
 	unit_add(suite, "policy", crashes_in_a_row_are_counted_and_kills_are_not, 20);
 	unit_add(suite, "mailbox", a_note_arrives_once_posted, 20);
 	unit_add(suite, "mailbox", a_note_with_another_token_is_none, 20);
