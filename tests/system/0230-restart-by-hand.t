@@ -5,7 +5,7 @@
 # shellcheck disable=SC2317 # `ok` calls the functions
 TIME_LIMIT=240
 . "${0%/*}/lib.sh"
-plan 40
+plan 41
 world=$(run_program world) || bail "world has not been built"
 restart=$(run_program holdfast-restart) || bail "holdfast-restart has not been built"
 stencil_is_short
