@@ -4,7 +4,7 @@
 # and what to do.
 # shellcheck disable=SC2317 # `ok` calls the functions
 . "${0%/*}/lib.sh"
-plan 22
+plan 20
 world=$(run_program world) || bail "world has not been built"
 HOME=$run_dir/home && export HOME
 mkdir "$HOME"
