@@ -313,11 +313,13 @@ static uint64_t pool_occupies(const struct embedded *embedded)
 static int size_choose(const struct embedded *embedded, uint64_t *size, struct error *err)
 {
 	uint64_t occupied = pool_occupies(embedded), bytes;
-	char above[EMBEDDED_PATH_BYTES];
+	char above[EMBEDDED_PATH_BYTES], *end;
 	struct statvfs st;
 
-	snprintf(above, sizeof(above), "%.*s/", (int)(strrchr(embedded->pool, '/') - embedded->pool),
-		 embedded->pool);
+	snprintf(above, sizeof(above), "%s", embedded->pool);
+	end = strrchr(above, '/');
+	if (end)
+		end[1] = '\0';
 	if (statvfs(embedded->pool, &st) && statvfs(above, &st))
 		return error_set(err, -EINVAL, "cannot tell the free space of %s: %s; set the variable pool_size",
 				 above, strerror(errno));

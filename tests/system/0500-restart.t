@@ -5,7 +5,8 @@ TIME_LIMIT=400
 . "${0%/*}/lib.sh"
 [ -n "$(run_built mca_errmgr_holdfast.so)" ] || skip_all "this Open MPI has another launcher (0600-)"
 plan 34
-fail=$(run_program fail) || bail "tests/system/fail has not been built"
+fail=$run_dir/fail # whose processes are this test's
+cp "$(run_program fail)" "$fail" || bail "tests/system/fail has not been built"
 tune_off="--mca hook_holdfast_enable 0"
 
 # fails_and_goes_on NAME WORD...: 4 ranks, of which some fail. Sets status.

@@ -130,5 +130,5 @@ orte_errmgr_base_component_t mca_errmgr_holdfast_component = {
 		.mca_query_component = component_query,
 		.mca_register_component_params = component_register,
 	},
-	.base_data = {MCA_BASE_METADATA_PARAM_CHECKPOINT},
+	.base_data = {.param_field = MCA_BASE_METADATA_PARAM_CHECKPOINT},
 };
