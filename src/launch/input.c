@@ -166,14 +166,25 @@ int input_open(uint64_t max_bytes, struct input **out, struct error *err)
 	else
 		rc = input_start(input, err);
 	if (rc) {
-		close(input->kept);
-		close(input->source);
-		close(input->wake);
-		free(input);
+		input_close(input);
 		return rc;
 	}
 	*out = input;
 	return 0;
+}
+
+void input_close(struct input *input)
+{
+	if (!input)
+		return;
+	input_stop(input);
+	if (input->kept >= 0)
+		close(input->kept);
+	if (input->source >= 0)
+		close(input->source);
+	if (input->wake >= 0)
+		close(input->wake);
+	free(input);
 }
 
 void input_stop(struct input *input)

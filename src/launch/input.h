@@ -24,4 +24,7 @@ void input_stop(struct input *input);
 /* Descriptor 0 begins anew. -EFBIG: more came than is kept. Takes NULL. */
 int input_again(struct input *input, struct error *err);
 
+/* Ends it for good; descriptor 0 stays what it is. Takes NULL. */
+void input_close(struct input *input);
+
 #endif

@@ -37,7 +37,7 @@ void restart_close(struct restart *restart)
 {
 	if (!restart)
 		return;
-	input_stop(restart->input); /* the rest of it goes with the process */
+	input_close(restart->input);
 	mailbox_close(restart->mailbox);
 	policy_free(restart->policy);
 	free(restart);

@@ -2,6 +2,7 @@
 /* launch.c - when a job is started again, what its ranks are told, their notes, and standard input. */
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 #include "launch/mailbox.h"
 #include "launch/policy.h"
 #include "unit.h"
+
+#define VALUE_BYTES 256
 
 /* ---- policy ---- */
 
@@ -27,21 +30,31 @@ static struct policy *policy_of(int max_restarts, int window_s, const char *code
 	return policy;
 }
 
+struct wanted {
+	const char *name;
+	char *value;
+	bool found;
+};
+
 static void variable_find(void *arg, const char *name, const char *value)
 {
-	const char **wanted = arg;
+	struct wanted *wanted = arg;
 
-	if (!strcmp(wanted[0], name))
-		wanted[1] = strdup(value);
+	if (strcmp(wanted->name, name))
+		return;
+	snprintf(wanted->value, VALUE_BYTES, "%s", value);
+	wanted->found = true;
 }
 
-/* NULL: not set. Leaks, which a test may. */
+/* NULL: not set. Good for the next few calls. */
 static const char *variable(const struct policy *policy, const char *name)
 {
-	const char *wanted[2] = {name, NULL};
+	static char values[8][VALUE_BYTES];
+	static unsigned next;
+	struct wanted wanted = {name, values[next++ % 8], false};
 
-	policy_environment(policy, variable_find, wanted);
-	return wanted[1];
+	policy_environment(policy, variable_find, &wanted);
+	return wanted.found ? wanted.value : NULL;
 }
 
 static const struct policy_failure killed = {POLICY_SIGNAL, SIGKILL, 2, "node1"};
@@ -293,6 +306,7 @@ START_TEST(what_was_read_is_given_again_and_goes_on)
 	ck_assert_int_eq(input_again(input, &err), 0);
 	reads("one two");
 	ck_assert_int_eq(read(0, &(char){0}, 1), 0);
+	input_close(input);
 }
 END_TEST
 
@@ -306,6 +320,7 @@ START_TEST(input_that_nobody_read_is_not_lost)
 	write_text(in, "early");
 	ck_assert_int_eq(input_again(input, &err), 0);
 	reads("early");
+	input_close(input);
 }
 END_TEST
 
@@ -319,6 +334,7 @@ START_TEST(more_than_is_kept_cannot_be_given_again)
 	write_text(in, "12345");
 	reads("12345");
 	ck_assert_int_eq(input_again(input, &err), -EFBIG);
+	input_close(input);
 }
 END_TEST
 
