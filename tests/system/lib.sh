@@ -148,7 +148,7 @@ stencil_result()
 # The epoch that it resumed from; nothing where it began at the beginning.
 stencil_resumed()
 {
-	sed -n 's/.*resumed from epoch \([0-9]*\).*/\1/p' "$run_dir/$1.err"
+	sed -n 's/^stencil: resumed from epoch \([0-9]*\).*/\1/p' "$run_dir/$1.err"
 }
 
 # The same computation without Holdfast: sets expected.
