@@ -252,7 +252,8 @@ int hf_plugin_attach(void)
 /* What fails once all ranks are here needs no restart, and must not have one: the sets may go. */
 static void launcher_tell(void)
 {
-	const char *launcher = getenv(MAILBOX_VARIABLE), *incarnation = getenv("HOLDFAST_INCARNATION");
+	const char *launcher = getenv(MAILBOX_VARIABLE);
+	uint64_t incarnation = 0;
 	struct error err;
 	int rank = -1;
 
@@ -260,7 +261,8 @@ static void launcher_tell(void)
 		return;
 	PMPI_Barrier(MPI_COMM_WORLD);
 	PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
-	if (!rank && mailbox_post_finalized(launcher, incarnation ? (unsigned)atoi(incarnation) : 0, &err))
+	launcher_number("HOLDFAST_INCARNATION", UINT32_MAX, &incarnation, &err);
+	if (!rank && mailbox_post_finalized(launcher, (unsigned)incarnation, &err))
 		fprintf(stderr, "holdfast: %s; a failure in MPI_Finalize would start the job again\n", err.text);
 }
 

@@ -21,6 +21,7 @@ int exit_of_attach(int code, uint32_t incarnation)
 	case HF_ENOSPC:
 	case HF_ERANKS:
 	case HF_EMODE:
+	case HF_ENOCKPT: /* the epoch that was chosen; a restart would go on from another one */
 		return HF_EXIT_CONFIG;
 	case HF_ESERVER:
 	case HF_ETIMEDOUT:

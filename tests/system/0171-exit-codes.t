@@ -4,7 +4,7 @@
 # shellcheck disable=SC2317 # `ok` calls the functions
 TIME_LIMIT=180
 . "${0%/*}/lib.sh"
-plan 10
+plan 11
 world=$(run_program world) || bail "world has not been built"
 
 # exits CODE NAME [PROGRAM [ARGUMENT]...]: a job ends with this code, in MPI_Init.
@@ -36,6 +36,9 @@ unset job_options
 ok "though it is wrong on another rank than the first" exits 78 one 2 "$run_dir/wrong-on-1"
 ok "a job of another number of ranks is made" job other 1 "$world" protect checkpoint
 ok "another number of ranks: 78" exits 78 other 2
+job_options="--mca hook_holdfast_epoch 99"
+ok "an epoch that is not there: 78, and no restart from another one" exits 78 other 1
+unset job_options
 HOLDFAST_INCARNATION=1
 ok "in a later incarnation, too" exits 78 other 2
 ok "the server stops without complaint" stop_server

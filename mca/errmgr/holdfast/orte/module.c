@@ -73,6 +73,8 @@ static void on_job_init(int fd, short args, void *caddy)
 		opal_pmix.server_deregister_client = deregister_client;
 		if (job_template_take(&errmgr.template, job) == ORTE_SUCCESS)
 			job_environment(job, errmgr.restart);
+		else
+			errmgr.template.count = 0; /* half a job is not started again */
 	} else if (job != errmgr.job) {
 		errmgr.spawned = true;
 	}
