@@ -13,6 +13,7 @@
 #include "ckpt/server.h"
 #include "common/clock.h"
 #include "launch/mailbox.h"
+#include "net/net.h"
 
 /* The job that the plug-in attached, until it is detached. */
 static hf_job_t world;
@@ -237,6 +238,11 @@ int hf_option_override(const char *name, const char *value)
 	int rc = option_override(name, value);
 
 	return rc == -ENOMEM ? HF_ENOMEM : rc ? HF_EINVAL : HF_OK;
+}
+
+void hf_plugin_prepare(void)
+{
+	net_prepare();
 }
 
 int hf_plugin_attach(void)

@@ -21,6 +21,9 @@ enum hf_exit {
 const struct option_text *hf_option_at(size_t index);
 int hf_option_override(const char *name, const char *value);
 
+/* To be called early in MPI_Init, which waits a lot for others: begins what hf_plugin_attach() will need. */
+void hf_plugin_prepare(void);
+
 /*
  * Attaches MPI_COMM_WORLD to the configured job; hf_world() then gives it. Collective. The message of a
  * failure is hf_message(NULL).

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "client/mover.h"
 #include "client/session.h"
+#include "common/memory.h"
 #include "wire/table.h"
 
 struct get {
@@ -63,6 +64,7 @@ static int move_bytes(struct mover *mover, uint8_t *into, uint64_t offset, uint6
 		n = bytes - done;
 		if (n > mover_chunk_bytes(mover))
 			n = mover_chunk_bytes(mover);
+		memory_populate(into + done, n); /* while what was asked for before is under way */
 		rc = mover_start(mover, false, into + done, offset + done, n, context, err);
 	}
 	return rc;

@@ -7,6 +7,7 @@ libcommon_la_SOURCES = \
 	%D%/error.c %D%/error.h \
 	%D%/fabric.h \
 	%D%/log.c %D%/log.h \
+	%D%/memory.c %D%/memory.h \
 	%D%/set.h \
 	%D%/size.c %D%/size.h \
 	%D%/testpoint.c %D%/testpoint.h

@@ -13,11 +13,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "common/memory.h"
 #include "common/size.h"
-
-#ifndef MADV_POPULATE_WRITE /* Linux 5.14, glibc 2.35 */
-#define MADV_POPULATE_WRITE 23
-#endif
 
 const struct media_ops *media = &media_pmem2;
 
@@ -61,11 +58,8 @@ int media_populate(struct media_map *map, struct error *err)
 {
 	void *base = media->base(map);
 	size_t bytes = media->bytes(map);
-	int rc;
+	int rc = memory_populate(base, bytes);
 
-	do
-		rc = madvise(base, bytes, MADV_POPULATE_WRITE) ? errno : 0;
-	while (rc == EINTR);
 	if (rc == EINVAL || rc == ENOSYS) {
 		populate_by_touch(base, bytes);
 		return 0;

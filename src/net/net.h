@@ -105,6 +105,13 @@ struct net_ops {
 /* The back end of this name; NULL where there is none. "" and NULL mean the default, "ofi". */
 const struct net_ops *net_find(const char *name);
 
+/*
+ * Begins, in a thread of its own, what the default back end does once a process and takes long over (libfabric: it
+ * loads all its providers; that of verbs reads the kernel's whole symbol table, twice): listen() and connect() then
+ * find it done, or wait for it. Returns at once; not to call it costs time only.
+ */
+void net_prepare(void);
+
 extern const struct net_ops net_ofi;
 
 #endif

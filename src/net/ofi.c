@@ -4,7 +4,10 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sodium.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define OFI_API_VERSION FI_VERSION(1, 17)
@@ -101,6 +104,44 @@ int ofi_query(const char *provider, const char *node, const struct net_address *
 	if (rc)
 		return ofi_failed(err, rc, "fi_getinfo");
 	return 0;
+}
+
+static pthread_t preparing;
+
+static void *prepare(void *arg)
+{
+	struct fi_info *info = NULL;
+	struct error unused;
+
+	(void)arg;
+	if (!ofi_query(NULL, "127.0.0.1", NULL, &info, &unused))
+		fi_freeinfo(info);
+	return NULL;
+}
+
+/* libfabric must not be unloaded below it. */
+static void prepare_end(void)
+{
+	pthread_join(preparing, NULL);
+}
+
+static void prepare_begin(void)
+{
+	sigset_t all, before;
+
+	/* The application's signals are for its own threads. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	if (!pthread_create(&preparing, NULL, prepare, NULL))
+		atexit(prepare_end);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void net_prepare(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, prepare_begin);
 }
 
 int ofi_open_cq(struct fid_domain *domain, size_t size, struct fid_cq **cq, int *fd)

@@ -65,6 +65,11 @@ tests_unit_hostile_SOURCES = tests/unit/hostile.c tests/unit/pmu_fixture.c tests
 tests_unit_hostile_CFLAGS = $(unit_cflags)
 tests_unit_hostile_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
+unit_programs += tests/unit/memory
+tests_unit_memory_SOURCES = tests/unit/memory.c tests/unit/unit.h
+tests_unit_memory_CFLAGS = $(unit_cflags)
+tests_unit_memory_LDADD = libcommon.la $(CHECK_LIBS)
+
 unit_programs += tests/unit/command
 tests_unit_command_SOURCES = tests/unit/command.c tests/unit/unit.h
 tests_unit_command_CFLAGS = $(unit_cflags)

@@ -293,6 +293,43 @@ START_TEST(transfers_of_many_sizes_arrive_and_come_back)
 }
 END_TEST
 
+START_TEST(what_is_being_prepared_disturbs_nothing)
+{
+	uint8_t memory[64] = {0}, local[64];
+	struct net_grant *grant;
+	struct net_conn *conn;
+	struct net_key key;
+
+	net_prepare();
+	net_prepare();
+	start();
+	conn = connect_as(0);
+	grant = expose(0, memory, sizeof(memory), NET_WRITE, &key);
+	fill_pattern(local, sizeof(local), 1);
+	ck_assert_int_eq(transfer_all(conn, &key, true, local, sizeof(local)), 0);
+	ck_assert(!memcmp(memory, local, sizeof(local)));
+	net->revoke(grant);
+	net->close(conn);
+	net->target_close(target);
+}
+END_TEST
+
+START_TEST(who_ends_while_it_is_prepared_ends_well)
+{
+	pid_t pid = fork();
+	int status = 0;
+
+	ck_assert_int_ge(pid, 0);
+	if (!pid) {
+		net_prepare();
+		exit(3);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), 3);
+}
+END_TEST
+
 START_TEST(a_full_window_and_wrong_sizes_are_refused_at_once)
 {
 	struct net_params with = params();
@@ -1286,6 +1323,8 @@ static Suite *unit_suite(void)
 
 #define ADD(name) unit_add(suite, #name, name, 60)
 	ADD(transfers_of_many_sizes_arrive_and_come_back);
+	ADD(what_is_being_prepared_disturbs_nothing);
+	ADD(who_ends_while_it_is_prepared_ends_well);
 	ADD(a_full_window_and_wrong_sizes_are_refused_at_once);
 	ADD(sixty_four_peers_at_once);
 	ADD(an_unknown_token_is_rejected_and_says_so);

@@ -45,6 +45,8 @@ static int holdfast_register(void)
 						MCA_BASE_VAR_TYPE_STRING, NULL, 0, 0, OPAL_INFO_LVL_3,
 						MCA_BASE_VAR_SCOPE_READONLY, &values[i]);
 	}
+	if (enable)
+		hf_plugin_prepare();
 	return OMPI_SUCCESS;
 }
 

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* memory.h - pages of this process. */
+#ifndef HOLDFAST_MEMORY_H
+#define HOLDFAST_MEMORY_H
+
+#include <stddef.h>
+
+/*
+ * Faults in all pages that hold a byte of [at, at + bytes), for writing, without changing any: one call instead of a
+ * fault for each page, which costs far more, most of all on a virtual machine (madvise(2), MADV_POPULATE_WRITE).
+ * For memory that is about to be written. Returns 0 or an errno value: EINVAL or ENOSYS before Linux 5.14, EFAULT,
+ * ENOMEM and EHWPOISON for pages that cannot be had. Whoever wants no more than speed may ignore it.
+ */
+int memory_populate(void *at, size_t bytes);
+
+#endif
