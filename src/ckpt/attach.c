@@ -189,13 +189,34 @@ int hf_attach(MPI_Comm comm, const char *job_name, hf_job_t *out)
 	return HF_OK;
 }
 
+/* Collective: once all ranks are here, what fails needs no restart, and must not have one: the sets may go. */
+static void launcher_tell(void)
+{
+	static bool told;
+	const char *launcher = getenv(MAILBOX_VARIABLE);
+	uint64_t incarnation = 0;
+	struct error err;
+	int rank = -1;
+
+	if (told || !launcher || !*launcher)
+		return;
+	told = true;
+	PMPI_Barrier(MPI_COMM_WORLD);
+	PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
+	launcher_number("HOLDFAST_INCARNATION", UINT32_MAX, &incarnation, &err);
+	if (!rank && mailbox_post_finalized(launcher, (unsigned)incarnation, &err))
+		fprintf(stderr, "holdfast: %s; a failure from now on would start the job again\n", err.text);
+	PMPI_Barrier(MPI_COMM_WORLD); /* no set goes before */
+}
+
 int hf_detach(hf_job_t job, int finished)
 {
 	int code = HF_OK, all = 0, mine = finished != 0, finalized = 1;
+	bool is_world = job == world;
 
 	if (!job)
 		return HF_OK;
-	if (job == world)
+	if (is_world)
 		world = NULL;
 	wish_end(job);
 	PMPI_Finalized(&finalized);
@@ -207,6 +228,8 @@ int hf_detach(hf_job_t job, int finished)
 		code = job_fail(job, HF_EMPI, "MPI_Allreduce failed: the sets stay");
 		all = 0;
 	}
+	if (is_world && all)
+		launcher_tell();
 	if (!code) {
 		code = client_close(job->client, all, &job->err);
 		if (code)
@@ -247,23 +270,6 @@ int hf_plugin_attach(void)
 	if (!code)
 		world = job;
 	return code;
-}
-
-/* What fails once all ranks are here needs no restart, and must not have one: the sets may go. */
-static void launcher_tell(void)
-{
-	const char *launcher = getenv(MAILBOX_VARIABLE);
-	uint64_t incarnation = 0;
-	struct error err;
-	int rank = -1;
-
-	if (!launcher || !*launcher)
-		return;
-	PMPI_Barrier(MPI_COMM_WORLD);
-	PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
-	launcher_number("HOLDFAST_INCARNATION", UINT32_MAX, &incarnation, &err);
-	if (!rank && mailbox_post_finalized(launcher, (unsigned)incarnation, &err))
-		fprintf(stderr, "holdfast: %s; a failure in MPI_Finalize would start the job again\n", err.text);
 }
 
 int hf_plugin_detach(void)

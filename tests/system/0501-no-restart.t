@@ -4,7 +4,7 @@
 TIME_LIMIT=300
 . "${0%/*}/lib.sh"
 [ -n "$(run_built mca_errmgr_holdfast.so)" ] || skip_all "this Open MPI has another launcher (0600-)"
-plan 24
+plan 30
 fail=$run_dir/fail # whose processes are this test's
 cp "$(run_program fail)" "$fail" || bail "tests/system/fail has not been built"
 tune_off="--mca hook_holdfast_enable 0"
@@ -31,6 +31,21 @@ once late late-exit3@1
 is "an exit code after MPI_Finalize is mpirun's" "$status" 3
 ok "and no failure" never_again
 is "nor said" "$said" ""
+
+# The world's job is finished, and its sets are gone, before MPI_Finalize.
+world=$(run_program world) || bail "tests/system/world has not been built"
+ok "a server for a protected job" start_server
+job_options=$restarting
+job finished 3 "$world" protect checkpoint detach crash
+is "a failure after hf_detach(job, 1) is mpirun's exit code" "$?" 3
+said=$(grep '^holdfast:' "$run_dir/finished.err")
+ok "and no reason to begin again" never_again
+is "once was enough" "$(grep -c '^attached' "$run_dir/finished.out")" 1
+job_options="--mca errmgr_holdfast_max_restarts 1 $restarting"
+job left 3 "$world" protect checkpoint leave crash
+is "after hf_detach(job, 0) it is one" "$(grep -c '^attached' "$run_dir/left.out")" 2
+ok "the server stops without complaint" stop_server
+server=
 
 once final exit75@1
 is "code 75 asks for no restart" "$status" 75
