@@ -143,7 +143,7 @@ void request_fence(struct session *session, const void *payload, size_t bytes)
 	}
 	for (uint32_t rank = 0; rank < job_ranks(job); rank++) {
 		region = job_region(job, rank);
-		if (region && region_fence(region, &generation, &err)) {
+		if (region && region_fence(region, NULL, &generation, &err)) {
 			session_fail(session, &err);
 			return;
 		}

@@ -62,7 +62,7 @@ START_TEST(what_was_there_is_there_again)
 
 	region = region_get(pool, "alpha", 3, 1);
 	slot = checkpoint(region, 0, 7);
-	must(region_fence(region, &generation, &pool_err));
+	must(region_fence(region, NULL, &generation, &pool_err));
 	number = region_slot_file(region, slot);
 	region_get(pool, "beta", 1, 0);
 	must(job_create(pool, UID + 1, 5, "alpha", 2, &job, &pool_err));

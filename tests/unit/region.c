@@ -63,9 +63,9 @@ START_TEST(a_fence_raises_the_generation_for_good)
 	unsigned slot = checkpoint(region, 0, 1);
 	uint64_t generation = 0;
 
-	must(region_fence(region, &generation, &pool_err));
+	must(region_fence(region, NULL, &generation, &pool_err));
 	ck_assert_uint_eq(generation, 2);
-	must(region_fence(region, &generation, &pool_err));
+	must(region_fence(region, NULL, &generation, &pool_err));
 	ck_assert_uint_eq(generation, 3);
 	set_check(region, slot);
 	pool_close(pool);
@@ -344,7 +344,7 @@ START_TEST(a_set_keeps_the_generation_that_published_it)
 		set_make(0, slot + 1, &set, segments);
 		set.generation = 99; /* is not asked for */
 		must(region_publish(region, slot, &set, segments, &pool_err));
-		must(region_fence(region, &generation, &pool_err));
+		must(region_fence(region, NULL, &generation, &pool_err));
 	}
 	pool_close(pool);
 	pool = pool_get();
@@ -494,7 +494,7 @@ static void churn(struct told *told, unsigned seed, unsigned rounds)
 			must(job_record_command(job, random() % 2 ? &COMMAND(EXAMPLE) : &COMMAND("/\0app"),
 						&pool_err));
 		if (random() % 3 == 0) {
-			must(region_fence(job_region(job, 0), &generation, &pool_err));
+			must(region_fence(job_region(job, 0), NULL, &generation, &pool_err));
 			told->generation = generation;
 		}
 		if (random() % 5 == 0)
