@@ -239,30 +239,42 @@ int hf_option_override(const char *name, const char *value)
 	return rc == -ENOMEM ? HF_ENOMEM : rc ? HF_EINVAL : HF_OK;
 }
 
+/* 0 where the launcher has it, and where there is none of ours. Rank 0's. */
+static int launcher_tell(enum mailbox_note note, struct error *err)
+{
+	const char *launcher = getenv(MAILBOX_VARIABLE);
+	uint64_t incarnation = 0;
+	int rank = -1;
+
+	PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
+	if (rank || !launcher || !*launcher)
+		return 0;
+	launcher_number("HOLDFAST_INCARNATION", UINT32_MAX, &incarnation, err);
+	return mailbox_post(launcher, note, (unsigned)incarnation, err);
+}
+
+/* Without that note its launcher watches over less of the start. */
 int hf_plugin_attach(void)
 {
+	struct error err;
 	hf_job_t job;
-	int code = hf_attach(MPI_COMM_WORLD, NULL, &job);
+	int code;
 
+	launcher_tell(MAILBOX_BEGUN, &err);
+	code = hf_attach(MPI_COMM_WORLD, NULL, &job);
 	if (!code)
 		world = job;
 	return code;
 }
 
 /* What fails once all ranks are here needs no restart, and must not have one: the sets may go. */
-static void launcher_tell(void)
+static void finalized_tell(void)
 {
-	const char *launcher = getenv(MAILBOX_VARIABLE);
-	uint64_t incarnation = 0;
 	struct error err;
-	int rank = -1;
 
-	if (!launcher || !*launcher)
-		return;
-	PMPI_Barrier(MPI_COMM_WORLD);
-	PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
-	launcher_number("HOLDFAST_INCARNATION", UINT32_MAX, &incarnation, &err);
-	if (!rank && mailbox_post_finalized(launcher, (unsigned)incarnation, &err))
+	if (getenv(MAILBOX_VARIABLE))
+		PMPI_Barrier(MPI_COMM_WORLD);
+	if (launcher_tell(MAILBOX_FINALIZED, &err))
 		fprintf(stderr, "holdfast: %s; a failure in MPI_Finalize would start the job again\n", err.text);
 }
 
@@ -272,7 +284,7 @@ int hf_plugin_detach(void)
 	int mine, any = 1, code;
 	bool finished;
 
-	launcher_tell();
+	finalized_tell();
 	if (!job)
 		return HF_OK;
 	mine = job->protected_any;
