@@ -189,22 +189,31 @@ int hf_attach(MPI_Comm comm, const char *job_name, hf_job_t *out)
 	return HF_OK;
 }
 
-/* Collective: once all ranks are here, what fails needs no restart, and must not have one: the sets may go. */
-static void launcher_tell(void)
+/* 0 where the launcher has it, and where there is none of ours. Rank 0's. */
+static int launcher_tell(enum mailbox_note note, struct error *err)
 {
-	static bool told;
 	const char *launcher = getenv(MAILBOX_VARIABLE);
 	uint64_t incarnation = 0;
-	struct error err;
 	int rank = -1;
 
-	if (told || !launcher || !*launcher)
+	PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
+	if (rank || !launcher || !*launcher)
+		return 0;
+	launcher_number("HOLDFAST_INCARNATION", UINT32_MAX, &incarnation, err);
+	return mailbox_post(launcher, note, (unsigned)incarnation, err);
+}
+
+/* Collective: once all ranks are here, what fails needs no restart, and must not have one: the sets may go. */
+static void finalized_tell(void)
+{
+	static bool told;
+	struct error err;
+
+	if (told || !getenv(MAILBOX_VARIABLE))
 		return;
 	told = true;
 	PMPI_Barrier(MPI_COMM_WORLD);
-	PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
-	launcher_number("HOLDFAST_INCARNATION", UINT32_MAX, &incarnation, &err);
-	if (!rank && mailbox_post_finalized(launcher, (unsigned)incarnation, &err))
+	if (launcher_tell(MAILBOX_FINALIZED, &err))
 		fprintf(stderr, "holdfast: %s; a failure from now on would start the job again\n", err.text);
 	PMPI_Barrier(MPI_COMM_WORLD); /* no set goes before */
 }
@@ -229,7 +238,7 @@ int hf_detach(hf_job_t job, int finished)
 		all = 0;
 	}
 	if (is_world && all)
-		launcher_tell();
+		finalized_tell();
 	if (!code) {
 		code = client_close(job->client, all, &job->err);
 		if (code)
@@ -262,11 +271,15 @@ int hf_option_override(const char *name, const char *value)
 	return rc == -ENOMEM ? HF_ENOMEM : rc ? HF_EINVAL : HF_OK;
 }
 
+/* Without that note its launcher watches over less of the start. */
 int hf_plugin_attach(void)
 {
+	struct error err;
 	hf_job_t job;
-	int code = hf_attach(MPI_COMM_WORLD, NULL, &job);
+	int code;
 
+	launcher_tell(MAILBOX_BEGUN, &err);
+	code = hf_attach(MPI_COMM_WORLD, NULL, &job);
 	if (!code)
 		world = job;
 	return code;
@@ -278,7 +291,7 @@ int hf_plugin_detach(void)
 	int mine, any = 1, code;
 	bool finished;
 
-	launcher_tell();
+	finalized_tell();
 	if (!job)
 		return HF_OK;
 	mine = job->protected_any;

@@ -4,7 +4,7 @@
 TIME_LIMIT=300
 . "${0%/*}/lib.sh"
 [ -n "$(run_built mca_errmgr_holdfast.so)" ] || skip_all "this Open MPI has another launcher (0600-)"
-plan 30
+plan 33
 fail=$run_dir/fail # whose processes are this test's
 cp "$(run_program fail)" "$fail" || bail "tests/system/fail has not been built"
 tune_off="--mca hook_holdfast_enable 0"
@@ -67,6 +67,18 @@ once codes exit3@1
 is "a variable that cannot be read is told" "$(echo "$said" | grep -c "'3,x' is no list of exit codes")" 1
 ok "and nothing is started again" never_again
 more=
+
+if have_test_points; then
+	export HOLDFAST_TEST_RUNTIME=4.2.0
+	once version kill@1
+	unset HOLDFAST_TEST_RUNTIME
+	is "another series of ORTE is left as it is" "$status" 137
+	is "which is told in one line" "$said" "holdfast: this mpirun is ORTE 4.2.0, and its component of Holdfast knows \
+4.1.x only: a failed job is not started again (holdfast-mpirun --loop works with any)"
+	ok "and nothing is started again" never_again
+else
+	skip 3 "the build has no test points"
+fi
 
 once spawned spawn-kill@0
 ok "a job that has spawned others is not started again" never_again
