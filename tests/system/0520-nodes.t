@@ -5,7 +5,7 @@ TIME_LIMIT=400
 . "${0%/*}/nodes.sh"
 . "${0%/*}/lib.sh"
 [ -n "$(run_built mca_errmgr_holdfast.so)" ] || skip_all "this Open MPI has another launcher (0600-)"
-plan 29
+plan 32
 fail=$(run_program fail) || bail "tests/system/fail has not been built"
 nodes_up 3 || bail "the nodes cannot be made"
 
@@ -61,9 +61,14 @@ ok "a node that is lost" strike lost node_kill 2
 ok "is told" grep -q 'holdfast: node node2 was lost: the job is started again' "$run_dir/lost.err"
 is "its ranks come to the spare one" "$(where lost 1)" "rank 0 on node1;rank 1 on node1;rank 2 on node3;rank 3 on node3;"
 ok "node2 is back" node_back 2
+# pids_of NODE PROGRAM
+pids_of()
+{
+	node_pids "$1" | xargs -n 1 ps -o pid=,comm= -p | awk -v name="$2" '$2 == name { print $1 }'
+}
 kill_daemon()
 {
-	kill -KILL "$(node_pids 2 | xargs -n 1 ps -o pid=,comm= -p | awk '$2 == "orted" { print $1 }')"
+	kill -KILL "$(pids_of 2 orted)"
 }
 ok "a daemon that is killed" strike daemon kill_daemon
 is "costs its node" "$(where daemon 1)" "rank 0 on node1;rank 1 on node1;rank 2 on node3;rank 3 on node3;"
@@ -80,6 +85,19 @@ full()
 ok "without a spare node mpirun ends with an error" full
 ok "that says why" grep -q 'holdfast: .*have no room for it' "$run_dir/full.err"
 ok "node3 is back" node_back 3
+# Its daemon is stopped, and so kills no rank; its connection is as it was.
+more="$off --mca errmgr_holdfast_end_timeout 5"
+stuck()
+{
+	on_nodes stuck 4 "$fail" hang@0 --where
+	wait_for 40 grep -q 'rank 3 on node2' "$run_dir/stuck.out" || return 1
+	kill -STOP "$(pids_of 2 orted)"
+	kill -KILL "$(pids_of 1 fail | head -n 1)"
+	fails ends 90
+}
+ok "ranks that cannot be ended are not waited for" stuck
+ok "which is said" grep -q 'the job is not started again: what is left of it does not end' "$run_dir/stuck.err"
+ok "node2 is back" node_back 2
 more="$off --mca errmgr_holdfast_exclude_failed_nodes 1"
 ok "a node on which a rank failed can be left out" whole exclude 4 "$fail" kill@1 --where
 is "then the job moves" "$(where exclude 1)" "rank 0 on node2;rank 1 on node2;rank 2 on node3;rank 3 on node3;"

@@ -14,7 +14,7 @@
 #define SERIES   "4.1."
 
 static bool enable;
-static int max_restarts, window_s, start_timeout_s, stdin_max_mib;
+static int max_restarts, window_s, start_timeout_s, end_timeout_s, stdin_max_mib;
 static bool exclude_failed_nodes, verbose;
 static char *final_codes;
 
@@ -40,6 +40,11 @@ static int component_register(void)
 		 "seconds that a job which is started again has to get under way; then it is killed and started once "
 		 "more; 0: as long as it takes (default: 120)",
 		 MCA_BASE_VAR_TYPE_INT, &start_timeout_s);
+	end_timeout_s = 60;
+	variable("end_timeout",
+		 "seconds that what is left of a failed job has to end; then mpirun gives up, and ends with an error "
+		 "(default: 60)",
+		 MCA_BASE_VAR_TYPE_INT, &end_timeout_s);
 	exclude_failed_nodes = false;
 	variable("exclude_failed_nodes",
 		 "do not use a node again on which a rank failed, where the others have slots enough; a node "
@@ -89,6 +94,7 @@ static int component_query(mca_base_module_t **module, int *priority)
 {
 	struct errmgr_settings settings = {
 		.exclude_failed_nodes = exclude_failed_nodes,
+		.end_timeout_s = end_timeout_s > 0 ? end_timeout_s : 1,
 		.restart = {
 			.policy = {max_restarts, window_s, final_codes, verbose},
 			.stdin_max_bytes = stdin_max_mib > 0 ? (uint64_t)stdin_max_mib << 20 : 0,

@@ -14,8 +14,6 @@
 #include "orte/util/proc_info.h"
 #include "launch/command.h"
 
-#define END_S 60 /* for what is left of a job that failed */
-
 static struct {
 	orte_errmgr_base_module_t *stock;
 	struct errmgr_settings settings;
@@ -107,7 +105,7 @@ static void on_overdue(int fd, short args, void *unused)
 /* Ends what is left of the job; on_job_terminated() goes on. */
 static void job_end(orte_job_t *job)
 {
-	struct timeval end = {END_S, 0};
+	struct timeval end = {errmgr.settings.end_timeout_s, 0};
 
 	say("ends, to be started again", job);
 	errmgr.ending = true;
