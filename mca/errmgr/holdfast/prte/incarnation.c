@@ -139,6 +139,21 @@ static prte_job_t *job_next(void)
 	return job;
 }
 
+static void gone_tell(const prte_job_t *job)
+{
+	prte_proc_t *proc;
+	unsigned gone = 0;
+
+	if (!launcher.settings.restart.policy.verbose)
+		return;
+	for (int i = 0; i < job->procs->size; i++) {
+		proc = pmix_pointer_array_get_item(job->procs, i);
+		gone += proc && PRTE_FLAG_TEST(proc, PRTE_PROC_FLAG_RECORDED);
+	}
+	fprintf(stderr, "holdfast: launcher: job %s has ended: %u of %u processes are gone\n", job->nspace, gone,
+		job->num_procs);
+}
+
 /* All processes are gone. The new job must be known before PRRTE sees that of the old one: else it ends. */
 static void job_replace(int fd, short events, prte_state_caddy_t *caddy)
 {
@@ -147,6 +162,7 @@ static void job_replace(int fd, short events, prte_state_caddy_t *caddy)
 	ending_done();
 	start_unwatch();
 	console_leave(old);
+	gone_tell(old);
 	if (!launcher.last)
 		next = job_next();
 	if (!next) {
