@@ -5,7 +5,6 @@ dist_doc_DATA += \
 	%D%/architecture.md \
 	%D%/getting-started.md \
 	%D%/launcher.md \
-	%D%/launcher-prte.md \
 	%D%/on-media-format.md \
 	%D%/performance.md \
 	%D%/persistence.md \

@@ -190,13 +190,43 @@ int hf_attach(MPI_Comm comm, const char *job_name, hf_job_t *out)
 	return HF_OK;
 }
 
+/* 0 where the launcher has it, and where there is none of ours. Rank 0's. */
+static int launcher_tell(enum mailbox_note note, struct error *err)
+{
+	const char *launcher = getenv(MAILBOX_VARIABLE);
+	uint64_t incarnation = 0;
+	int rank = -1;
+
+	PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
+	if (rank || !launcher || !*launcher)
+		return 0;
+	launcher_number("HOLDFAST_INCARNATION", UINT32_MAX, &incarnation, err);
+	return mailbox_post(launcher, note, (unsigned)incarnation, err);
+}
+
+/* Collective: once all ranks are here, what fails needs no restart, and must not have one: the sets may go. */
+static void finalized_tell(void)
+{
+	static bool told;
+	struct error err;
+
+	if (told || !getenv(MAILBOX_VARIABLE))
+		return;
+	told = true;
+	PMPI_Barrier(MPI_COMM_WORLD);
+	if (launcher_tell(MAILBOX_FINALIZED, &err))
+		fprintf(stderr, "holdfast: %s; a failure from now on would start the job again\n", err.text);
+	PMPI_Barrier(MPI_COMM_WORLD); /* no set goes before */
+}
+
 int hf_detach(hf_job_t job, int finished)
 {
 	int code = HF_OK, all = 0, mine = finished != 0, finalized = 1;
+	bool is_world = job == world;
 
 	if (!job)
 		return HF_OK;
-	if (job == world)
+	if (is_world)
 		world = NULL;
 	wish_end(job);
 	PMPI_Finalized(&finalized);
@@ -208,6 +238,8 @@ int hf_detach(hf_job_t job, int finished)
 		code = job_fail(job, HF_EMPI, "MPI_Allreduce failed: the sets stay");
 		all = 0;
 	}
+	if (is_world && all)
+		finalized_tell();
 	if (!code) {
 		code = client_close(job->client, all, &job->err);
 		if (code)
@@ -245,31 +277,18 @@ void hf_plugin_prepare(void)
 	net_prepare();
 }
 
+/* Without that note its launcher watches over less of the start. */
 int hf_plugin_attach(void)
 {
+	struct error err;
 	hf_job_t job;
-	int code = hf_attach(MPI_COMM_WORLD, NULL, &job);
+	int code;
 
+	launcher_tell(MAILBOX_BEGUN, &err);
+	code = hf_attach(MPI_COMM_WORLD, NULL, &job);
 	if (!code)
 		world = job;
 	return code;
-}
-
-/* What fails once all ranks are here needs no restart, and must not have one: the sets may go. */
-static void launcher_tell(void)
-{
-	const char *launcher = getenv(MAILBOX_VARIABLE);
-	uint64_t incarnation = 0;
-	struct error err;
-	int rank = -1;
-
-	if (!launcher || !*launcher)
-		return;
-	PMPI_Barrier(MPI_COMM_WORLD);
-	PMPI_Comm_rank(MPI_COMM_WORLD, &rank);
-	launcher_number("HOLDFAST_INCARNATION", UINT32_MAX, &incarnation, &err);
-	if (!rank && mailbox_post_finalized(launcher, (unsigned)incarnation, &err))
-		fprintf(stderr, "holdfast: %s; a failure in MPI_Finalize would start the job again\n", err.text);
 }
 
 int hf_plugin_detach(void)
@@ -278,7 +297,7 @@ int hf_plugin_detach(void)
 	int mine, any = 1, code;
 	bool finished;
 
-	launcher_tell();
+	finalized_tell();
 	if (!job)
 		return HF_OK;
 	mine = job->protected_any;

@@ -153,13 +153,34 @@ static int no_such_epoch(struct hf_job *job, uint64_t wanted)
 			list);
 }
 
+/* Collective: did this launch write the newest complete epoch? */
+static int newest_is_ours(struct hf_job *job, bool *ours)
+{
+	const struct set_info *sets;
+	size_t n = client_sets(job->client, &sets);
+	uint64_t newest, foreign = 0, foreign_any;
+	int code = job_newest(job, false, UINT64_MAX, &newest);
+
+	for (size_t i = 0; i < n; i++)
+		if (sets[i].epoch == newest)
+			foreign = sets[i].generation < client_launch_generation(job->client);
+	if (!code)
+		code = epoch_highest(job->comm, foreign, &foreign_any, &job->err);
+	*ours = !code && newest && !foreign_any;
+	return code;
+}
+
 int job_choose_epoch(struct hf_job *job)
 {
-	/* The launcher restarts a job from where it has got to: the choice was that of the first run. */
-	uint64_t mine = job->rank || job->name.incarnation ? 0 : job->options.epoch, wanted, found;
+	uint64_t mine = job->rank ? 0 : job->options.epoch, wanted, found;
 	int code = epoch_highest(job->comm, mine, &wanted, &job->err);
+	bool ours;
 
 	if (code || !wanted)
+		return code;
+	/* A job that is started again goes on from where it has got to, and else from where it began. */
+	code = newest_is_ours(job, &ours);
+	if (code || ours)
 		return code;
 	code = job_newest(job, false, wanted, &found);
 	if (code)

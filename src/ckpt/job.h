@@ -85,7 +85,8 @@ int job_fall_back(struct hf_job *job, const struct outcome *damage);
 
 /*
  * Collective, at attachment: makes the epoch that rank 0's variable `epoch` names the one to restore, and says
- * which are passed over for it. HF_ENOCKPT: it is not complete; nothing has changed then.
+ * which are passed over for it; nothing changes where this launch has completed a newer one. HF_ENOCKPT: it is
+ * not complete; nothing has changed then.
  */
 int job_choose_epoch(struct hf_job *job);
 

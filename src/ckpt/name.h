@@ -15,7 +15,7 @@ struct name {
 	char job[JOB_NAME_BYTES];
 	uint32_t origin; /* enum name_origin */
 	uint32_t incarnation;
-	uint8_t launch[CLIENT_LAUNCH_BYTES];
+	uint8_t launch[LAUNCH_BYTES];
 };
 
 /*

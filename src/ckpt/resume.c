@@ -51,7 +51,7 @@ int resume_choose(struct hf_job *job)
 
 	if (!job->name.incarnation)
 		return HF_OK;
-	code = job_newest(job, false, UINT64_MAX, &newest);
+	code = job_newest(job, false, job->chosen ? job->chosen : UINT64_MAX, &newest);
 	if (!code)
 		code = crashes_agree(job, newest, &job->crashes);
 	job->crashed_epoch = older = newest;

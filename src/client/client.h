@@ -23,7 +23,6 @@
 #include "common/set.h"
 
 #define CLIENT_PORT_DEFAULT "7300"
-#define CLIENT_LAUNCH_BYTES 16
 
 struct embedded;
 
@@ -47,7 +46,7 @@ struct client_identity {
 	const char *job;
 	uint32_t rank, ranks;
 	enum region_mode mode;
-	uint8_t launch[CLIENT_LAUNCH_BYTES]; /* the same in all ranks and incarnations of one launch */
+	uint8_t launch[LAUNCH_BYTES]; /* the same in all ranks and incarnations of one launch */
 	uint32_t incarnation;
 	bool force; /* take over although the primary is alive */
 };
@@ -72,6 +71,10 @@ size_t client_sets(const struct client *client, const struct set_info **sets);
 
 /* The generation of the rank's own region: 1, and one more for each time that it was taken over. */
 uint64_t client_generation(const struct client *client);
+
+/* That with which this launch took the region over for the first time: its sets have this one or a later. 0: the
+ * region was made, and nobody took it over since. */
+uint64_t client_launch_generation(const struct client *client);
 
 /* Learns the list anew from the server (connecting again where needed). */
 int client_refresh(struct client *client, struct error *err);

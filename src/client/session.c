@@ -182,6 +182,7 @@ static int attach(struct client *client, struct error *err)
 	}
 	client->attached = true;
 	client->generation = reply.generation;
+	client->launch_generation = reply.launch_generation;
 	client->set_count = reply.set_count;
 	memcpy(client->sets, reply.sets, sizeof(client->sets));
 	return 0;
@@ -324,6 +325,11 @@ size_t client_sets(const struct client *client, const struct set_info **sets)
 uint64_t client_generation(const struct client *client)
 {
 	return client->generation;
+}
+
+uint64_t client_launch_generation(const struct client *client)
+{
+	return client->launch_generation;
 }
 
 static int refresh_attempt(struct client *client, void *arg, struct error *err)

@@ -20,6 +20,7 @@ struct client {
 	struct net_conn *conn; /* NULL: no data plane */
 	bool attached;
 	uint64_t generation; /* 0: never attached */
+	uint64_t launch_generation;
 	bool fenced;
 	struct error fence;
 	size_t set_count;

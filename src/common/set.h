@@ -13,6 +13,7 @@
 
 #define SEGMENT_NAME_BYTES 64   /* with the terminating zero */
 #define JOB_NAME_BYTES	   128  /* with the terminating zero */
+#define LAUNCH_BYTES	   16
 #define SET_SEGMENTS_MAX   4096
 #define SET_ALIGN	   4096u
 #define SET_BLOCK_BYTES	   65536u /* a checksum covers a block of one segment; the last may be short */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* mailbox.c - a note: "TOKEN INCARNATION finalized\n". */
+/* mailbox.c - a note: "TOKEN INCARNATION WORD\n". */
 #include "launch/mailbox.h"
 
 #include <errno.h>
@@ -29,8 +29,15 @@
 struct mailbox {
 	int fd;
 	char address[ADDRESS_BYTES];
-	bool finalized;
-	unsigned incarnation; /* of the latest note */
+	struct {
+		bool known;
+		unsigned incarnation; /* of the latest one */
+	} notes[MAILBOX_NOTES];
+};
+
+static const char *const words[MAILBOX_NOTES] = {
+	[MAILBOX_BEGUN] = " begun\n",
+	[MAILBOX_FINALIZED] = " finalized\n",
 };
 
 /* Those of this node that others may reach; loopback's only where there is nothing else. */
@@ -105,13 +112,15 @@ static void note_take(struct mailbox *m, int fd)
 	if (n < TOKEN_TEXT || sodium_memcmp(note, m->address, TOKEN_TEXT - 1) || note[TOKEN_TEXT - 1] != ' ')
 		return;
 	incarnation = strtoul(note + TOKEN_TEXT, &end, 10);
-	if (strcmp(end, " finalized\n"))
-		return;
-	m->finalized = true;
-	m->incarnation = (unsigned)incarnation;
+	for (int i = 0; i < MAILBOX_NOTES; i++) {
+		if (strcmp(end, words[i]))
+			continue;
+		m->notes[i].known = true;
+		m->notes[i].incarnation = (unsigned)incarnation;
+	}
 }
 
-bool mailbox_finalized(struct mailbox *m, unsigned incarnation)
+bool mailbox_has(struct mailbox *m, enum mailbox_note note, unsigned incarnation)
 {
 	uint64_t deadline = deadline_in_ms(TAKE_MS);
 	int fd;
@@ -120,7 +129,7 @@ bool mailbox_finalized(struct mailbox *m, unsigned incarnation)
 		note_take(m, fd);
 		close(fd);
 	}
-	return m->finalized && m->incarnation == incarnation;
+	return m->notes[note].known && m->notes[note].incarnation == incarnation;
 }
 
 void mailbox_close(struct mailbox *m)
@@ -158,7 +167,7 @@ static int post(const struct address *to, const char *note, size_t bytes)
 	return -code;
 }
 
-int mailbox_post_finalized(const char *address, unsigned incarnation, struct error *err)
+int mailbox_post(const char *address, enum mailbox_note which, unsigned incarnation, struct error *err)
 {
 	char copy[ADDRESS_BYTES], note[NOTE_BYTES], *token, *at, *rest;
 	struct address to;
@@ -168,7 +177,7 @@ int mailbox_post_finalized(const char *address, unsigned incarnation, struct err
 		return error_set(err, -EINVAL, MAILBOX_VARIABLE " is too long");
 	strcpy(copy, address);
 	token = strtok_r(copy, " ", &rest);
-	n = snprintf(note, sizeof(note), "%s %u finalized\n", token ? token : "", incarnation);
+	n = snprintf(note, sizeof(note), "%s %u%s", token ? token : "", incarnation, words[which]);
 	if (!token || n >= (int)sizeof(note))
 		return error_set(err, -EINVAL, MAILBOX_VARIABLE " is malformed");
 	while ((at = strtok_r(NULL, " ", &rest))) {

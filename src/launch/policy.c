@@ -144,6 +144,10 @@ static void cause_write(struct policy *policy, const struct policy_failure *f)
 	case POLICY_START:
 		snprintf(policy->cause, CAUSE_BYTES, "%s could not be started", who);
 		break;
+	case POLICY_LATE:
+		snprintf(policy->cause, CAUSE_BYTES, "the job did not get under way within %d s (start_timeout)",
+			 f->code);
+		break;
 	case POLICY_JOB:
 		if (f->code)
 			snprintf(policy->cause, CAUSE_BYTES, "the job ended with exit code %d", f->code);
@@ -153,12 +157,12 @@ static void cause_write(struct policy *policy, const struct policy_failure *f)
 	}
 }
 
-/* SIGKILL comes from outside, as a lost node does. */
+/* SIGKILL comes from outside, as a lost node does; who never began has no fault in its state. */
 static bool is_crash(const struct policy_failure *failure)
 {
 	if (failure->cause == POLICY_JOB)
 		return failure->code && failure->code != SIGKILL && failure->code != 128 + SIGKILL;
-	return failure->cause != POLICY_NODE && failure->cause != POLICY_START &&
+	return failure->cause != POLICY_NODE && failure->cause != POLICY_START && failure->cause != POLICY_LATE &&
 	       !(failure->cause == POLICY_SIGNAL &&
 		 (failure->code == SIGKILL || failure->code == SIGTERM || failure->code == SIGINT));
 }

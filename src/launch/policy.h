@@ -28,13 +28,14 @@ enum policy_cause {
 	POLICY_ABORT,	    /* code: MPI_Abort's */
 	POLICY_NODE,	    /* the node, or the way to it, is gone */
 	POLICY_START,	    /* the process could not be started */
+	POLICY_LATE,	    /* the incarnation did not come up in time; code: the seconds */
 	POLICY_JOB,	    /* of the whole job, no rank is known; code: its exit code, 0: it never got to its end */
 };
 
 struct policy_failure {
 	enum policy_cause cause;
 	int code;
-	unsigned rank;	  /* not of POLICY_NODE and POLICY_JOB */
+	unsigned rank;	  /* not of POLICY_NODE, POLICY_LATE and POLICY_JOB */
 	const char *node; /* NULL: not known */
 };
 

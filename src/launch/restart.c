@@ -10,6 +10,9 @@ struct restart {
 	struct policy *policy;
 	struct mailbox *mailbox;
 	struct input *input; /* NULL: nothing is kept */
+	int start_timeout_s;
+	enum restart_stage stage;    /* of this incarnation */
+	enum restart_stage farthest; /* of all before */
 };
 
 int restart_open(const struct restart_settings *settings, char *const *argv, struct restart **out,
@@ -20,6 +23,8 @@ int restart_open(const struct restart_settings *settings, char *const *argv, str
 
 	if (!restart)
 		return error_nomem(err, "restarts");
+	restart->start_timeout_s = settings->start_timeout_s;
+	restart->farthest = RESTART_RUNNING;
 	rc = policy_new(&settings->policy, argv, &restart->policy, err);
 	if (!rc)
 		rc = mailbox_open(&restart->mailbox, err);
@@ -45,13 +50,39 @@ void restart_close(struct restart *restart)
 
 bool restart_finished(struct restart *restart)
 {
-	return mailbox_finalized(restart->mailbox, policy_incarnation(restart->policy));
+	return mailbox_has(restart->mailbox, MAILBOX_FINALIZED, policy_incarnation(restart->policy));
+}
+
+void restart_reached(struct restart *restart, enum restart_stage stage)
+{
+	if (stage > restart->stage)
+		restart->stage = stage;
+}
+
+/* What the ranks told is seen only when somebody looks. */
+static void stage_update(struct restart *restart)
+{
+	if (mailbox_has(restart->mailbox, MAILBOX_BEGUN, policy_incarnation(restart->policy)))
+		restart_reached(restart, RESTART_BEGUN);
+}
+
+bool restart_is_late(struct restart *restart, struct policy_failure *failure)
+{
+	stage_update(restart);
+	if (restart->stage >= restart->farthest)
+		return false;
+	*failure = (struct policy_failure){.cause = POLICY_LATE, .code = restart->start_timeout_s};
+	return true;
 }
 
 bool restart_failed(struct restart *restart, const struct policy_failure *failure)
 {
+	stage_update(restart);
 	if (restart_finished(restart) || !policy_failed(restart->policy, failure))
 		return false;
+	if (restart->stage > restart->farthest)
+		restart->farthest = restart->stage;
+	restart->stage = RESTART_LAUNCHED;
 	input_stop(restart->input);
 	return true;
 }

@@ -9,9 +9,20 @@
 
 #include "launch/policy.h"
 
+#define RESTART_START_S 120 /* the default of start_timeout_s */
+
 struct restart_settings {
 	struct policy_settings policy;
 	uint64_t stdin_max_bytes; /* 0: standard input is not kept */
+	int start_timeout_s;	  /* for a later incarnation to get under way; 0: as long as it takes */
+};
+
+/* How far an incarnation has come, as its launcher sees it. */
+enum restart_stage {
+	RESTART_LAUNCHED,
+	RESTART_RUNNING,    /* all processes are there */
+	RESTART_REGISTERED, /* all are in MPI_Init */
+	RESTART_BEGUN,	    /* all are through it, as the plug-in tells */
 };
 
 struct restart;
@@ -26,6 +37,16 @@ void restart_close(struct restart *restart);
 /* As policy_failed(); false also where the job had reached MPI_Finalize, then without a word. The standard
  * input of the incarnation ends with it. */
 bool restart_failed(struct restart *restart, const struct policy_failure *failure);
+
+/* The incarnation that runs has come so far. */
+void restart_reached(struct restart *restart, enum restart_stage stage);
+
+/*
+ * The launcher calls it start_timeout_s after the launch of a later incarnation. True: its processes do not run all,
+ * or it has not come as far as an earlier one did (a program without MPI never registers, a job without the
+ * plug-in sends no note), and *failure is that, for restart_failed().
+ */
+bool restart_is_late(struct restart *restart, struct policy_failure *failure);
 
 /* Has this incarnation reached MPI_Finalize? Then its exit code is the application's own. */
 bool restart_finished(struct restart *restart);

@@ -146,11 +146,14 @@ struct region_record {
 	uint32_t mode; /* enum region_mode */
 	uint32_t slot_count;
 	uint64_t generation;
-	uint64_t reserved[3];
+	uint8_t launch[LAUNCH_BYTES]; /* that took the region over last; 0: none has */
+	uint64_t launch_generation;   /* with which it did so first */
 	uint64_t checksum; /* of what is before; the slots have their own */
 	struct slot_record slots[SLOTS_PER_REGION];
 };
 _Static_assert(offsetof(struct region_record, mode) == 16, "region record");
+_Static_assert(offsetof(struct region_record, launch) == 32, "region record");
+_Static_assert(offsetof(struct region_record, launch_generation) == 48, "region record");
 _Static_assert(offsetof(struct region_record, checksum) == 56, "region record");
 _Static_assert(offsetof(struct region_record, slots) == 64, "region record");
 _Static_assert(sizeof(struct region_record) == 64 + 160 * SLOTS_PER_REGION, "region record");

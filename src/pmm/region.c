@@ -178,6 +178,11 @@ uint64_t region_generation(const struct region *region)
 	return region->record->generation;
 }
 
+uint64_t region_launch_generation(const struct region *region)
+{
+	return region->record->launch_generation;
+}
+
 uint64_t region_reserved_bytes(const struct region *region)
 {
 	return SLOTS_PER_REGION * region->reserved_capacity;
@@ -246,23 +251,34 @@ int region_pick_slot(const struct region *region, uint64_t keep, unsigned *slot,
 
 /* ---- generation ---- */
 
+struct takeover {
+	struct region *region;
+	const uint8_t *launch; /* NULL: nobody's */
+};
+
 static int region_fence_change(struct pool *pool, void *arg)
 {
-	struct region *region = arg;
+	const struct takeover *takeover = arg;
+	struct region_record *record = takeover->region->record;
 	/* Up to the checksum; the slots have their own. */
-	int rc = change_record(region->record, offsetof(struct region_record, slots));
+	int rc = change_record(record, offsetof(struct region_record, slots));
 
 	(void)pool;
 	if (rc)
 		return rc;
-	region->record->generation++;
-	record_seal(region->record);
+	record->generation++;
+	if (takeover->launch && memcmp(record->launch, takeover->launch, LAUNCH_BYTES)) {
+		memcpy(record->launch, takeover->launch, LAUNCH_BYTES);
+		record->launch_generation = record->generation;
+	}
+	record_seal(record);
 	return 0;
 }
 
-int region_fence(struct region *region, uint64_t *generation, struct error *err)
+int region_fence(struct region *region, const uint8_t *launch, uint64_t *generation, struct error *err)
 {
-	int rc = transaction(region->job->pool, region_fence_change, region, err, "fence a region");
+	struct takeover takeover = {region, launch};
+	int rc = transaction(region->job->pool, region_fence_change, &takeover, err, "fence a region");
 
 	if (rc)
 		return region_context(region, err, rc);

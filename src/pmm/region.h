@@ -21,10 +21,12 @@ struct job *region_job(const struct region *region);
 uint32_t region_rank(const struct region *region);
 enum region_mode region_mode(const struct region *region);
 uint64_t region_generation(const struct region *region);
+uint64_t region_launch_generation(const struct region *region); /* 0: no launch took it over */
 uint64_t region_reserved_bytes(const struct region *region);
 
-/* Raises the generation (in one transaction) and tells the new one. */
-int region_fence(struct region *region, uint64_t *generation, struct error *err);
+/* Raises the generation (in one transaction) and tells the new one. `launch` (LAUNCH_BYTES) takes the region over;
+ * NULL: nobody does. */
+int region_fence(struct region *region, const uint8_t *launch, uint64_t *generation, struct error *err);
 
 /* ---- slots ---- */
 

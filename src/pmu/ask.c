@@ -133,21 +133,34 @@ void request_fence(struct session *session, const void *payload, size_t bytes)
 	job = request_job(session, &target);
 	if (!job)
 		return;
-	/*
-	 * Sessions that end are cut off by the NI before anybody else gets their region (OPEN waits for that), and
-	 * their clients, which connect again, find the generation risen.
-	 */
+	/* The clients of sessions that end, which connect again, find the generation risen. */
 	for (struct session *s = session->server->sessions; s; s = s->next) {
 		if (s->job == job)
 			session_close(s, "the job is fenced");
 	}
 	for (uint32_t rank = 0; rank < job_ranks(job); rank++) {
 		region = job_region(job, rank);
-		if (region && region_fence(region, &generation, &err)) {
+		if (region && region_fence(region, NULL, &generation, &err)) {
 			session_fail(session, &err);
 			return;
 		}
 	}
 	log_info("job %s: fenced by uid %u (%s)", job_name(job), session->uid, session->peer);
-	session_reply(session, wire_nothing_fields, NULL);
+	session->target = target;
+	session->target.uid = job_uid(job);
+	request_fence_again(session);
+}
+
+/* Answers once the NI has cut all off that wrote the job: it does so in time, or is ended. */
+void request_fence_again(struct session *session)
+{
+	struct session *s = session->server->sessions;
+
+	/* By its name: the job may have gone with its last session. */
+	while (s && !(s->state == SESSION_CLOSED && s->job && job_uid(s->job) == session->target.uid &&
+		      !strcmp(job_name(s->job), session->target.job)))
+		s = s->next;
+	session->waits_for = s;
+	if (!s)
+		session_reply(session, wire_nothing_fields, NULL);
 }

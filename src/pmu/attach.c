@@ -205,6 +205,7 @@ static void admitted(struct session *session, const struct ni_reply *reply)
 	snprintf(answer.persist, sizeof(answer.persist), "server");
 	answer.address = *ni_process_address(session->ni);
 	memcpy(answer.token, session->token, sizeof(answer.token));
+	answer.launch_generation = region_launch_generation(session->region);
 	for (unsigned slot = 0; slot < SLOTS_PER_REGION; slot++) {
 		set = region_set(session->region, slot);
 		if (set)
@@ -235,7 +236,7 @@ static int open_finish(struct session *session, struct error *err)
 
 	if (!created && !again) {
 		/* P5: the fence is durable before the takeover is answered. */
-		rc = region_fence(session->region, &session->generation, err);
+		rc = region_fence(session->region, session->open.launch, &session->generation, err);
 		if (rc)
 			return rc;
 		session->server->counters.takeovers++;

@@ -37,6 +37,7 @@ void request_ask(struct session *session, const void *payload, size_t bytes);
 void request_asked(struct session *session, const void *payload, size_t bytes);
 void request_record(struct session *session, const void *payload, size_t bytes);
 void request_fence(struct session *session, const void *payload, size_t bytes);
+void request_fence_again(struct session *session); /* when one that wrote the job is gone */
 /* drop.c */
 void request_drop(struct session *session, const void *payload, size_t bytes);
 

@@ -82,11 +82,13 @@ static void session_free(evutil_socket_t fd, short events, void *arg)
 	server->session_count--;
 	server->idle_since_ns = clock_monotonic_ns();
 	free(session->commit.set.segments);
-	/* The region is free now: whoever waits for it goes on. */
+	/* Nobody writes its region any more: whoever waits for that goes on. */
 	for (waiting = server->sessions; waiting; waiting = waiting->next) {
 		if (waiting->waits_for == session) {
 			waiting->waits_for = NULL;
-			if (waiting->state != SESSION_CLOSED)
+			if (waiting->state != SESSION_CLOSED && waiting->type == WIRE_FENCE)
+				request_fence_again(waiting);
+			else if (waiting->state != SESSION_CLOSED)
 				request_open_again(waiting);
 		}
 	}

@@ -49,7 +49,7 @@ struct session {
 	uint16_t type;
 	uint64_t request_id;
 	unsigned pending; /* orders that the NI has not answered */
-	struct session *waits_for; /* its end, to take over */
+	struct session *waits_for; /* its end, to take over or (FENCE) to answer */
 
 	/* READY and on */
 	struct wire_open open;
@@ -66,7 +66,7 @@ struct session {
 	unsigned slot, step;
 	uint64_t capacity_bytes, grant, withdrawn;
 
-	/* READ, VERIFY */
+	/* READ, VERIFY, FENCE */
 	struct wire_read read;
 	struct wire_target target;
 	struct region *target_region;

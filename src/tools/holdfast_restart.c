@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* holdfast_restart.c - holdfast-restart: runs a job's recorded command line again, from a chosen epoch. */
-#include "config.h"
 #include "tools/pmuctl.h"
 
-#include <argp.h>
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -12,8 +10,6 @@
 #include <unistd.h>
 #include "common/clock.h"
 
-const char *argp_program_version = "holdfast-restart (Holdfast) " PACKAGE_VERSION;
-
 /* An epoch of which some ranks have a set. */
 struct epoch {
 	uint64_t epoch, time_ns;
@@ -21,7 +17,7 @@ struct epoch {
 };
 
 struct restart {
-	struct pmuctl ctl;
+	struct pmuctl ctl; /* the first member: it is the input of the parser, and of run() */
 	uint64_t wanted; /* 0: the newest */
 	bool list;
 	struct wire_job job;
@@ -200,13 +196,9 @@ static const struct argp_option option_table[] = {
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
 	struct restart *restart = state->input;
-	struct pmuctl *ctl = &restart->ctl;
 	char *end;
 
 	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = ctl;
-		return 0;
 	case KEY_EPOCH:
 		errno = 0;
 		restart->wanted = strtoull(argument, &end, 10);
@@ -216,45 +208,34 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case KEY_LIST:
 		restart->list = true;
 		return 0;
-	case ARGP_KEY_ARG:
-		if (ctl->job)
-			argp_error(state, "'%s' is one argument too many", argument);
-		ctl->job = argument;
-		return 0;
-	case ARGP_KEY_END:
-		if (!ctl->job)
-			argp_error(state, "which job? 'pmuctl jobs' lists them");
-		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return pmuctl_parse_job(key, argument, state);
 	}
+}
+
+static int run(struct pmuctl *ctl)
+{
+	struct restart *restart = (struct restart *)ctl;
+	int rc = fetch(restart);
+
+	if (rc == PMUCTL_OK && restart->list)
+		return list(restart);
+	if (rc == PMUCTL_OK)
+		rc = check(restart);
+	return rc == PMUCTL_OK ? command_run(restart) : rc;
 }
 
 int main(int argc, char **argv)
 {
-	const struct argp_child children[] = {{&pmuctl_argp, 0, NULL, 0}, {0}};
 	const struct argp argp = {
-		option_table, parse_option, "JOB",
-		"Runs a job's recorded command line again, from its newest complete epoch or another.",
-		children, NULL, NULL,
+		.options = option_table,
+		.parser = parse_option,
+		.args_doc = "JOB",
+		.doc = "Runs a job's recorded command line again, from its newest complete epoch or another.",
 	};
 	struct restart restart = {.wanted = 0};
-	int rc;
+	int rc = pmuctl_main(&restart.ctl, "holdfast-restart", &argp, run, argc, argv);
 
-	rc = pmuctl_begin(&restart.ctl, "holdfast-restart");
-	if (rc == PMUCTL_OK && argp_parse(&argp, argc, argv, 0, NULL, &restart))
-		rc = PMUCTL_USAGE;
-	if (rc == PMUCTL_OK)
-		rc = pmuctl_connect(&restart.ctl);
-	if (rc == PMUCTL_OK)
-		rc = fetch(&restart);
-	if (rc == PMUCTL_OK && restart.list) {
-		rc = list(&restart);
-	} else if (rc == PMUCTL_OK) {
-		rc = check(&restart);
-		if (rc == PMUCTL_OK)
-			rc = command_run(&restart);
-	}
 	free(restart.epochs);
-	return pmuctl_end(&restart.ctl, rc);
+	return rc;
 }

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* pmuctl.c - asks a pmu-server what it holds, has it checked, removes what is not wanted any more. */
-#include "config.h"
 #include "tools/pmuctl.h"
 
-#include <argp.h>
 #include <string.h>
 
 static const struct command {
@@ -23,13 +21,11 @@ static const struct command {
 };
 
 struct given {
-	struct pmuctl *ctl;
+	struct pmuctl ctl; /* the first member: it is the input of the parser, and of run() */
 	const struct command *command;
 };
 
 /* ---- the command line ---- */
-
-const char *argp_program_version = "pmuctl (Holdfast) " PACKAGE_VERSION;
 
 enum { KEY_TERM = 512 };
 
@@ -41,8 +37,8 @@ static const struct argp_option option_table[] = {
 
 static error_t given_argument(struct given *given, const char *argument, struct argp_state *state)
 {
-	if (given->command && given->command->takes_job && !given->ctl->job) {
-		given->ctl->job = argument;
+	if (given->command && given->command->takes_job && !given->ctl.job) {
+		given->ctl.job = argument;
 		return 0;
 	}
 	if (given->command)
@@ -61,23 +57,20 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	struct given *given = state->input;
 
 	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = given->ctl;
-		return 0;
 	case 'j':
-		given->ctl->json = true;
+		given->ctl.json = true;
 		return 0;
 	case KEY_TERM:
-		given->ctl->term = true;
+		given->ctl.term = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		return given_argument(given, argument, state);
 	case ARGP_KEY_END:
 		if (!given->command)
 			argp_error(state, "what shall be done? Name a command");
-		else if (given->command->takes_job && !given->ctl->job)
+		else if (given->command->takes_job && !given->ctl.job)
 			argp_error(state, "%s needs the name of a job", given->command->name);
-		else if (given->ctl->term && given->command->run != pmuctl_checkpoint)
+		else if (given->ctl.term && given->command->run != pmuctl_checkpoint)
 			argp_error(state, "--term is checkpoint's");
 		return 0;
 	default:
@@ -104,23 +97,21 @@ static char *help_filter(int key, const char *text, void *input)
 	return all;
 }
 
+static int run(struct pmuctl *ctl)
+{
+	return ((struct given *)ctl)->command->run(ctl);
+}
+
 int main(int argc, char **argv)
 {
-	const struct argp_child children[] = {{&pmuctl_argp, 0, NULL, 0}, {0}};
-	struct argp argp = {
-		option_table, parse_option, "COMMAND [JOB]", "Asks a pmu-server what it holds.",
-		children, help_filter, NULL,
+	const struct argp argp = {
+		.options = option_table,
+		.parser = parse_option,
+		.args_doc = "COMMAND [JOB]",
+		.doc = "Asks a pmu-server what it holds.",
+		.help_filter = help_filter,
 	};
-	struct pmuctl ctl;
-	struct given given = {.ctl = &ctl};
-	int rc;
+	struct given given = {.command = NULL};
 
-	rc = pmuctl_begin(&ctl, "pmuctl");
-	if (rc == PMUCTL_OK && argp_parse(&argp, argc, argv, 0, NULL, &given))
-		rc = PMUCTL_USAGE;
-	if (rc == PMUCTL_OK)
-		rc = pmuctl_connect(&ctl);
-	if (rc == PMUCTL_OK)
-		rc = given.command->run(&ctl);
-	return pmuctl_end(&ctl, rc);
+	return pmuctl_main(&given.ctl, "pmuctl", &argp, run, argc, argv);
 }

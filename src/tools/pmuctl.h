@@ -6,6 +6,7 @@
 #ifndef HOLDFAST_PMUCTL_H
 #define HOLDFAST_PMUCTL_H
 
+#include <argp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -35,15 +36,16 @@ struct pmuctl {
 	struct command_line command; /* of the job, once pmuctl_each_region() was called */
 };
 
-struct argp;
+/*
+ * What the main() of each program does: reads the configuration and the command line, which has the options of all
+ * programs and those of `own` (its input is `ctl`), connects, calls `run`, cleans up. Says what goes wrong. PMUCTL_OK
+ * or an exit code. `ctl` may be the first member of something larger; it is set up here.
+ */
+int pmuctl_main(struct pmuctl *ctl, const char *program, const struct argp *own, int (*run)(struct pmuctl *ctl),
+		int argc, char **argv);
 
-/* The options of all programs, a child of theirs; its input is the struct pmuctl. */
-extern const struct argp pmuctl_argp;
-
-/* Configuration, connection, end; each says what goes wrong. PMUCTL_OK or an exit code. */
-int pmuctl_begin(struct pmuctl *ctl, const char *program);
-int pmuctl_connect(struct pmuctl *ctl);
-int pmuctl_end(struct pmuctl *ctl, int rc); /* gives rc back, unless stdout failed */
+/* For the parser of a program whose one argument is a job, in its default case. */
+error_t pmuctl_parse_job(int key, char *argument, struct argp_state *state);
 
 int pmuctl_jobs(struct pmuctl *ctl);
 int pmuctl_show(struct pmuctl *ctl);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* tool.c - what pmuctl, holdfast-checkpoint and holdfast-restart share: options, connection, requests. */
+#include "config.h"
 #include "tools/pmuctl.h"
 
-#include <argp.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,6 +109,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	uint64_t number;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = ctl;
+		return 0;
 	case 's':
 		ctl->server_given = true;
 		return replace(&ctl->options.server, argument);
@@ -130,11 +133,43 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	}
 }
 
-const struct argp pmuctl_argp = {.options = option_table, .parser = parse_option};
+error_t pmuctl_parse_job(int key, char *argument, struct argp_state *state)
+{
+	struct pmuctl *ctl = state->input;
+
+	switch (key) {
+	case ARGP_KEY_ARG:
+		if (ctl->job)
+			argp_error(state, "'%s' is one argument too many", argument);
+		ctl->job = argument;
+		return 0;
+	case ARGP_KEY_END:
+		if (!ctl->job)
+			argp_error(state, "which job? 'pmuctl jobs' lists them");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static int parse(struct pmuctl *ctl, const struct argp *own, int argc, char **argv)
+{
+	const struct argp more = {.options = own->options, .parser = own->parser};
+	const struct argp_child children[] = {{&more, 0, NULL, 0}, {0}};
+	const struct argp all = {
+		option_table, parse_option, own->args_doc, own->doc, children, own->help_filter, NULL,
+	};
+	static char version[64];
+
+	snprintf(version, sizeof(version), "%s (Holdfast) " PACKAGE_VERSION, ctl->program);
+	argp_program_version = version;
+	argp_err_exit_status = PMUCTL_USAGE;
+	return argp_parse(&all, argc, argv, 0, NULL, ctl) ? PMUCTL_USAGE : PMUCTL_OK;
+}
 
 /* ---- from beginning to end ---- */
 
-int pmuctl_begin(struct pmuctl *ctl, const char *program)
+static int configure(struct pmuctl *ctl, const char *program)
 {
 	struct error err;
 
@@ -144,7 +179,6 @@ int pmuctl_begin(struct pmuctl *ctl, const char *program)
 		.timeout_ms = 600000,
 		.control = {.fd = -1},
 	};
-	argp_err_exit_status = PMUCTL_USAGE;
 	if (!options_load(&ctl->options, &err))
 		return PMUCTL_OK;
 	fprintf(stderr, "%s: %s\n", program, err.text);
@@ -167,7 +201,7 @@ static int server_find(const struct options *options, struct embedded *own, stru
 	return rc;
 }
 
-int pmuctl_connect(struct pmuctl *ctl)
+static int server_connect(struct pmuctl *ctl)
 {
 	struct client_options client = {
 		.server = ctl->options.server,
@@ -190,8 +224,17 @@ int pmuctl_connect(struct pmuctl *ctl)
 	return PMUCTL_OK;
 }
 
-int pmuctl_end(struct pmuctl *ctl, int rc)
+int pmuctl_main(struct pmuctl *ctl, const char *program, const struct argp *own, int (*run)(struct pmuctl *ctl),
+		int argc, char **argv)
 {
+	int rc = configure(ctl, program);
+
+	if (rc == PMUCTL_OK)
+		rc = parse(ctl, own, argc, argv);
+	if (rc == PMUCTL_OK)
+		rc = server_connect(ctl);
+	if (rc == PMUCTL_OK)
+		rc = run(ctl);
 	control_close(&ctl->control);
 	free(ctl->command.text);
 	options_free(&ctl->options);

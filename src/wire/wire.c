@@ -146,6 +146,7 @@ void wire_open_reply_fields(struct cursor *c, void *message)
 	struct wire_open_reply *m = message;
 
 	cursor_u64(c, &m->generation);
+	cursor_u64(c, &m->launch_generation);
 	cursor_u64(c, &m->session);
 	cursor_string(c, m->net, sizeof(m->net));
 	cursor_string(c, m->provider, sizeof(m->provider));

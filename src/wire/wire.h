@@ -23,7 +23,7 @@
 #include "wire/cursor.h"
 
 #define WIRE_MAGIC	  0x31574648u /* "HFW1" */
-#define WIRE_VERSION	  2
+#define WIRE_VERSION	  3
 #define WIRE_HEADER_BYTES 24
 #define WIRE_PAYLOAD_MAX  (1u << 20)
 #define WIRE_REPLY	  0x8000u
@@ -97,13 +97,14 @@ struct wire_open { /* CREATE and OPEN */
 	uint32_t mode; /* enum region_mode */
 	uint32_t flags;
 	uint64_t generation;
-	uint8_t launch[16]; /* the same in all incarnations of one launch */
+	uint8_t launch[LAUNCH_BYTES]; /* the same in all incarnations of one launch */
 	uint8_t client[16]; /* of this very process, random */
 	uint32_t incarnation;
 };
 
 struct wire_open_reply {
 	uint64_t generation;
+	uint64_t launch_generation; /* with which this launch took the region over first; 0: it was made, and never */
 	uint64_t session;
 	char net[WIRE_NAME_BYTES];
 	char provider[WIRE_NAME_BYTES];

@@ -5,7 +5,7 @@
 # shellcheck disable=SC2317 # `ok` calls the functions
 TIME_LIMIT=240
 . "${0%/*}/lib.sh"
-plan 41
+plan 47
 world=$(run_program world) || bail "world has not been built"
 restart=$(run_program holdfast-restart) || bail "holdfast-restart has not been built"
 stencil_is_short
@@ -111,6 +111,27 @@ is "it is run again from the newest epoch" "$restart_status" 0
 ok "which is that" restart_said "resumed from epoch 5 at step 50"
 is "by the newer command" "$(cat "$run_dir/directory")" "$run_dir"
 is "to the right result" "$(cat "$run_dir/restart.out")" "$expected"
+
+# A chosen epoch is where a launch begins, however often it is started again before it has got any further.
+ok "a job is killed once more" stencil_rest heat 4
+HOLDFAST_EPOCH=3 HOLDFAST_LAUNCH=00112233445566778899aabbccddeeff HOLDFAST_INCARNATION=0
+export HOLDFAST_EPOCH HOLDFAST_LAUNCH HOLDFAST_INCARNATION
+job_as=first stencil_delay_ms=1000
+stencil_start heat
+ok "it is run from an older epoch" wait_for 60 said first "resumed from epoch 3 at step 30"
+job_kill
+HOLDFAST_INCARNATION=1
+job_as=second stencil_delay_ms=0
+point_on_rank 0 ckpt-put:stop
+stencil_start heat "$run_dir/pointed"
+ok "its launcher starts it again, and it gets further" wait_for 60 epoch_reached heat 5
+is "from the chosen epoch" "$(stencil_resumed second)" 3
+job_kill
+HOLDFAST_INCARNATION=2
+job_as=third
+ok "once more" stencil_run heat
+is "from its own newest" "$(stencil_resumed third)" 5
+unset HOLDFAST_EPOCH HOLDFAST_LAUNCH HOLDFAST_INCARNATION job_as
 
 unset HOLDFAST_COMMAND
 job plain 2 "$world" protect checkpoint || bail "world fails"

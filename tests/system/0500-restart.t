@@ -4,7 +4,7 @@
 TIME_LIMIT=400
 . "${0%/*}/lib.sh"
 [ -n "$(run_built mca_errmgr_holdfast.so)" ] || skip_all "this Open MPI has another launcher (0600-)"
-plan 34
+plan 38
 fail=$run_dir/fail # whose processes are this test's
 cp "$(run_program fail)" "$fail" || bail "tests/system/fail has not been built"
 tune_off="--mca hook_holdfast_enable 0"
@@ -59,6 +59,14 @@ ok "each of them is said" said 3 "restart 3"
 ok "a failure before MPI_Init" again early early-kill@2
 ok "a failure before MPI_Init, in the restart" again early1 kill@1 early-kill@2,1
 ok "an exit before MPI_Init, in the restart" again early3 kill@1 early-exit3@0,1
+
+more="--mca errmgr_holdfast_start_timeout 15"
+ok "a restart that does not get under way" again stopped kill@1 early-stop@2,1
+ok "is said, and is one itself" said 2 "did not get under way within 15 s (start_timeout): .* (restart 2)"
+more="$more --mca errmgr_holdfast_max_restarts 1"
+ok "if that is allowed" fails again stopped-last kill@1 early-stop@2,1
+ok "else mpirun ends" said 2 "within 15 s (start_timeout): not started again after 1 restarts"
+more=
 
 # ---- several programs, placement, input ----
 

@@ -5,7 +5,7 @@
 TIME_LIMIT=300
 . "${0%/*}/lib.sh"
 . "${0%/*}/prte.sh"
-prte_plan 24
+prte_plan 27
 ok "the server starts" start_server
 
 is "exit code 3 after MPI_Finalize is the job's" "$(exit_code mishap late)" 3
@@ -25,6 +25,18 @@ is "gets none" "$(restarts requeue)" 0
 ok "a job that started others fails" fails mishap spawn
 is "is not started again" "$(restarts spawn)" 0
 ok "and told why" said spawn "it has called MPI_Comm_spawn"
+
+if have_test_points; then
+	export HOLDFAST_TEST_RUNTIME=3.1.0
+	is "another series of PRRTE is left as it is" "$(exit_code mishap kill)" 137
+	unset HOLDFAST_TEST_RUNTIME
+	is "which is told in one line" "$(grep '^holdfast:' "$run_dir/kill.err")" \
+		"holdfast: this mpirun is PRRTE 3.1.0, and its component of Holdfast knows 3.0.x only: a failed job is not \
+started again (holdfast-mpirun --loop works with any)"
+	is "and nothing is started again" "$(restarts kill)" 0
+else
+	skip 3 "the build has no test points"
+fi
 
 # stopped NAME SIGNAL: the user ends mpirun.
 stopped()

@@ -3,13 +3,13 @@
 # mpirun of Open MPI 5.0 goes on when a node is lost or cannot be reached, as long as others have room.
 # shellcheck disable=SC2154 # run.sh's
 TIME_LIMIT=400
-. "${0%/*}/nodes-prte.sh"
+. "${0%/*}/nodes.sh"
 . "${0%/*}/lib.sh"
 . "${0%/*}/prte.sh"
 prte_plan 27
-ok "three nodes are there" nodes_up
+ok "three nodes are there" nodes_up 3
 ok "the computation works without Holdfast" stencil_expected
-server=10.77.0.1:0
+server=$nodes_address:0
 head -c 32 /dev/urandom >"$run_dir/key" && chmod 600 "$run_dir/key"
 ok "the server starts" start_server --auth psk --key-file "$run_dir/key"
 job_options="$nodes_options --mca hook_holdfast_key_file $run_dir/key"
@@ -44,20 +44,20 @@ is "each time is one restart" "$(restarts several)" 2
 is "all ranks were there in the end" "$(ranks_of several 2)" 6
 
 stencil_on lost
-ok "node2 can be switched off" node_lost node2
+ok "node2 can be switched off" node_kill 2
 goes_on lost 1
 ok "lost: it is told" said lost "node node2 was lost"
-ok "node2 is back" node_back node2
+ok "node2 is back" node_back 2
 
 stencil_on cut
-ok "node2 can be cut off" node_cut node2
+ok "node2 can be cut off" node_cut 2
 goes_on cut 1
-ok "node2 is back" node_back node2
+ok "node2 is back" node_back 2
 
 job_placement=
 stencil_on full 6
-ok "a node of a job that needs all of them can be switched off" node_lost node3
+ok "a node of a job that needs all of them can be switched off" node_kill 3
 ok "full: mpirun fails" fails job_wait
 ok "full: it is told" said full "its ranks cannot be placed or started"
-is "no process is left on any node" "$(for node in 1 2 3; do ip netns pids node$node; done)" ""
+is "no process is left on any node" "$(node_pids)" ""
 done_testing

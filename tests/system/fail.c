@@ -109,6 +109,8 @@ int main(int argc, char **argv)
 		raise(SIGKILL);
 	if (told(argv, "early-exit3"))
 		_exit(3);
+	if (told(argv, "early-stop"))
+		raise(SIGSTOP);
 	MPI_Init(&argc, &argv);
 	MPI_Comm_size(MPI_COMM_WORLD, &ranks);
 	MPI_Get_processor_name(host, &length);

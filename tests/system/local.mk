@@ -51,7 +51,7 @@ system_tests = \
 	%D%/0650-relaunch-lost-node.t \
 	%D%/0690-holdfast-mpirun.t
 TESTS += $(system_tests)
-EXTRA_DIST += $(system_tests) %D%/lib.sh %D%/nodes.sh %D%/nodes-prte.sh %D%/prte.sh %D%/run.sh
+EXTRA_DIST += $(system_tests) %D%/lib.sh %D%/nodes.sh %D%/prte.sh %D%/run.sh
 EXTRA_DIST += quickstart tests/debian/install tests/valgrind.supp
 
 # An MPI program that does with the plug-in's job what it is told.

@@ -29,8 +29,12 @@ static void accident_early(void)
 {
 	const char *rank = getenv("OMPI_COMM_WORLD_RANK");
 
-	if (is("init") && incarnation > 0 && incarnation < times && rank && atoi(rank) == victim)
+	if (incarnation == 0 || incarnation >= times || !rank || atoi(rank) != victim)
+		return;
+	if (is("init"))
 		exit(9);
+	if (is("stops"))
+		raise(SIGSTOP);
 }
 
 static void accident(int rank)
@@ -39,7 +43,7 @@ static void accident(int rank)
 		raise(SIGKILL);
 	if (rank != victim)
 		return;
-	if (is("kill") || is("init") || is("reads") || is("waits"))
+	if (is("kill") || is("init") || is("stops") || is("reads") || is("waits"))
 		raise(SIGKILL);
 	if (is("segv")) {
 		signal(SIGSEGV, SIG_DFL);

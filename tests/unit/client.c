@@ -776,6 +776,34 @@ START_TEST(a_host_that_does_not_answer_is_told_within_10_s)
 }
 END_TEST
 
+/* _i = 0: the right one; 1: another's; 2: of another type */
+START_TEST(a_reply_is_taken_for_its_own_request_only)
+{
+	struct wire_header header = {.type = WIRE_FENCE | WIRE_REPLY, .id = 1};
+	struct wire_target target = {.job = "job", .uid = WIRE_UID_SELF};
+	struct control control = {.server = "here"};
+	int ends[2];
+	uint8_t *frame;
+	size_t bytes;
+
+	if (_i == 1)
+		header.id = 2;
+	if (_i == 2)
+		header.type = WIRE_DROP | WIRE_REPLY;
+	ck_assert(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends));
+	control.fd = ends[0];
+	frame = wire_frame(&header, wire_nothing_fields, NULL, NULL, &bytes);
+	ck_assert_int_eq(write(ends[1], frame, bytes), (ssize_t)bytes);
+	free(frame);
+	ck_assert_int_eq(control_call(&control, WIRE_FENCE, wire_target_fields, &target, wire_nothing_fields, NULL,
+				      deadline_in_ms(5000), &err), _i ? -EPROTO : 0);
+	if (_i)
+		ck_assert_ptr_nonnull(strstr(err.text, "something else"));
+	control_close(&control);
+	close(ends[1]);
+}
+END_TEST
+
 /* _i = 0: silent; 1: greets with something else; 2: closes at once */
 START_TEST(the_port_of_another_service_is_told_within_10_s)
 {
@@ -997,6 +1025,7 @@ static Suite *unit_suite(void)
 	tcase_add_loop_test(tc, a_flipped_bit_is_found_and_the_older_set_is_whole, 0, 4);
 	tcase_add_loop_test(tc, an_unreachable_server_is_told_within_10_s, 0, 3);
 	tcase_add_test(tc, a_host_that_does_not_answer_is_told_within_10_s);
+	tcase_add_loop_test(tc, a_reply_is_taken_for_its_own_request_only, 0, 3);
 	tcase_add_loop_test(tc, the_port_of_another_service_is_told_within_10_s, 0, 3);
 	tcase_add_test(tc, only_who_holds_the_key_gets_in);
 	tcase_add_test(tc, a_server_without_the_key_is_not_trusted);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -230,20 +231,52 @@ static struct net_conn *data_connect(struct wire_open_reply *reply)
 	return conn;
 }
 
+/* A client with a job of its own, and both planes. */
+struct liar {
+	struct control control;
+	struct net_conn *conn;
+	struct wire_begin_reply begun;
+};
+
+static struct liar liar_attach(const char *job)
+{
+	struct liar liar = {.control = login()};
+	struct wire_open_reply reply = attach(&liar.control, job);
+
+	liar.conn = data_connect(&reply);
+	return liar;
+}
+
+static int liar_call(struct liar *liar, enum wire_type type, wire_fields_fn *fields, void *m)
+{
+	return call(&liar->control, type, fields, m, wire_nothing_fields, NULL);
+}
+
+/* That has begun epoch 1, too. */
+static struct liar liar_begin(void)
+{
+	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20};
+	struct liar liar = liar_attach("liar");
+
+	ck_assert_msg(!call(&liar.control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields,
+			    &liar.begun), "%s", err.text);
+	return liar;
+}
+
+static void liar_end(struct liar *liar)
+{
+	net_ofi.close(liar->conn);
+	control_close(&liar->control);
+}
+
 START_TEST(a_commit_without_data_is_not_published)
 {
-	struct control control = login();
-	struct wire_open_reply reply = attach(&control, "liar");
-	struct net_conn *conn = data_connect(&reply);
-	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20};
-	struct wire_begin_reply begun = {0};
+	struct liar liar = liar_begin();
 	struct wire_commit commit = {0};
 	struct wire_target target = {.job = "liar", .uid = WIRE_UID_SELF};
 	struct wire_show_reply show = {0};
 
-	ck_assert_msg(!call(&control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, &begun),
-		      "%s", err.text);
-	commit.grant = begun.grant.grant;
+	commit.grant = liar.begun.grant.grant;
 	commit.set.info = (struct set_info){
 		.epoch = 1,
 		.kind = SET_FULL,
@@ -252,32 +285,25 @@ START_TEST(a_commit_without_data_is_not_published)
 		.table_bytes = 64,
 		.table_digest = 12345,
 	};
-	ck_assert_int_eq(call(&control, WIRE_COMMIT, wire_commit_fields, &commit, wire_nothing_fields, NULL),
-			 -EUCLEAN);
-	ck_assert(!call(&control, WIRE_SHOW, wire_target_fields, &target, wire_show_reply_fields, &show));
+	ck_assert_int_eq(liar_call(&liar, WIRE_COMMIT, wire_commit_fields, &commit), -EUCLEAN);
+	ck_assert(!call(&liar.control, WIRE_SHOW, wire_target_fields, &target, wire_show_reply_fields, &show));
 	ck_assert_uint_eq(show.count, 1);
 	ck_assert_uint_eq(show.regions[0].set_count, 0);
 	wire_show_reply_free(&show);
-	net_ofi.close(conn);
-	control_close(&control);
+	liar_end(&liar);
 	check_service();
 }
 END_TEST
 
 START_TEST(a_commit_beyond_its_grant_is_refused)
 {
-	struct control control = login();
-	struct wire_open_reply reply = attach(&control, "liar");
-	struct net_conn *conn = data_connect(&reply);
-	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20};
-	struct wire_begin_reply begun = {0};
+	struct liar liar = liar_begin();
 	struct wire_commit commit = {0};
 	struct set_info good = {
 		.epoch = 1, .kind = SET_FULL, .data_bytes = 4096, .table_offset = 4096, .table_bytes = 64};
 
-	ck_assert(!call(&control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, &begun));
 	for (unsigned i = 0; i < 6; i++) {
-		commit.grant = begun.grant.grant + (i == 0);
+		commit.grant = liar.begun.grant.grant + (i == 0);
 		commit.set.info = good;
 		if (i == 1)
 			commit.set.info.epoch = 2;
@@ -289,28 +315,21 @@ START_TEST(a_commit_beyond_its_grant_is_refused)
 			commit.set.info.data_bytes = 8192;
 		if (i == 5)
 			commit.set.info.kind = SET_INCREMENT;
-		ck_assert_int_eq(call(&control, WIRE_COMMIT, wire_commit_fields, &commit,
-				      wire_nothing_fields, NULL),
+		ck_assert_int_eq(liar_call(&liar, WIRE_COMMIT, wire_commit_fields, &commit),
 				 i >= 2 && i <= 4 ? -EBADMSG : -EINVAL);
 	}
-	net_ofi.close(conn);
-	control_close(&control);
+	liar_end(&liar);
 	check_service();
 }
 END_TEST
 
 START_TEST(a_segment_without_name_type_or_size_is_refused)
 {
-	struct control control = login();
-	struct wire_open_reply reply = attach(&control, "liar");
-	struct net_conn *conn = data_connect(&reply);
-	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20};
-	struct wire_begin_reply begun = {0};
+	struct liar liar = liar_begin();
 	struct segment segment;
 	struct wire_commit commit = {0};
 
-	ck_assert(!call(&control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, &begun));
-	commit.grant = begun.grant.grant;
+	commit.grant = liar.begun.grant.grant;
 	commit.set.segments = &segment;
 	commit.set.info = (struct set_info){.epoch = 1,
 					    .kind = SET_FULL,
@@ -328,23 +347,16 @@ START_TEST(a_segment_without_name_type_or_size_is_refused)
 			segment.type = ELEMENT_TYPE_END;
 		if (i == 3)
 			segment.element_bytes = 0;
-		ck_assert_int_eq(call(&control, WIRE_COMMIT, wire_commit_fields, &commit,
-				      wire_nothing_fields, NULL),
-				 -EINVAL);
+		ck_assert_int_eq(liar_call(&liar, WIRE_COMMIT, wire_commit_fields, &commit), -EINVAL);
 	}
-	net_ofi.close(conn);
-	control_close(&control);
+	liar_end(&liar);
 	check_service();
 }
 END_TEST
 
 START_TEST(a_write_after_commit_changes_nothing)
 {
-	struct control control = login();
-	struct wire_open_reply reply = attach(&control, "liar");
-	struct net_conn *conn = data_connect(&reply);
-	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20};
-	struct wire_begin_reply begun = {0};
+	struct liar liar = liar_begin();
 	struct wire_commit commit = {0};
 	struct client_options options = options_of_server();
 	struct client_identity identity = {.job = "liar", .ranks = 1, .mode = REGION_OVERWRITE, .force = true};
@@ -360,24 +372,21 @@ START_TEST(a_write_after_commit_changes_nothing)
 	table.header->segment_count = 1;
 	table.extents[0].bytes = 4096;
 	table.checksums[0] = checksum(set, 4096);
-	ck_assert(!call(&control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, &begun));
-	ck_assert(!net_ofi.submit(conn, &begun.grant.key, &transfer, &err));
-	ck_assert_int_eq(net_ofi.reap(conn, &done, 1, deadline_in_ms(5000), &err), 1);
+	ck_assert(!net_ofi.submit(liar.conn, &liar.begun.grant.key, &transfer, &err));
+	ck_assert_int_eq(net_ofi.reap(liar.conn, &done, 1, deadline_in_ms(5000), &err), 1);
 	ck_assert_int_eq(transfer.status, 0);
-	commit.grant = begun.grant.grant;
+	commit.grant = liar.begun.grant.grant;
 	commit.set.info = (struct set_info){1, SET_FULL, 1, 4096, 4096, 112, checksum(set + 4096, 112), 0,
 					     .generation = 99};
 	commit.set.segments = &s.segment;
-	ck_assert_msg(!call(&control, WIRE_COMMIT, wire_commit_fields, &commit, wire_nothing_fields, NULL),
-		      "%s", err.text);
+	ck_assert_msg(!liar_call(&liar, WIRE_COMMIT, wire_commit_fields, &commit), "%s", err.text);
 	/* the key is still known to us */
 	memset(set, 8, 4096);
 	transfer = (struct net_transfer){.local = set, .bytes = 4096, .write = true};
-	if (!net_ofi.submit(conn, &begun.grant.key, &transfer, &err) &&
-	    net_ofi.reap(conn, &done, 1, deadline_in_ms(5000), &err) == 1)
+	if (!net_ofi.submit(liar.conn, &liar.begun.grant.key, &transfer, &err) &&
+	    net_ofi.reap(liar.conn, &done, 1, deadline_in_ms(5000), &err) == 1)
 		ck_assert_int_ne(transfer.status, 0);
-	net_ofi.close(conn);
-	control_close(&control);
+	liar_end(&liar);
 	ck_assert_msg(!client_open(&options, &identity, &client, &err), "%s", err.text);
 	ck_assert_msg(!client_get(client, 0, 1, &s, 1, &err), "%s", err.text);
 	ck_assert_uint_eq(back[0], 7);
@@ -388,27 +397,70 @@ START_TEST(a_write_after_commit_changes_nothing)
 }
 END_TEST
 
+START_TEST(a_published_epoch_cannot_be_begun_again)
+{
+	struct wire_open open = {.job = "good", .ranks = 1, .mode = REGION_OVERWRITE, .flags = WIRE_OPEN_FORCE};
+	struct wire_begin begin = {2, SET_FULL, 1, 1 << 20};
+	struct wire_begin_reply begun = {0};
+	struct wire_open_reply reply = {0};
+	struct control control = login();
+	struct net_conn *conn;
+
+	check_service(); /* publishes epoch 1, and 2 */
+	check_service();
+	ck_assert(!call(&control, WIRE_OPEN, wire_open_fields, &open, wire_open_reply_fields, &reply));
+	ck_assert_uint_eq(reply.set_count, 2);
+	conn = data_connect(&reply);
+	ck_assert_int_eq(call(&control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, &begun),
+			 -EEXIST);
+	begin = (struct wire_begin){3, SET_FULL, 2, 1 << 20};
+	ck_assert_msg(!call(&control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, &begun),
+		      "%s", err.text);
+	net_ofi.close(conn);
+	control_close(&control);
+	check_service();
+}
+END_TEST
+
+/* It is stopped: it has its connections, and says nothing. */
+START_TEST(a_ni_that_never_answers_is_ended_and_another_one_started)
+{
+	const char *const soon[] = {"--ni-timeout", "3", NULL};
+	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20};
+	struct liar liar;
+	pid_t ni;
+	int rc;
+
+	ck_assert(pmu_stop(&pmu));
+	ck_assert(pmu_start(&pmu, soon, NULL));
+	liar = liar_attach("liar");
+	ni = pmu_ni_pid(&pmu);
+	ck_assert_int_gt(ni, 0);
+	ck_assert(!kill(ni, SIGSTOP));
+	rc = control_call(&liar.control, WIRE_BEGIN, wire_begin_fields, &begin, wire_nothing_fields, NULL,
+			  deadline_in_ms(60000), &err);
+	ck_assert_msg(rc && rc != -ETIMEDOUT, "%d (%s)", rc, err.text);
+	liar_end(&liar);
+	check_service();
+	ck_assert_int_ne(pmu_ni_pid(&pmu), ni);
+}
+END_TEST
+
 START_TEST(an_aborted_set_cannot_be_written_any_more)
 {
-	struct control control = login();
-	struct wire_open_reply reply = attach(&control, "liar");
-	struct net_conn *conn = data_connect(&reply);
-	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20};
-	struct wire_begin_reply begun = {0};
+	struct liar liar = liar_begin();
+	struct wire_begin begin = {2, SET_FULL, 0, 1 << 20};
 	struct wire_abort abort = {1};
 	uint8_t data[4096] = {1};
 	struct net_transfer transfer = {.local = data, .bytes = sizeof(data), .write = true}, *done;
 
-	ck_assert(!call(&control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, &begun));
-	ck_assert(!call(&control, WIRE_ABORT, wire_abort_fields, &abort, wire_nothing_fields, NULL));
-	if (!net_ofi.submit(conn, &begun.grant.key, &transfer, &err) &&
-	    net_ofi.reap(conn, &done, 1, deadline_in_ms(5000), &err) == 1)
+	ck_assert(!liar_call(&liar, WIRE_ABORT, wire_abort_fields, &abort));
+	if (!net_ofi.submit(liar.conn, &liar.begun.grant.key, &transfer, &err) &&
+	    net_ofi.reap(liar.conn, &done, 1, deadline_in_ms(5000), &err) == 1)
 		ck_assert_int_ne(transfer.status, 0);
-	begin.epoch = 2; /* the data connection is gone, so that nothing can still be on its way */
-	ck_assert_int_eq(call(&control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields,
-			      &begun), -ENOTCONN);
-	net_ofi.close(conn);
-	control_close(&control);
+	/* The data connection is gone, so that nothing can still be on its way. */
+	ck_assert_int_eq(liar_call(&liar, WIRE_BEGIN, wire_begin_fields, &begin), -ENOTCONN);
+	liar_end(&liar);
 	check_service();
 }
 END_TEST
@@ -527,6 +579,29 @@ START_TEST(a_command_is_recorded_and_told)
 			 -EBADMSG);
 	ck_assert(is_closed(control.fd));
 	control_close(&control);
+	check_service();
+}
+END_TEST
+
+/* A NI that is stopped has cut nobody off yet. */
+START_TEST(a_fence_is_answered_when_nobody_writes_any_more)
+{
+	struct wire_target target = {.job = "fenced", .uid = WIRE_UID_SELF};
+	struct control hasty = login(), tool = login();
+	struct liar writer = liar_attach("fenced");
+	pid_t ni = pmu_ni_pid(&pmu);
+
+	ck_assert_int_gt(ni, 0);
+	ck_assert(!kill(ni, SIGSTOP));
+	ck_assert_int_eq(control_call(&hasty, WIRE_FENCE, wire_target_fields, &target, wire_nothing_fields, NULL,
+				      deadline_in_ms(1000), &err), -ETIMEDOUT);
+	ck_assert(!kill(ni, SIGCONT));
+	ck_assert_msg(!call(&tool, WIRE_FENCE, wire_target_fields, &target, wire_nothing_fields, NULL), "%s",
+		      err.text);
+	ck_assert(is_closed(writer.control.fd));
+	liar_end(&writer);
+	control_close(&hasty);
+	control_close(&tool);
 	check_service();
 }
 END_TEST
@@ -673,11 +748,14 @@ static Suite *unit_suite(void)
 	tcase_add_test(tc, a_commit_beyond_its_grant_is_refused);
 	tcase_add_test(tc, a_segment_without_name_type_or_size_is_refused);
 	tcase_add_test(tc, a_write_after_commit_changes_nothing);
+	tcase_add_test(tc, a_published_epoch_cannot_be_begun_again);
+	tcase_add_test(tc, a_ni_that_never_answers_is_ended_and_another_one_started);
 	tcase_add_test(tc, an_aborted_set_cannot_be_written_any_more);
 	tcase_add_test(tc, a_wish_stands_until_it_is_served_or_nobody_is_left);
 	tcase_add_test(tc, who_has_no_job_can_ask_of_none);
 	tcase_add_test(tc, a_command_is_recorded_and_told);
 	tcase_add_test(tc, a_fence_cuts_off_whoever_writes);
+	tcase_add_test(tc, a_fence_is_answered_when_nobody_writes_any_more);
 	if (!geteuid()) /* it changes its uid */
 		tcase_add_test(tc, another_users_job_is_as_if_it_were_not_there);
 #ifndef __SANITIZE_ADDRESS__ /* which multiplies what a process takes */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* launch.c - when a job is started again, what its ranks are told, their notes, and standard input. */
+/* launch.c - when a job is started again, what its ranks are told, their notes, standard input, command lines. */
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -9,9 +9,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "common/address.h"
+#include "launch/command.h"
 #include "launch/input.h"
 #include "launch/mailbox.h"
 #include "launch/policy.h"
+#include "launch/restart.h"
+#include "launch/version.h"
 #include "unit.h"
 
 #define VALUE_BYTES 256
@@ -180,6 +183,145 @@ START_TEST(crashes_in_a_row_are_counted_and_kills_are_not)
 }
 END_TEST
 
+/* ---- restart ---- */
+
+static struct restart *restart_new(void)
+{
+	const struct restart_settings settings = {.policy = {.max_restarts = 9}, .start_timeout_s = 7};
+	struct restart *restart;
+	struct error err;
+
+	ck_assert_int_eq(restart_open(&settings, NULL, &restart, &err), 0);
+	return restart;
+}
+
+START_TEST(an_incarnation_whose_processes_do_not_all_run_is_late)
+{
+	struct restart *restart = restart_new();
+	struct policy_failure failure;
+
+	ck_assert(restart_failed(restart, &killed));
+	ck_assert(restart_is_late(restart, &failure));
+	ck_assert_int_eq(failure.cause, POLICY_LATE);
+	ck_assert_int_eq(failure.code, 7);
+	restart_reached(restart, RESTART_RUNNING);
+	ck_assert(!restart_is_late(restart, &failure));
+	restart_close(restart);
+}
+END_TEST
+
+START_TEST(an_incarnation_that_does_not_come_as_far_as_an_earlier_one_is_late)
+{
+	struct restart *restart = restart_new();
+	struct policy_failure failure;
+
+	restart_reached(restart, RESTART_RUNNING);
+	restart_reached(restart, RESTART_REGISTERED);
+	ck_assert(restart_failed(restart, &killed));
+	restart_reached(restart, RESTART_RUNNING);
+	ck_assert(restart_is_late(restart, &failure));
+	ck_assert(restart_failed(restart, &failure));
+	restart_reached(restart, RESTART_RUNNING);
+	ck_assert(restart_is_late(restart, &failure)); /* the last one was no measure */
+	restart_reached(restart, RESTART_REGISTERED);
+	ck_assert(!restart_is_late(restart, &failure));
+	restart_close(restart);
+}
+END_TEST
+
+static void mailbox_of(void *arg, const char *name, const char *value)
+{
+	if (!strcmp(name, MAILBOX_VARIABLE))
+		snprintf(arg, VALUE_BYTES * 2, "%s", value);
+}
+
+START_TEST(what_the_ranks_told_of_one_incarnation_is_asked_of_the_next)
+{
+	struct restart *restart = restart_new();
+	struct policy_failure failure;
+	char address[VALUE_BYTES * 2] = "";
+	struct error err;
+
+	restart_environment(restart, mailbox_of, address);
+	ck_assert_int_eq(mailbox_post(address, MAILBOX_BEGUN, 0, &err), 0);
+	ck_assert(restart_failed(restart, &killed));
+	restart_reached(restart, RESTART_REGISTERED);
+	ck_assert(restart_is_late(restart, &failure));
+	ck_assert_int_eq(mailbox_post(address, MAILBOX_BEGUN, 1, &err), 0);
+	ck_assert(!restart_is_late(restart, &failure));
+	restart_close(restart);
+}
+END_TEST
+
+/* ---- command line and version ---- */
+
+static char **command_of(const char *bytes, size_t count, const char *name)
+{
+	char path[] = "/tmp/holdfast.XXXXXX";
+	int fd = mkstemp(path);
+	char **argv;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, bytes, count), (ssize_t)count);
+	close(fd);
+	argv = command_read(path, name);
+	unlink(path);
+	return argv;
+}
+
+START_TEST(a_command_line_is_read_as_it_was_given)
+{
+	static const char bytes[] = "mpirun\0-n\0004\0\0./my app";
+	char **argv = command_of(bytes, sizeof(bytes), NULL);
+
+	ck_assert_ptr_nonnull(argv);
+	ck_assert_str_eq(argv[0], "mpirun");
+	ck_assert_str_eq(argv[1], "-n");
+	ck_assert_str_eq(argv[2], "4");
+	ck_assert_str_eq(argv[3], "");
+	ck_assert_str_eq(argv[4], "./my app");
+	ck_assert_ptr_null(argv[5]);
+	free(argv);
+}
+END_TEST
+
+START_TEST(a_launcher_that_became_another_program_keeps_its_name)
+{
+	static const char bytes[] = "prterun\0./app"; /* the last NUL may be missing */
+	char **argv = command_of(bytes, sizeof(bytes) - 1, "mpirun");
+
+	ck_assert_ptr_nonnull(argv);
+	ck_assert_str_eq(argv[0], "mpirun");
+	ck_assert_str_eq(argv[1], "./app");
+	ck_assert_ptr_null(argv[2]);
+	free(argv);
+	argv = command_of(bytes, sizeof(bytes), "");
+	ck_assert_ptr_nonnull(argv);
+	ck_assert_str_eq(argv[0], "prterun");
+	free(argv);
+}
+END_TEST
+
+START_TEST(a_command_line_that_cannot_be_whole_is_none)
+{
+	static char bytes[65536];
+
+	memset(bytes, 'a', sizeof(bytes) - 1);
+	ck_assert_ptr_null(command_of(bytes, sizeof(bytes), NULL));
+	ck_assert_ptr_null(command_of(bytes, 0, NULL));
+	ck_assert_ptr_null(command_read("/none/such", "mpirun"));
+}
+END_TEST
+
+START_TEST(another_series_is_not_known)
+{
+	ck_assert(version_is_known("PRRTE", "3.0.8", "3.0."));
+	ck_assert(version_is_known("ORTE", "4.1.4", "4.1."));
+	ck_assert(!version_is_known("PRRTE", "3.1.0", "3.0."));
+	ck_assert(!version_is_known("PRRTE", "", "3.0."));
+}
+END_TEST
+
 /* ---- mailbox ---- */
 
 static struct mailbox *mailbox_new(void)
@@ -196,11 +338,14 @@ START_TEST(a_note_arrives_once_posted)
 	struct mailbox *mailbox = mailbox_new();
 	struct error err = {0};
 
-	ck_assert(!mailbox_finalized(mailbox, 3));
-	ck_assert_msg(!mailbox_post_finalized(mailbox_address(mailbox), 3, &err), "%s", err.text);
-	ck_assert(!mailbox_finalized(mailbox, 2));
-	ck_assert(mailbox_finalized(mailbox, 3));
-	ck_assert(!mailbox_finalized(mailbox, 4));
+	ck_assert(!mailbox_has(mailbox, MAILBOX_FINALIZED, 3));
+	ck_assert_msg(!mailbox_post(mailbox_address(mailbox), MAILBOX_FINALIZED, 3, &err), "%s", err.text);
+	ck_assert(!mailbox_has(mailbox, MAILBOX_FINALIZED, 2));
+	ck_assert(mailbox_has(mailbox, MAILBOX_FINALIZED, 3));
+	ck_assert(!mailbox_has(mailbox, MAILBOX_FINALIZED, 4));
+	ck_assert(!mailbox_has(mailbox, MAILBOX_BEGUN, 3));
+	ck_assert_int_eq(mailbox_post(mailbox_address(mailbox), MAILBOX_BEGUN, 3, &err), 0);
+	ck_assert(mailbox_has(mailbox, MAILBOX_BEGUN, 3));
 	mailbox_close(mailbox);
 }
 END_TEST
@@ -213,8 +358,8 @@ START_TEST(a_note_with_another_token_is_none)
 
 	snprintf(address, sizeof(address), "%s", mailbox_address(mailbox));
 	address[5] = address[5] == '0' ? '1' : '0';
-	ck_assert_int_eq(mailbox_post_finalized(address, 3, &err), 0);
-	ck_assert(!mailbox_finalized(mailbox, 3));
+	ck_assert_int_eq(mailbox_post(address, MAILBOX_FINALIZED, 3, &err), 0);
+	ck_assert(!mailbox_has(mailbox, MAILBOX_FINALIZED, 3));
 	mailbox_close(mailbox);
 }
 END_TEST
@@ -235,8 +380,8 @@ START_TEST(who_connects_and_says_nothing_holds_nobody_up)
 		fds[i] = socket(AF_INET, SOCK_STREAM, 0);
 		ck_assert_int_eq(connect(fds[i], (struct sockaddr *)&to.storage, to.bytes), 0);
 	}
-	ck_assert_int_eq(mailbox_post_finalized(mailbox_address(mailbox), 0, &err), 0);
-	ck_assert(mailbox_finalized(mailbox, 0));
+	ck_assert_int_eq(mailbox_post(mailbox_address(mailbox), MAILBOX_FINALIZED, 0, &err), 0);
+	ck_assert(mailbox_has(mailbox, MAILBOX_FINALIZED, 0));
 	for (int i = 0; i < 4; i++)
 		close(fds[i]);
 	mailbox_close(mailbox);
@@ -247,9 +392,9 @@ START_TEST(an_address_that_is_none_is_an_error)
 {
 	struct error err;
 
-	ck_assert_int_lt(mailbox_post_finalized("", 0, &err), 0);
-	ck_assert_int_lt(mailbox_post_finalized("token", 0, &err), 0);
-	ck_assert_int_lt(mailbox_post_finalized("token 127.0.0.1:1", 0, &err), 0);
+	ck_assert_int_lt(mailbox_post("", MAILBOX_FINALIZED, 0, &err), 0);
+	ck_assert_int_lt(mailbox_post("token", MAILBOX_FINALIZED, 0, &err), 0);
+	ck_assert_int_lt(mailbox_post("token 127.0.0.1:1", MAILBOX_FINALIZED, 0, &err), 0);
 }
 END_TEST
 
@@ -362,6 +507,13 @@ static Suite *unit_suite(void)
 	unit_add(suite, "policy", ranks_are_told_what_happened, 20);
 	unit_add(suite, "policy", a_job_without_known_ranks_is_judged_by_its_exit_code, 20);
 	unit_add(suite, "policy", crashes_in_a_row_are_counted_and_kills_are_not, 20);
+	unit_add(suite, "restart", an_incarnation_whose_processes_do_not_all_run_is_late, 20);
+	unit_add(suite, "restart", an_incarnation_that_does_not_come_as_far_as_an_earlier_one_is_late, 20);
+	unit_add(suite, "restart", what_the_ranks_told_of_one_incarnation_is_asked_of_the_next, 20);
+	unit_add(suite, "command", a_command_line_is_read_as_it_was_given, 20);
+	unit_add(suite, "command", a_launcher_that_became_another_program_keeps_its_name, 20);
+	unit_add(suite, "command", a_command_line_that_cannot_be_whole_is_none, 20);
+	unit_add(suite, "version", another_series_is_not_known, 20);
 	unit_add(suite, "mailbox", a_note_arrives_once_posted, 20);
 	unit_add(suite, "mailbox", a_note_with_another_token_is_none, 20);
 	unit_add(suite, "mailbox", who_connects_and_says_nothing_holds_nobody_up, 20);

@@ -62,7 +62,7 @@ START_TEST(what_was_there_is_there_again)
 
 	region = region_get(pool, "alpha", 3, 1);
 	slot = checkpoint(region, 0, 7);
-	must(region_fence(region, &generation, &pool_err));
+	must(region_fence(region, NULL, &generation, &pool_err));
 	number = region_slot_file(region, slot);
 	region_get(pool, "beta", 1, 0);
 	must(job_create(pool, UID + 1, 5, "alpha", 2, &job, &pool_err));
@@ -248,6 +248,16 @@ START_TEST(a_damaged_record_is_named)
 }
 END_TEST
 
+/* What is in the place of a command's text, and behind it. */
+static void command_text(uint64_t command, char *text, size_t bytes)
+{
+	int fd = open(scratch_path("pool/metadata"), O_RDONLY | O_CLOEXEC);
+
+	ck_assert_int_eq(pread(fd, text, bytes, (off_t)(command + offsetof(struct command_record, text))),
+			 (ssize_t)bytes);
+	close(fd);
+}
+
 /* Checksums are no signatures: a record with a right one may still point anywhere. */
 START_TEST(a_reference_is_followed_to_records_only)
 {
@@ -258,6 +268,7 @@ START_TEST(a_reference_is_followed_to_records_only)
 	struct command_record *command = raw_at(&raw, job->command);
 	struct rank_key key = {table[0].region, job->number, 1};
 	PMEMoid small;
+	char text[4096];
 
 	switch (_i) {
 	case 0:
@@ -340,11 +351,12 @@ START_TEST(a_reference_is_followed_to_records_only)
 		job->command_bytes = COMMAND_BYTES_MAX + 1;
 		break;
 	case 23:
-		/* More than the object has, though all else is right. */
-		for (command->bytes = 200; command->text[command->bytes - 1];)
-			command->bytes++;
+		/* More than the object has, though all else is right: it is seen in the file. */
+		command_text(job->command, text, sizeof(text));
+		for (command->bytes = 200; text[command->bytes - 1];)
+			ck_assert_uint_lt(++command->bytes, sizeof(text));
 		job->command_bytes = command->bytes;
-		command->text_checksum = checksum(command->text, command->bytes);
+		command->text_checksum = checksum(text, command->bytes);
 		break;
 	case 24:
 		job->command = 0; /* and a length */

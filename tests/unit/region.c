@@ -56,6 +56,30 @@ START_TEST(a_dropped_region_leaves_nothing)
 }
 END_TEST
 
+START_TEST(a_region_knows_since_when_a_launch_has_it)
+{
+	static const uint8_t first[LAUNCH_BYTES] = {1}, second[LAUNCH_BYTES] = {2};
+	/* Who takes it over, and since when it has it then. */
+	const struct {
+		const uint8_t *launch;
+		uint64_t since;
+	} steps[] = {{NULL, 0}, {first, 3}, {first, 3}, {NULL, 3}, {first, 3}, {second, 7}, {first, 8}};
+	struct pool *pool = pool_get();
+	struct region *region = region_get(pool, "alpha", 1, 0);
+	uint64_t generation;
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		must(region_fence(region, steps[i].launch, &generation, &pool_err));
+		ck_assert_uint_eq(generation, i + 2);
+		ck_assert_uint_eq(region_launch_generation(region), steps[i].since);
+	}
+	pool_close(pool);
+	pool = pool_get();
+	ck_assert_uint_eq(region_launch_generation(region_get(pool, "alpha", 1, 0)), 8);
+	pool_close(pool);
+}
+END_TEST
+
 START_TEST(a_fence_raises_the_generation_for_good)
 {
 	struct pool *pool = pool_get();
@@ -63,9 +87,9 @@ START_TEST(a_fence_raises_the_generation_for_good)
 	unsigned slot = checkpoint(region, 0, 1);
 	uint64_t generation = 0;
 
-	must(region_fence(region, &generation, &pool_err));
+	must(region_fence(region, NULL, &generation, &pool_err));
 	ck_assert_uint_eq(generation, 2);
-	must(region_fence(region, &generation, &pool_err));
+	must(region_fence(region, NULL, &generation, &pool_err));
 	ck_assert_uint_eq(generation, 3);
 	set_check(region, slot);
 	pool_close(pool);
@@ -344,7 +368,7 @@ START_TEST(a_set_keeps_the_generation_that_published_it)
 		set_make(0, slot + 1, &set, segments);
 		set.generation = 99; /* is not asked for */
 		must(region_publish(region, slot, &set, segments, &pool_err));
-		must(region_fence(region, &generation, &pool_err));
+		must(region_fence(region, NULL, &generation, &pool_err));
 	}
 	pool_close(pool);
 	pool = pool_get();
@@ -494,7 +518,7 @@ static void churn(struct told *told, unsigned seed, unsigned rounds)
 			must(job_record_command(job, random() % 2 ? &COMMAND(EXAMPLE) : &COMMAND("/\0app"),
 						&pool_err));
 		if (random() % 3 == 0) {
-			must(region_fence(job_region(job, 0), &generation, &pool_err));
+			must(region_fence(job_region(job, 0), NULL, &generation, &pool_err));
 			told->generation = generation;
 		}
 		if (random() % 5 == 0)
@@ -657,6 +681,7 @@ static Suite *unit_suite(void)
 	ADD(a_region_belongs_to_one_rank_of_its_job);
 	ADD(a_dropped_region_leaves_nothing);
 	ADD(a_fence_raises_the_generation_for_good);
+	ADD(a_region_knows_since_when_a_launch_has_it);
 	ADD(the_kept_epoch_is_never_picked);
 	ADD(an_epoch_to_keep_must_be_there_and_a_complete_one_kept);
 	ADD(an_epoch_is_complete_when_every_rank_has_it);

@@ -180,7 +180,7 @@ static struct message {
 	{"open", wire_open_fields, sizeof(struct wire_open), NULL,
 	 {.open = {"weather", 3, 4, REGION_OVERWRITE, 1, 12, {1}, {2}, 5}}},
 	{"open reply", wire_open_reply_fields, sizeof(struct wire_open_reply), NULL,
-	 {.open_reply = {3, 4, "ofi", "tcp", "server", {1, 4, {127, 0, 0, 1}}, {7}, 2,
+	 {.open_reply = {3, 2, 4, "ofi", "tcp", "server", {1, 4, {127, 0, 0, 1}}, {7}, 2,
 			 {{.epoch = 1}, {.epoch = 2, .generation = 3}}}}},
 	{"begin", wire_begin_fields, sizeof(struct wire_begin), NULL, {.begin = {8, SET_FULL, 7, 1 << 20}}},
 	{"begin reply", wire_begin_reply_fields, sizeof(struct wire_begin_reply), NULL,

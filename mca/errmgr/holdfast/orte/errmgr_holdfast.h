@@ -25,6 +25,7 @@
 
 struct errmgr_settings {
 	bool exclude_failed_nodes;
+	int end_timeout_s; /* for what is left of a job that failed */
 	struct restart_settings restart;
 };
 

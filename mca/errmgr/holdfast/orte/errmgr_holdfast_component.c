@@ -3,18 +3,18 @@
 #include "errmgr_holdfast.h"
 
 #include <dlfcn.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "opal/mca/base/mca_base_component_repository.h"
 #include "orte/runtime/runtime.h"
 #include "orte/util/proc_info.h"
+#include "launch/version.h"
 
 #define PRIORITY   2000 /* default_hnp has 1000 */
-#define ABI_SERIES "4.1."
+#define SERIES   "4.1."
 
 static bool enable;
-static int max_restarts, window_s, stdin_max_mib;
+static int max_restarts, window_s, start_timeout_s, end_timeout_s, stdin_max_mib;
 static bool exclude_failed_nodes, verbose;
 static char *final_codes;
 
@@ -35,6 +35,16 @@ static int component_register(void)
 	window_s = 3600;
 	variable("window", "seconds in which restarts are counted; 0: the whole run (default: 3600)",
 		 MCA_BASE_VAR_TYPE_INT, &window_s);
+	start_timeout_s = RESTART_START_S;
+	variable("start_timeout",
+		 "seconds that a job which is started again has to get under way; then it is killed and started once "
+		 "more; 0: as long as it takes (default: 120)",
+		 MCA_BASE_VAR_TYPE_INT, &start_timeout_s);
+	end_timeout_s = 60;
+	variable("end_timeout",
+		 "seconds that what is left of a failed job has to end; then mpirun gives up, and ends with an error "
+		 "(default: 60)",
+		 MCA_BASE_VAR_TYPE_INT, &end_timeout_s);
 	exclude_failed_nodes = false;
 	variable("exclude_failed_nodes",
 		 "do not use a node again on which a rank failed, where the others have slots enough; a node "
@@ -53,18 +63,6 @@ static int component_register(void)
 	verbose = false;
 	variable("verbose", "say what is done at each step (default: no)", MCA_BASE_VAR_TYPE_BOOL, &verbose);
 	return ORTE_SUCCESS;
-}
-
-/* The component is built into ORTE's inside: another series is another ABI. */
-static bool abi_is_known(void)
-{
-	if (!strncmp(orte_version_string, ABI_SERIES, strlen(ABI_SERIES)))
-		return true;
-	fprintf(stderr,
-		"holdfast: this mpirun (%.64s) is not of the series " ABI_SERIES "x that the launcher's component "
-		"was built for: a failed job is not started again\n",
-		orte_version_string);
-	return false;
 }
 
 /* Selection unloads the components that lose, and the stock module is one of them. */
@@ -96,16 +94,18 @@ static int component_query(mca_base_module_t **module, int *priority)
 {
 	struct errmgr_settings settings = {
 		.exclude_failed_nodes = exclude_failed_nodes,
+		.end_timeout_s = end_timeout_s > 0 ? end_timeout_s : 1,
 		.restart = {
 			.policy = {max_restarts, window_s, final_codes, verbose},
 			.stdin_max_bytes = stdin_max_mib > 0 ? (uint64_t)stdin_max_mib << 20 : 0,
+			.start_timeout_s = start_timeout_s,
 		},
 	};
 	orte_errmgr_base_module_t *stock;
 
 	*module = NULL;
 	*priority = -1;
-	if (!enable || !ORTE_PROC_IS_HNP || ORTE_PROC_IS_MASTER || !abi_is_known())
+	if (!enable || !ORTE_PROC_IS_HNP || ORTE_PROC_IS_MASTER || !version_is_known("ORTE", orte_version_string, SERIES))
 		return ORTE_ERROR;
 	stock = stock_module();
 	if (!stock)

@@ -12,8 +12,7 @@
 #include "orte/util/error_strings.h"
 #include "orte/util/name_fns.h"
 #include "orte/util/proc_info.h"
-
-#define END_S 60 /* for what is left of a job that failed */
+#include "launch/command.h"
 
 static struct {
 	orte_errmgr_base_module_t *stock;
@@ -24,9 +23,10 @@ static struct {
 	orte_job_t *previous; /* the incarnation before; NULL: there was none */
 	bool ending;	      /* it failed, and is to be started again once nothing is left of it */
 	bool spawned;	      /* it has started further jobs */
-	opal_event_t overdue;
+	opal_event_t overdue, start_deadline;
 	struct {
-		orte_state_cbfunc_t proc_error, comm_failed, proc_terminated, job_init, job_terminated, job_error;
+		orte_state_cbfunc_t proc_error, comm_failed, proc_terminated;
+		orte_state_cbfunc_t job_init, job_running, job_registered, job_terminated, job_error;
 	} next; /* the stock functions */
 } errmgr;
 
@@ -83,23 +83,29 @@ static void on_job_init(int fd, short args, void *caddy)
 
 /* ---- a failure ---- */
 
-/* Nothing waits without an end: a rank that cannot be killed ends mpirun as it does without us. */
-static void on_overdue(int fd, short args, void *unused)
+/* Mpirun ends as it does without us. */
+static void force_exit(void)
 {
-	(void)fd;
-	(void)args;
-	(void)unused;
 	errmgr.ending = false;
-	restart_decline(errmgr.restart, "what is left of it does not end");
 	ORTE_UPDATE_EXIT_STATUS(ORTE_ERROR_DEFAULT_EXIT_CODE);
 	orte_abnormal_term_ordered = true;
 	ORTE_ACTIVATE_JOB_STATE(NULL, ORTE_JOB_STATE_FORCED_EXIT);
 }
 
+/* Nothing waits without an end, not for a rank that cannot be killed either. */
+static void on_overdue(int fd, short args, void *unused)
+{
+	(void)fd;
+	(void)args;
+	(void)unused;
+	restart_decline(errmgr.restart, "what is left of it does not end");
+	force_exit();
+}
+
 /* Ends what is left of the job; on_job_terminated() goes on. */
 static void job_end(orte_job_t *job)
 {
-	struct timeval end = {END_S, 0};
+	struct timeval end = {errmgr.settings.end_timeout_s, 0};
 
 	say("ends, to be started again", job);
 	errmgr.ending = true;
@@ -124,6 +130,54 @@ static bool job_failed(orte_job_t *job, const struct policy_failure *failure)
 	}
 	job_end(job);
 	return true;
+}
+
+/* It is killed, and started once more if that is still allowed. */
+static void on_start_deadline(int fd, short args, void *unused)
+{
+	struct policy_failure failure;
+
+	(void)fd;
+	(void)args;
+	(void)unused;
+	if (errmgr.ending || is_leaving() || !restart_is_late(errmgr.restart, &failure))
+		return;
+	if (!job_failed(errmgr.job, &failure))
+		force_exit();
+}
+
+static void start_watch(void)
+{
+	struct timeval limit = {errmgr.settings.restart.start_timeout_s, 0};
+
+	if (limit.tv_sec <= 0)
+		return;
+	opal_event_evtimer_set(orte_event_base, &errmgr.start_deadline, on_start_deadline, NULL);
+	opal_event_evtimer_add(&errmgr.start_deadline, &limit);
+}
+
+static void start_unwatch(void)
+{
+	if (errmgr.previous && errmgr.settings.restart.start_timeout_s > 0)
+		opal_event_evtimer_del(&errmgr.start_deadline);
+}
+
+static void stage_note(const orte_job_t *job, enum restart_stage stage)
+{
+	if (job && job == errmgr.job && !errmgr.ending)
+		restart_reached(errmgr.restart, stage);
+}
+
+static void on_job_running(int fd, short args, void *caddy)
+{
+	stage_note(((orte_state_caddy_t *)caddy)->jdata, RESTART_RUNNING);
+	errmgr.next.job_running(fd, args, caddy);
+}
+
+static void on_job_registered(int fd, short args, void *caddy)
+{
+	stage_note(((orte_state_caddy_t *)caddy)->jdata, RESTART_REGISTERED);
+	errmgr.next.job_registered(fd, args, caddy);
 }
 
 static bool failure_of(const orte_proc_t *rank, orte_proc_state_t state, struct policy_failure *failure)
@@ -310,6 +364,7 @@ static void on_job_terminated(int fd, short args, void *cbdata)
 	if (old && old == errmgr.job && errmgr.ending) {
 		errmgr.ending = false;
 		opal_event_evtimer_del(&errmgr.overdue);
+		start_unwatch();
 		if (!is_leaving())
 			job = job_replace(old);
 		if (!job)
@@ -319,6 +374,7 @@ static void on_job_terminated(int fd, short args, void *cbdata)
 	if (!job)
 		return;
 	say("is started in the place of one that failed", job);
+	start_watch();
 	if (orte_plm.spawn(job) != ORTE_SUCCESS) {
 		restart_decline(errmgr.restart, "mpirun cannot spawn it");
 		ORTE_UPDATE_EXIT_STATUS(ORTE_ERROR_DEFAULT_EXIT_CODE);
@@ -362,45 +418,33 @@ static bool states_wrap(void)
 	{
 		if (state->job_state == ORTE_JOB_STATE_INIT)
 			state_wrap(&state->cbfunc, on_job_init, &errmgr.next.job_init);
+		else if (state->job_state == ORTE_JOB_STATE_RUNNING)
+			state_wrap(&state->cbfunc, on_job_running, &errmgr.next.job_running);
+		else if (state->job_state == ORTE_JOB_STATE_REGISTERED)
+			state_wrap(&state->cbfunc, on_job_registered, &errmgr.next.job_registered);
 		else if (state->job_state == ORTE_JOB_STATE_TERMINATED)
 			state_wrap(&state->cbfunc, on_job_terminated, &errmgr.next.job_terminated);
 		else if (state->job_state == ORTE_JOB_STATE_ERROR)
 			state_wrap(&state->cbfunc, on_job_error, &errmgr.next.job_error);
 	}
 	return errmgr.next.proc_error && errmgr.next.comm_failed && errmgr.next.proc_terminated &&
-	       errmgr.next.job_init && errmgr.next.job_terminated && errmgr.next.job_error;
-}
-
-/* mpirun's own command line, as it was given. */
-static char **own_argv(char *buffer, size_t capacity, char **argv, size_t count)
-{
-	FILE *file = fopen("/proc/self/cmdline", "re");
-	size_t bytes, n = 0;
-
-	if (!file)
-		return NULL;
-	bytes = fread(buffer, 1, capacity - 1, file);
-	fclose(file);
-	if (bytes == capacity - 1)
-		return NULL; /* it would not be whole */
-	buffer[bytes] = '\0';
-	for (char *at = buffer; at < buffer + bytes && n < count - 1; at += strlen(at) + 1)
-		argv[n++] = at;
-	argv[n] = NULL;
-	return argv;
+	       errmgr.next.job_init && errmgr.next.job_running && errmgr.next.job_registered &&
+	       errmgr.next.job_terminated && errmgr.next.job_error;
 }
 
 static int module_init(void)
 {
-	char buffer[16384], *argv[512];
 	struct error err;
+	char **argv;
 	int rc;
 
 	rc = errmgr.stock->init();
 	if (rc != ORTE_SUCCESS)
 		return rc;
-	if (restart_open(&errmgr.settings.restart, own_argv(buffer, sizeof(buffer), argv, 512), &errmgr.restart,
-			 &err)) {
+	argv = command_read("/proc/self/cmdline", NULL);
+	rc = restart_open(&errmgr.settings.restart, argv, &errmgr.restart, &err);
+	free(argv);
+	if (rc) {
 		fprintf(stderr, "holdfast: a failed job is not started again: %s\n", err.text);
 		return ORTE_SUCCESS;
 	}
@@ -411,8 +455,12 @@ static int module_init(void)
 	return ORTE_SUCCESS;
 }
 
+/* Timers must not outlive this component, which is unloaded before the events end. */
 static int module_finalize(void)
 {
+	if (errmgr.ending)
+		opal_event_evtimer_del(&errmgr.overdue);
+	start_unwatch();
 	restart_close(errmgr.restart);
 	errmgr.restart = NULL;
 	return errmgr.stock->finalize();

@@ -10,8 +10,8 @@
 #include "prte_config.h"
 
 #include <stdio.h>
-#include <string.h>
 #include "constants.h"
+#include "launch/version.h"
 #include "launcher.h"
 #include "src/mca/base/pmix_base.h"
 #include "src/mca/errmgr/base/base.h"
@@ -20,13 +20,13 @@
 #include "src/runtime/runtime.h"
 #include "src/util/proc_info.h"
 
-#define PRIORITY      2000 /* PRRTE's has 1000 */
-#define KNOWN_VERSION "3.0."
+#define PRIORITY 2000 /* PRRTE's has 1000 */
+#define SERIES   "3.0."
 
 extern prte_errmgr_base_component_t prte_mca_errmgr_dvm_component; /* PRRTE's own, of mpirun */
 
 static bool enable, exclude_failed_nodes, verbose;
-static int max_restarts, window;
+static int max_restarts, window, start_timeout;
 static size_t stdin_max;
 static char *final_codes;
 
@@ -71,6 +71,11 @@ static int holdfast_register(void)
 	window = 3600;
 	variable("window", "seconds that `max_restarts` counts over; 0: the whole run (default: 3600)",
 		 PMIX_MCA_BASE_VAR_TYPE_INT, &window);
+	start_timeout = RESTART_START_S;
+	variable("start_timeout",
+		 "seconds that a job which is started again has to get under way; then it is killed and started once "
+		 "more; 0: as long as it takes (default: 120)",
+		 PMIX_MCA_BASE_VAR_TYPE_INT, &start_timeout);
 	exclude_failed_nodes = false;
 	variable("exclude_failed_nodes",
 		 "place no rank of a later incarnation on a node where one failed, as long as another node is left "
@@ -96,15 +101,9 @@ static int holdfast_query(pmix_mca_base_module_t **out, int *priority)
 
 	*out = NULL;
 	*priority = -1;
-	if (!enable || !PRTE_PROC_IS_MASTER || prte_persistent)
+	if (!enable || !PRTE_PROC_IS_MASTER || prte_persistent ||
+	    !version_is_known("PRRTE", prte_version_string, SERIES))
 		return PRTE_ERROR;
-	if (strncmp(prte_version_string, KNOWN_VERSION, strlen(KNOWN_VERSION))) {
-		fprintf(stderr,
-			"holdfast: failed jobs are not started again: this is PRRTE %s, and errmgr/holdfast knows "
-			KNOWN_VERSION "x only; holdfast-mpirun --loop works with any\n",
-			prte_version_string);
-		return PRTE_ERROR;
-	}
 	if (prte_mca_errmgr_dvm_component.base_version.pmix_mca_query_component(&theirs, priority) || !theirs)
 		return PRTE_ERROR;
 	stock = (prte_errmgr_base_module_t *)theirs;
@@ -125,6 +124,7 @@ static int holdfast_init(void)
 				.verbose = verbose,
 			},
 			.stdin_max_bytes = stdin_max,
+			.start_timeout_s = start_timeout,
 		},
 		.exclude_failed_nodes = exclude_failed_nodes,
 	};

@@ -4,9 +4,13 @@ if HAVE_PRRTE
 prtecomponent_LTLIBRARIES = pmix_mca_errmgr_holdfast.la
 pmix_mca_errmgr_holdfast_la_SOURCES = \
 	%D%/console.c %D%/console.h \
+	%D%/ending.c \
 	%D%/errmgr_holdfast_prte.c \
+	%D%/failure.c \
+	%D%/incarnation.c \
 	%D%/job.c %D%/job.h \
 	%D%/launcher.c %D%/launcher.h \
+	%D%/node.c \
 	%D%/stub/prte_config.h
 pmix_mca_errmgr_holdfast_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/%D% -I$(srcdir)/%D%/stub $(PRTE_CPPFLAGS) \
 	$(HWLOC_CFLAGS) $(EVENT_CFLAGS)
@@ -22,5 +26,5 @@ noinst_DATA += %D%/components/pmix_mca_errmgr_holdfast.so
 CLEANFILES += %D%/components/pmix_mca_errmgr_holdfast.so
 endif
 
-EXTRA_DIST += %D%/console.c %D%/console.h %D%/errmgr_holdfast_prte.c %D%/job.c %D%/job.h \
-	%D%/launcher.c %D%/launcher.h %D%/owner.txt %D%/stub/prte_config.h
+EXTRA_DIST += %D%/console.c %D%/console.h %D%/ending.c %D%/errmgr_holdfast_prte.c %D%/failure.c \
+	%D%/incarnation.c %D%/job.c %D%/job.h %D%/launcher.c %D%/launcher.h %D%/node.c %D%/owner.txt %D%/stub/prte_config.h
