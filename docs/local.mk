@@ -4,6 +4,7 @@ dist_man_MANS += %D%/man/holdfast-mpirun.1 %D%/man/pmuctl.1 %D%/man/pmu-server.8
 dist_doc_DATA += \
 	%D%/architecture.md \
 	%D%/getting-started.md \
+	%D%/increments.md \
 	%D%/launcher.md \
 	%D%/on-media-format.md \
 	%D%/performance.md \

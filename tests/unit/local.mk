@@ -89,3 +89,8 @@ unit_programs += tests/unit/launch
 tests_unit_launch_SOURCES = tests/unit/launch.c tests/unit/unit.h
 tests_unit_launch_CFLAGS = $(unit_cflags)
 tests_unit_launch_LDADD = liblaunch.la libcommon.la $(JANSSON_LIBS) $(SODIUM_LIBS) $(CHECK_LIBS)
+
+unit_programs += tests/unit/track
+tests_unit_track_SOURCES = tests/unit/track.c tests/unit/unit.h
+tests_unit_track_CFLAGS = $(unit_cflags)
+tests_unit_track_LDADD = libtrack.la libcommon.la $(CHECK_LIBS)
