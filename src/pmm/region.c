@@ -212,6 +212,36 @@ uint64_t region_slot_file(const struct region *region, unsigned slot)
 	return region->record->slots[slot].file;
 }
 
+unsigned region_set_count(const struct region *region)
+{
+	unsigned count = 0;
+
+	for (unsigned slot = 0; slot < SLOTS_PER_REGION; slot++)
+		count += region->sets[slot].epoch != 0;
+	return count;
+}
+
+bool region_set_at(const struct region *region, unsigned i, struct set_info *set,
+		   const struct segment **segments)
+{
+	unsigned first = region->sets[0].epoch > region->sets[1].epoch, slot;
+
+	/* The older one of two comes first, and an empty one (epoch 0) not at all. */
+	slot = (i + first + (SLOTS_PER_REGION - region_set_count(region))) % SLOTS_PER_REGION;
+	if (i >= region_set_count(region))
+		return false;
+	*set = region->sets[slot];
+	if (segments)
+		*segments = region_segments(region, slot);
+	return true;
+}
+
+uint64_t region_log_room(const struct region *region)
+{
+	(void)region;
+	return 0;
+}
+
 int region_slot_of(const struct region *region, uint64_t epoch)
 {
 	for (unsigned slot = 0; epoch && slot < SLOTS_PER_REGION; slot++) {

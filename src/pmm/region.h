@@ -3,6 +3,7 @@
 #ifndef HOLDFAST_REGION_H
 #define HOLDFAST_REGION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "common/error.h"
 #include "common/set.h"
@@ -33,6 +34,15 @@ const struct set_info *region_set(const struct region *region, unsigned slot);
 
 /* Its segments, set_info.segment_count of them, in order; valid until the slot's set changes. */
 const struct segment *region_segments(const struct region *region, unsigned slot);
+
+/* All sets, by age: how many; and the i-th, oldest first. `segments` (may be NULL) is NULL where they are those of
+ * the set before it. False: there are no more. */
+unsigned region_set_count(const struct region *region);
+bool region_set_at(const struct region *region, unsigned i, struct set_info *set,
+		   const struct segment **segments);
+
+/* Append mode: bytes of the largest increment that fits into the log as it is; 0 in overwrite mode. */
+uint64_t region_log_room(const struct region *region);
 
 /* The slot that holds this epoch's set, or -ENOENT. */
 int region_slot_of(const struct region *region, uint64_t epoch);

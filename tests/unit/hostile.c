@@ -18,6 +18,7 @@
 
 static struct pmu pmu;
 static struct error err;
+static struct wire_commit_reply committed;
 
 static void setup(void)
 {
@@ -252,7 +253,8 @@ START_TEST(a_commit_without_data_is_not_published)
 		.table_bytes = 64,
 		.table_digest = 12345,
 	};
-	ck_assert_int_eq(call(&control, WIRE_COMMIT, wire_commit_fields, &commit, wire_nothing_fields, NULL),
+	ck_assert_int_eq(call(&control, WIRE_COMMIT, wire_commit_fields, &commit,
+			    wire_commit_reply_fields, &committed),
 			 -EUCLEAN);
 	ck_assert(!call(&control, WIRE_SHOW, wire_target_fields, &target, wire_show_reply_fields, &show));
 	ck_assert_uint_eq(show.count, 1);
@@ -350,8 +352,8 @@ START_TEST(a_write_after_commit_changes_nothing)
 	struct client_identity identity = {.job = "liar", .ranks = 1, .mode = REGION_OVERWRITE, .force = true};
 	const struct set_info *sets;
 	struct client *client;
-	uint8_t set[4096 + 64 + 40 + 8] = {0}, back[4096];
-	struct table table = table_init(set + 4096, 1, 1);
+	uint8_t set[4096 + 64 + 8 + 40 + 8] = {0}, back[4096];
+	struct table table = table_init(set + 4096, 1, 1, 1);
 	struct net_transfer transfer = {.local = set, .bytes = sizeof(set), .write = true}, *done;
 	struct client_segment s = {.segment = {"data", ELEMENT_BYTE, 1, 4096}, .at = back};
 
@@ -365,10 +367,11 @@ START_TEST(a_write_after_commit_changes_nothing)
 	ck_assert_int_eq(net_ofi.reap(conn, &done, 1, deadline_in_ms(5000), &err), 1);
 	ck_assert_int_eq(transfer.status, 0);
 	commit.grant = begun.grant.grant;
-	commit.set.info = (struct set_info){1, SET_FULL, 1, 4096, 4096, 112, checksum(set + 4096, 112), 0,
+	commit.set.info = (struct set_info){1, SET_FULL, 1, 4096, 4096, 120, checksum(set + 4096, 120), 0,
 					     .generation = 99};
 	commit.set.segments = &s.segment;
-	ck_assert_msg(!call(&control, WIRE_COMMIT, wire_commit_fields, &commit, wire_nothing_fields, NULL),
+	ck_assert_msg(!call(&control, WIRE_COMMIT, wire_commit_fields, &commit,
+			    wire_commit_reply_fields, &committed),
 		      "%s", err.text);
 	/* the key is still known to us */
 	memset(set, 8, 4096);
