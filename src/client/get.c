@@ -133,7 +133,7 @@ static int read_table(struct client *client, struct get *get, struct mover *move
 	void *registration = NULL;
 	int rc;
 
-	rc = table_check_info(info, get->set.grant.key.bytes, err);
+	rc = table_check_info(info, get->set.grants[0].key.bytes, err);
 	if (rc)
 		return rc;
 	get->table_buffer = malloc(info->table_bytes);
@@ -244,7 +244,7 @@ static int get_move(struct client *client, struct get *get, struct error *err)
 	struct mover *mover = NULL;
 	int rc;
 
-	rc = mover_new(client->net, client->conn, &get->set.grant.key, client->options.timeout_ms,
+	rc = mover_new(client->net, client->conn, &get->set.grants[0].key, client->options.timeout_ms,
 		       &calls, get, &mover, err);
 	if (!rc)
 		rc = read_table(client, get, mover, err);
@@ -258,9 +258,8 @@ static int get_move(struct client *client, struct get *get, struct error *err)
 
 static void get_reset(struct get *get)
 {
-	free(get->set.set.segments);
+	wire_read_reply_free(&get->set);
 	free(get->table_buffer);
-	memset(&get->set, 0, sizeof(get->set));
 	get->table_buffer = NULL;
 }
 
@@ -277,13 +276,15 @@ static int get_attempt(struct client *client, void *arg, struct error *err)
 			  &get->set, session_deadline(client, 0), err);
 	if (rc || get->layout_only)
 		return rc;
+	if (get->set.grant_count != 1 || get->set.part_count != 1 || get->set.parts[0].place)
+		return error_set(err, -EBADMSG, "the server's answer to READ makes no sense");
 	for (size_t i = 0; i < get->count && !rc; i++) {
 		if (get->segments[i].at || !get->segments[i].segment.count)
 			rc = check_wanted(get, &get->segments[i].segment, err);
 	}
 	if (!rc)
 		rc = get_move(client, get, err);
-	close.grant = get->set.grant.grant;
+	close.grant = get->set.grants[0].grant;
 	if (client->attached)
 		control_call(&client->control, WIRE_CLOSE, wire_close_fields, &close,
 			     wire_nothing_fields, NULL, session_deadline(client, 0), &ignored);

@@ -53,20 +53,20 @@ static int put_plan(struct put *put, uint32_t rank, struct error *err)
 		.segment_count = (uint32_t)put->count,
 		.data_bytes = offset,
 		.table_offset = offset,
-		.table_bytes = table_size(extents, blocks),
+		.table_bytes = table_size((uint32_t)put->count, extents, blocks),
 	};
 	put->table_buffer = calloc(1, put->info.table_bytes);
 	put->registrations = calloc(put->count + 1, sizeof(*put->registrations));
 	if (!put->table_buffer || !put->registrations)
 		return error_nomem(err, "the table of a set");
-	put->table = table_init(put->table_buffer, extents, blocks);
+	put->table = table_init(put->table_buffer, (uint32_t)put->count, extents, blocks);
 	put->table.header->epoch = put->epoch;
 	put->table.header->rank = rank;
-	put->table.header->segment_count = (uint32_t)put->count;
 	extent = put->table.extents;
 	offset = blocks = 0;
 	for (size_t i = 0; i < put->count; i++) {
 		bytes = segment_bytes(&put->segments[i].segment);
+		put->table.segment_ids[i] = table_segment_id(&put->segments[i].segment);
 		if (bytes)
 			*extent++ = (struct table_extent){
 				.segment = (uint32_t)i,
@@ -182,6 +182,7 @@ static int put_write(struct client *client, struct put *put, const struct wire_g
 static int put_commit(struct client *client, struct put *put, uint64_t grant, struct error *err)
 {
 	struct wire_commit commit = {.grant = grant, .set = {.info = put->info}};
+	struct wire_commit_reply reply = {0};
 	int rc;
 
 	commit.set.segments = calloc(put->count + 1, sizeof(*commit.set.segments));
@@ -190,31 +191,36 @@ static int put_commit(struct client *client, struct put *put, uint64_t grant, st
 	for (size_t i = 0; i < put->count; i++)
 		commit.set.segments[i] = put->segments[i].segment;
 	put->committed = true;
-	rc = control_call(&client->control, WIRE_COMMIT, wire_commit_fields, &commit, wire_nothing_fields,
-			  NULL, session_deadline(client, put->info.data_bytes), err);
+	rc = control_call(&client->control, WIRE_COMMIT, wire_commit_fields, &commit, wire_commit_reply_fields,
+			  &reply, session_deadline(client, put->info.data_bytes), err);
 	free(commit.set.segments);
+	if (!rc)
+		client->log_room = reply.log_room;
 	return rc;
 }
 
 /* The list of sets, as BEGIN and COMMIT change it. */
-static void sets_remove(struct client *client, uint64_t epoch)
+static void sets_remove(struct client *client, uint64_t first, uint64_t last)
 {
+	size_t kept = 0;
+
 	for (size_t i = 0; i < client->set_count; i++) {
-		if (client->sets[i].epoch == epoch) {
-			client->set_count--;
-			memmove(&client->sets[i], &client->sets[i + 1],
-				(client->set_count - i) * sizeof(client->sets[0]));
-			return;
-		}
+		if (client->sets[i].epoch < first || client->sets[i].epoch > last)
+			client->sets[kept++] = client->sets[i];
 	}
+	client->set_count = kept;
 }
 
 static void sets_add(struct client *client, const struct set_info *info)
 {
-	if (client->set_count == SLOTS_PER_REGION)
-		return;
+	struct set_info *sets = realloc(client->sets, (client->set_count + 2) * sizeof(*sets));
+
+	if (sets)
+		client->sets = sets;
+	/* Without memory for the next one there still is room for this. */
 	client->sets[client->set_count] = *info;
-	client->sets[client->set_count++].generation = client->generation;
+	client->sets[client->set_count].generation = client->generation;
+	client->set_count += sets != NULL;
 }
 
 /* Did an earlier attempt publish the set, and only its reply was lost? */
@@ -249,7 +255,7 @@ static int put_attempt(struct client *client, void *arg, struct error *err)
 	if (rc)
 		return rc;
 	TEST_POINT("client.put.after-begin");
-	sets_remove(client, begun.withdrawn);
+	sets_remove(client, begun.withdrawn_first, begun.withdrawn_last);
 	rc = put_register(client, put, err);
 	if (rc) {
 		put_unregister(client, put);

@@ -162,6 +162,7 @@ static int server_connect_again(struct client *client, struct error *err)
 static int attach(struct client *client, struct error *err)
 {
 	struct wire_open_reply reply = {0};
+	struct set_info *sets = NULL;
 	uint64_t deadline;
 	int rc;
 
@@ -176,7 +177,13 @@ static int attach(struct client *client, struct error *err)
 		rc = data_connect(client, &reply, deadline, err);
 	if (rc == -ESTALE)
 		fence(client, err);
+	if (!rc) {
+		sets = realloc(client->sets, (reply.set_count + 1) * sizeof(*sets));
+		if (!sets)
+			rc = error_nomem(err, "a list of sets");
+	}
 	if (rc) {
+		wire_open_reply_free(&reply);
 		session_drop(client);
 		return rc;
 	}
@@ -184,7 +191,11 @@ static int attach(struct client *client, struct error *err)
 	client->generation = reply.generation;
 	client->launch_generation = reply.launch_generation;
 	client->set_count = reply.set_count;
-	memcpy(client->sets, reply.sets, sizeof(client->sets));
+	client->log_room = reply.log_room;
+	client->sets = sets;
+	for (uint32_t i = 0; i < reply.set_count; i++)
+		sets[i] = reply.sets[i];
+	wire_open_reply_free(&reply);
 	return 0;
 }
 
@@ -311,6 +322,7 @@ int client_close(struct client *client, bool finished, struct error *err)
 	if (finished)
 		rc = session_retry(client, drop_attempt, NULL, err);
 	session_drop(client);
+	free(client->sets);
 	free(client->job);
 	free(client);
 	return rc;

@@ -23,8 +23,9 @@ struct client {
 	uint64_t launch_generation;
 	bool fenced;
 	struct error fence;
+	uint64_t log_room; /* append mode: what the server said last */
 	size_t set_count;
-	struct set_info sets[SLOTS_PER_REGION];
+	struct set_info *sets; /* room for one more than there are */
 };
 
 /* One try of something, on a session that is attached. -errno; retried where session_is_transient(). */

@@ -2,9 +2,15 @@
 /*
  * set.h - what a set is, to every layer: its description and its named, typed segments.
  *
- * A set lies in a slot as its data, cut into segments that each start on a SET_ALIGN boundary, and
- * behind them a table (wire/table.h) of extents and block checksums. The table travels one-sided with
- * the data; its digest is part of the description, so that metadata anchors every byte of the set.
+ * A set lies in a slot, or in its region's log, as its data, cut into extents that each start on a
+ * SET_ALIGN boundary, and behind them a table (wire/table.h) of extents and block checksums. The table
+ * travels one-sided with the data; its digest is part of the description, so that metadata anchors every
+ * byte of the set.
+ *
+ * A region in overwrite mode has SLOTS_PER_REGION slots, for a full set each. One in append mode has a log
+ * beside them, as large as a slot: a full set is a base, and the increments that follow it lie in the log,
+ * each with what changed since the set before it. A base and its increments are a chain, in the order of
+ * their epochs: an epoch is restored from its set and all before it in its chain.
  */
 #ifndef HOLDFAST_SET_H
 #define HOLDFAST_SET_H
@@ -17,7 +23,11 @@
 #define SET_SEGMENTS_MAX   4096
 #define SET_ALIGN	   4096u
 #define SET_BLOCK_BYTES	   65536u /* a checksum covers a block of one segment; the last may be short */
-#define SLOTS_PER_REGION   2
+#define SLOTS_PER_REGION   2 /* for full sets */
+#define SLOT_LOG	   2 /* append mode: the log, as if it were a slot */
+#define SLOTS_MAX	   3
+#define INCREMENTS_MAX	   1000
+#define SETS_MAX	   (SLOTS_PER_REGION + INCREMENTS_MAX)
 #define RANKS_MAX	   (1u << 20)
 
 enum region_mode { REGION_OVERWRITE = 1, REGION_APPEND = 2 };

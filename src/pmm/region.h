@@ -3,6 +3,7 @@
 #ifndef HOLDFAST_REGION_H
 #define HOLDFAST_REGION_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "common/error.h"
 #include "common/set.h"
@@ -28,13 +29,30 @@ uint64_t region_reserved_bytes(const struct region *region);
  * NULL: nobody does. */
 int region_fence(struct region *region, const uint8_t *launch, uint64_t *generation, struct error *err);
 
-/* ---- slots ---- */
+/*
+ * ---- slots ----
+ *
+ * Slots 0 .. SLOTS_PER_REGION - 1 are for full sets. In append mode there is SLOT_LOG, too, whose file is the log:
+ * it is opened, grown and removed as any slot is, has their capacity, and never holds a full set.
+ */
+
+/* How many files the region has: SLOTS_PER_REGION, and the log in append mode. */
+unsigned region_slots(const struct region *region);
 
 /* The set published in the slot (0 .. SLOTS_PER_REGION - 1); NULL where there is none. */
 const struct set_info *region_set(const struct region *region, unsigned slot);
 
 /* Its segments, set_info.segment_count of them, in order; valid until the slot's set changes. */
 const struct segment *region_segments(const struct region *region, unsigned slot);
+
+/* All sets, by age: how many; and the i-th, oldest first. `segments` (may be NULL) is NULL where they are those of
+ * the set before it. False: there are no more. */
+unsigned region_set_count(const struct region *region);
+bool region_set_at(const struct region *region, unsigned i, struct set_info *set,
+		   const struct segment **segments);
+
+/* Does the region hold a set of this epoch, full or an increment? */
+bool region_holds(const struct region *region, uint64_t epoch);
 
 /* The slot that holds this epoch's set, or -ENOENT. */
 int region_slot_of(const struct region *region, uint64_t epoch);
@@ -72,12 +90,68 @@ uint64_t region_slot_file(const struct region *region, unsigned slot);
  * where the slot has none. The descriptor is the caller's. */
 int region_slot_open(struct region *region, unsigned slot, int *fd, struct error *err);
 
-/* Withdraws the slot's set from the metadata, before its bytes are overwritten. No set is fine. */
+/* Withdraws the slot's set from the metadata, before its bytes are overwritten, and in append mode the increments
+ * of its chain with it, in one transaction. No set is fine. */
 int region_withdraw(struct region *region, unsigned slot, struct error *err);
 
 /* Publishes a set whose data is durable, in one transaction. The slot must be empty and the set fit. Its
  * generation is the region's, whatever `set` says. */
 int region_publish(struct region *region, unsigned slot, const struct set_info *set,
 		   const struct segment *segments, struct error *err);
+
+/*
+ * ---- increments (append mode) ----
+ *
+ * They lie in the log one behind the other, in the order of their epochs, and go on at its beginning where its end
+ * is reached. Each follows the set before it: the base in a slot, or an increment.
+ */
+
+/* An increment, and where it begins in the log. */
+struct increment_info {
+	struct set_info set;
+	uint64_t place; /* a multiple of SET_ALIGN */
+};
+
+/* The sets that restore an epoch: the base in `slot`, and increments [first, end) of region_increment(). */
+struct chain {
+	unsigned slot;
+	unsigned first, end;
+};
+
+/* The i-th increment, oldest first; NULL where there are no more. Valid until the region's sets change. */
+const struct increment_info *region_increment(const struct region *region, unsigned i);
+
+/* The chain whose last set is of this epoch; -ENOENT. In overwrite mode: the slot alone. */
+int region_chain(const struct region *region, uint64_t epoch, struct chain *chain);
+
+/* Segments of the set of this epoch, whichever it is; NULL where there is none. Valid until the region's sets change. */
+const struct segment *region_segments_of(const struct region *region, uint64_t epoch);
+
+/* Bytes of the largest increment that fits into the log as it is, or would where the increments of chains older than
+ * that of the newest set were withdrawn; 0 in overwrite mode and without a set. */
+uint64_t region_log_room(const struct region *region);
+
+/* Withdraws all sets that are newer than epoch `keep`, in one transaction. None is fine. */
+int region_withdraw_newer(struct region *region, uint64_t keep, struct error *err);
+
+/*
+ * Finds room in the log for an increment of `bytes` (data and table) to the region's newest set, which must be `keep`;
+ * withdraws the increments of older chains where there is none otherwise, and tells their epochs (0 to 0: none).
+ * Reserves nothing: a region has one writer. -ENOSPC: no room; a full set has. -ENOENT: `keep` is not there.
+ * -EINVAL: it is not the newest set, or the region is in overwrite mode.
+ */
+int region_log_place(struct region *region, uint64_t keep, uint64_t bytes, uint64_t *place,
+		     uint64_t *withdrawn_first, uint64_t *withdrawn_last, struct error *err);
+
+/* Publishes an increment whose data is durable at `place`, in one transaction: as region_publish(). */
+int region_publish_increment(struct region *region, uint64_t place, const struct set_info *set,
+			     const struct segment *segments, struct error *err);
+
+/*
+ * Publishes a new base, whose data is durable in the empty `slot`, in place of the base of its epoch's chain and all
+ * increments up to that epoch, in one transaction. Its epoch and generation are those of the increment that it ends
+ * with; -ENOENT: there is none such any more.
+ */
+int region_consolidate(struct region *region, unsigned slot, const struct set_info *set, struct error *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* attach.c - HELLO, PROOF, CREATE and OPEN: who a client is, and how it becomes the primary of a region. */
 #include <errno.h>
+#include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -190,8 +191,6 @@ static void admitted(struct session *session, const struct ni_reply *reply)
 {
 	const struct conf *conf = &session->server->conf;
 	struct wire_open_reply answer = {.generation = session->generation, .session = session->id};
-	const struct set_info *sets[SLOTS_PER_REGION], *set;
-	unsigned n = 0;
 	struct error err;
 
 	if (reply->status) {
@@ -206,18 +205,16 @@ static void admitted(struct session *session, const struct ni_reply *reply)
 	answer.address = *ni_process_address(session->ni);
 	memcpy(answer.token, session->token, sizeof(answer.token));
 	answer.launch_generation = region_launch_generation(session->region);
-	for (unsigned slot = 0; slot < SLOTS_PER_REGION; slot++) {
-		set = region_set(session->region, slot);
-		if (set)
-			sets[n++] = set;
+	answer.log_room = region_log_room(session->region);
+	answer.sets = calloc(region_set_count(session->region) + 1, sizeof(*answer.sets));
+	if (!answer.sets) {
+		error_nomem(&err, "a list of sets");
+		session_fail(session, &err);
+		session_close(session, "no memory");
+		return;
 	}
-	if (n == 2 && sets[0]->epoch > sets[1]->epoch) {
-		set = sets[0];
-		sets[0] = sets[1];
-		sets[1] = set;
-	}
-	for (answer.set_count = 0; answer.set_count < n; answer.set_count++)
-		answer.sets[answer.set_count] = *sets[answer.set_count];
+	while (region_set_at(session->region, answer.set_count, &answer.sets[answer.set_count], NULL))
+		answer.set_count++;
 	session->state = SESSION_ATTACHED;
 	log_info("session %llu: job %s rank %u, generation %llu, uid %u, process %u on %s (%s)",
 		 (unsigned long long)session->id, session->open.job, session->open.rank,
@@ -225,6 +222,7 @@ static void admitted(struct session *session, const struct ni_reply *reply)
 		 session->hello.host, session->peer);
 	TEST_POINT("pmm.open.before-reply");
 	session_reply(session, wire_open_reply_fields, &answer);
+	free(answer.sets);
 }
 
 /* The region is ours: fence what was before, and let the client reach the NI. */

@@ -64,40 +64,48 @@ void request_list(struct session *session, const void *payload, size_t bytes)
 
 /* ---- SHOW ---- */
 
+/* The segments are the pool's: packed from where they are, not freed. */
+static size_t describe_sets(const struct region *region, struct wire_region *out)
+{
+	size_t bytes = 0;
+	struct wire_set set;
+
+	for (unsigned i = 0; region_set_at(region, i, &set.info, (const struct segment **)&set.segments); i++) {
+		out->sets[out->set_count++] = set;
+		bytes += set.segments ? wire_set_bytes(&set.info) : sizeof(set.info);
+	}
+	return bytes;
+}
+
+/* Its size in the reply, or 0 without memory. */
 static size_t describe_region(const struct session *session, const struct region *region,
 			      struct wire_region *out)
 {
 	const struct session *primary = session_of_region(session->server, region);
-	size_t bytes = sizeof(*out);
-	unsigned first = 0;
 
 	*out = (struct wire_region){
 		.rank = region_rank(region),
 		.mode = region_mode(region),
 		.generation = region_generation(region),
 		.reserved_bytes = region_reserved_bytes(region),
+		.sets = calloc(region_set_count(region) + 1, sizeof(*out->sets)),
 	};
+	if (!out->sets)
+		return 0;
 	if (primary && primary->state != SESSION_CLOSED) {
 		out->alive = 1;
 		snprintf(out->host, sizeof(out->host), "%s", primary->hello.host);
 		out->pid = primary->hello.pid;
 		out->since_ns = primary->since_ns;
 	}
-	if (region_set(region, 0) && region_set(region, 1) &&
-	    region_set(region, 0)->epoch > region_set(region, 1)->epoch)
-		first = 1;
-	for (unsigned i = 0; i < SLOTS_PER_REGION; i++) {
-		unsigned slot = (i + first) % SLOTS_PER_REGION;
-		const struct set_info *set = region_set(region, slot);
+	return sizeof(*out) + describe_sets(region, out);
+}
 
-		if (!set)
-			continue;
-		/* The segments are the pool's: packed from where they are, not freed. */
-		out->sets[out->set_count++] =
-			(struct wire_set){*set, (struct segment *)region_segments(region, slot)};
-		bytes += wire_set_bytes(set);
-	}
-	return bytes;
+static void regions_free(struct wire_show_reply *answer)
+{
+	for (uint32_t i = 0; i < answer->count; i++)
+		free(answer->regions[i].sets);
+	free(answer->regions);
 }
 
 void request_show(struct session *session, const void *payload, size_t bytes)
@@ -105,7 +113,7 @@ void request_show(struct session *session, const void *payload, size_t bytes)
 	struct wire_show_reply answer = {0};
 	struct wire_target target;
 	const struct region *region;
-	size_t filled = 0;
+	size_t filled = 0, more = 1;
 	struct error err;
 	struct job *job;
 	uint32_t rank;
@@ -116,22 +124,25 @@ void request_show(struct session *session, const void *payload, size_t bytes)
 	if (!job)
 		return;
 	answer.regions = calloc(WIRE_LIST_BYTES / sizeof(*answer.regions) + 1, sizeof(*answer.regions));
-	if (!answer.regions) {
-		error_nomem(&err, "a list of regions");
-		session_fail(session, &err);
-		return;
-	}
 	describe_job(session, job, &answer.job);
 	if (!target.rank)
 		answer.command.command = job_command(job);
-	for (rank = target.rank; rank < job_ranks(job) && filled < WIRE_LIST_BYTES; rank++) {
+	for (rank = target.rank; answer.regions && more && rank < job_ranks(job) && filled < WIRE_LIST_BYTES;
+	     rank++) {
 		region = job_region(job, rank);
-		if (region)
-			filled += describe_region(session, region, &answer.regions[answer.count++]);
+		if (!region)
+			continue;
+		more = describe_region(session, region, &answer.regions[answer.count++]);
+		filled += more;
 	}
 	answer.next = rank < job_ranks(job) ? rank : 0;
-	session_reply(session, wire_show_reply_fields, &answer);
-	free(answer.regions);
+	if (answer.regions && more) {
+		session_reply(session, wire_show_reply_fields, &answer);
+	} else {
+		error_nomem(&err, "a list of regions");
+		session_fail(session, &err);
+	}
+	regions_free(&answer);
 }
 
 /* ---- STAT ---- */

@@ -57,9 +57,13 @@ static void fail_with(struct session *session, const struct ni_reply *reply)
 static void read_reply(struct session *session, struct region *region, unsigned slot,
 		       const struct net_key *key)
 {
+	struct wire_part part = {.info = *region_set(region, slot)};
 	struct wire_read_reply answer = {
-		.grant = {session->grant, *key},
+		.grant_count = 1,
+		.grants = {{session->grant, *key}},
 		.set = {*region_set(region, slot), (struct segment *)region_segments(region, slot)},
+		.part_count = 1,
+		.parts = &part,
 	};
 
 	session_reply(session, wire_read_reply_fields, &answer);

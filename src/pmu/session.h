@@ -58,7 +58,7 @@ struct session {
 	struct job *job;
 	struct region *region;
 	uint64_t generation;
-	bool mapped[SLOTS_PER_REGION];
+	bool mapped[SLOTS_MAX];
 
 	/* the set begun */
 	struct wire_begin begin;

@@ -43,7 +43,8 @@ static int begin_check(struct session *session, struct error *err)
 
 static void exposed(struct session *session, const struct ni_reply *reply)
 {
-	struct wire_begin_reply answer = {{session->grant, reply->key}, session->withdrawn};
+	struct wire_begin_reply answer = {{session->grant, reply->key}, session->withdrawn,
+					  session->withdrawn};
 	struct error err;
 
 	if (reply->status) {
@@ -183,6 +184,7 @@ static void persisted(struct session *session, const struct ni_reply *reply)
 {
 	struct wire_commit *commit = &session->commit;
 	struct server *server = session->server;
+	struct wire_commit_reply answer = {0};
 	struct error err;
 
 	/* The grant is gone, whatever came of the rest. */
@@ -206,7 +208,7 @@ static void persisted(struct session *session, const struct ni_reply *reply)
 	server->counters.commit_bytes += commit->set.info.data_bytes;
 	log_debug("job %s rank %u: epoch %llu is published", session->open.job, session->open.rank,
 		  (unsigned long long)commit->set.info.epoch);
-	session_reply(session, wire_nothing_fields, NULL);
+	session_reply(session, wire_commit_reply_fields, &answer);
 }
 
 void request_commit(struct session *session, const void *payload, size_t bytes)

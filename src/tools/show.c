@@ -32,12 +32,13 @@ static const char *mode_name(uint32_t mode)
 
 /* ---- JSON ---- */
 
-static json_t *set_json(const struct wire_set *set)
+/* `segments_of_set`: its own, or, where it was sent without, those of the set before it. */
+static json_t *set_json(const struct wire_set *set, const struct segment *segments_of_set)
 {
 	json_t *segments = json_array();
 
 	for (uint32_t i = 0; i < set->info.segment_count; i++) {
-		const struct segment *s = &set->segments[i];
+		const struct segment *s = &segments_of_set[i];
 
 		json_array_append_new(segments, json_pack("{s:s, s:s, s:I, s:I}", "name", s->name, "type",
 							  type_name(s->type), "element_bytes",
@@ -53,11 +54,16 @@ static json_t *set_json(const struct wire_set *set)
 
 static int region_json(struct pmuctl *ctl, const struct wire_region *region, void *arg)
 {
+	const struct segment *segments = NULL;
 	json_t *sets = json_array(), *out;
 
 	(void)ctl;
-	for (uint32_t i = 0; i < region->set_count; i++)
-		json_array_append_new(sets, set_json(&region->sets[i]));
+	for (uint32_t i = 0; i < region->set_count; i++) {
+		if (region->sets[i].segments || !segments)
+			segments = region->sets[i].segments;
+		if (segments || !region->sets[i].info.segment_count)
+			json_array_append_new(sets, set_json(&region->sets[i], segments));
+	}
 	out = json_pack("{s:I, s:s, s:I, s:I, s:b, s:o}", "rank", (json_int_t)region->rank, "mode",
 			mode_name(region->mode), "generation", (json_int_t)region->generation,
 			"reserved_bytes", (json_int_t)region->reserved_bytes, "alive", region->alive,

@@ -3,43 +3,55 @@
 #include "wire/table.h"
 
 #include <errno.h>
+#include <string.h>
 #include "common/checksum.h"
 
-uint64_t table_size(uint64_t extent_count, uint64_t block_count)
+uint64_t table_size(uint32_t segment_count, uint64_t extent_count, uint64_t block_count)
 {
-	uint64_t extents, checksums, total;
+	uint64_t head = sizeof(struct table_header) + segment_count * sizeof(uint64_t), extents, checksums, total;
 
 	if (__builtin_mul_overflow(extent_count, sizeof(struct table_extent), &extents) ||
 	    __builtin_mul_overflow(block_count, sizeof(uint64_t), &checksums) ||
 	    __builtin_add_overflow(extents, checksums, &total) ||
-	    __builtin_add_overflow(total, sizeof(struct table_header), &total))
+	    __builtin_add_overflow(total, head, &total))
 		return 0;
 	return total;
 }
 
-static struct table table_at(void *buffer, uint64_t extent_count)
+static struct table table_at(void *buffer, uint32_t segment_count, uint64_t extent_count)
 {
 	struct table_header *header = buffer;
-	struct table_extent *extents = (struct table_extent *)(header + 1);
+	uint64_t *segment_ids = (uint64_t *)(header + 1);
+	struct table_extent *extents = (struct table_extent *)(segment_ids + segment_count);
 
-	return (struct table){header, extents, (uint64_t *)(extents + extent_count)};
+	return (struct table){header, segment_ids, extents, (uint64_t *)(extents + extent_count)};
 }
 
-struct table table_init(void *buffer, uint64_t extent_count, uint64_t block_count)
+struct table table_init(void *buffer, uint32_t segment_count, uint64_t extent_count, uint64_t block_count)
 {
-	struct table table = table_at(buffer, extent_count);
+	struct table table = table_at(buffer, segment_count, extent_count);
 
 	table.header->magic = TABLE_MAGIC;
 	table.header->version = TABLE_VERSION;
 	table.header->block_bytes = SET_BLOCK_BYTES;
+	table.header->segment_count = segment_count;
 	table.header->extent_count = extent_count;
 	table.header->block_count = block_count;
 	return table;
 }
 
+uint64_t table_segment_id(const struct segment *segment)
+{
+	struct segment only = {.type = segment->type, .element_bytes = segment->element_bytes, .count = segment->count};
+
+	/* The bytes behind the name's end are nobody's. */
+	memccpy(only.name, segment->name, '\0', sizeof(only.name));
+	return checksum(&only, sizeof(only));
+}
+
 int table_check_info(const struct set_info *info, uint64_t capacity, struct error *err)
 {
-	if (!info->epoch || info->kind != SET_FULL || info->segment_count > SET_SEGMENTS_MAX)
+	if (!info->epoch || (info->kind != SET_FULL && info->kind != SET_INCREMENT) || info->segment_count > SET_SEGMENTS_MAX)
 		return error_set(err, -EBADMSG, "a set has epoch %llu, kind %u, %u segments",
 				 (unsigned long long)info->epoch, info->kind, info->segment_count);
 	if (info->data_bytes > info->table_offset || info->table_offset % SET_ALIGN ||
@@ -60,7 +72,8 @@ static int extent_check(const struct table *table, const struct table_extent *ex
 	    extent->set_offset > info->data_bytes ||
 	    extent->bytes > info->data_bytes - extent->set_offset ||
 	    extent->offset > UINT64_MAX - extent->bytes || extent->first_block != first_block ||
-	    table_blocks(extent->bytes) > table->header->block_count - first_block)
+	    table_blocks(extent->bytes) > table->header->block_count - first_block ||
+	    extent->offset % SET_BLOCK_BYTES)
 		return -EUCLEAN;
 	return 0;
 }
@@ -78,11 +91,11 @@ int table_open(void *buffer, const struct set_info *info, uint32_t rank, struct 
 	if (header->magic != TABLE_MAGIC || header->version != TABLE_VERSION ||
 	    header->block_bytes != SET_BLOCK_BYTES || header->epoch != info->epoch ||
 	    header->rank != rank || header->segment_count != info->segment_count ||
-	    table_size(header->extent_count, header->block_count) != info->table_bytes)
+	    table_size(header->segment_count, header->extent_count, header->block_count) != info->table_bytes)
 		return error_set(err, -EUCLEAN,
 				 "the table of epoch %llu is another set's, or of another version",
 				 (unsigned long long)info->epoch);
-	*table = table_at(buffer, header->extent_count);
+	*table = table_at(buffer, header->segment_count, header->extent_count);
 	for (uint64_t i = 0; i < header->extent_count; i++) {
 		if (extent_check(table, &table->extents[i], info, block))
 			return error_set(err, -EUCLEAN, "extent %llu of epoch %llu is out of range",

@@ -153,12 +153,9 @@ void wire_open_reply_fields(struct cursor *c, void *message)
 	cursor_string(c, m->persist, sizeof(m->persist));
 	wire_net_address_fields(c, &m->address);
 	cursor_bytes(c, m->token, sizeof(m->token));
-	cursor_u32(c, &m->set_count);
-	if (m->set_count > SLOTS_PER_REGION) {
-		m->set_count = 0;
-		c->failed = true;
-	}
-	for (uint32_t i = 0; i < m->set_count; i++)
+	cursor_u64(c, &m->log_room);
+	cursor_array(c, &m->set_count, SETS_MAX, SET_INFO_BYTES, sizeof(*m->sets), (void **)&m->sets);
+	for (uint32_t i = 0; i < m->set_count && !c->failed; i++)
 		wire_set_info_fields(c, &m->sets[i]);
 }
 
@@ -183,7 +180,8 @@ void wire_begin_reply_fields(struct cursor *c, void *message)
 	struct wire_begin_reply *m = message;
 
 	grant_fields(c, &m->grant);
-	cursor_u64(c, &m->withdrawn);
+	cursor_u64(c, &m->withdrawn_first);
+	cursor_u64(c, &m->withdrawn_last);
 }
 
 void wire_commit_fields(struct cursor *c, void *message)
@@ -192,6 +190,13 @@ void wire_commit_fields(struct cursor *c, void *message)
 
 	cursor_u64(c, &m->grant);
 	set_fields(c, &m->set);
+}
+
+void wire_commit_reply_fields(struct cursor *c, void *message)
+{
+	struct wire_commit_reply *m = message;
+
+	cursor_u64(c, &m->log_room);
 }
 
 void wire_abort_fields(struct cursor *c, void *message)
@@ -214,8 +219,23 @@ void wire_read_reply_fields(struct cursor *c, void *message)
 {
 	struct wire_read_reply *m = message;
 
-	grant_fields(c, &m->grant);
+	cursor_u32(c, &m->grant_count);
+	if (m->grant_count > WIRE_READ_GRANTS_MAX) {
+		m->grant_count = 0;
+		c->failed = true;
+	}
+	for (uint32_t i = 0; i < m->grant_count; i++)
+		grant_fields(c, &m->grants[i]);
 	set_fields(c, &m->set);
+	cursor_array(c, &m->part_count, SETS_MAX, SET_INFO_BYTES + 4 + 8, sizeof(*m->parts),
+		     (void **)&m->parts);
+	for (uint32_t i = 0; i < m->part_count && !c->failed; i++) {
+		wire_set_info_fields(c, &m->parts[i].info);
+		cursor_u32(c, &m->parts[i].grant);
+		cursor_u64(c, &m->parts[i].place);
+		if (m->parts[i].grant >= m->grant_count)
+			c->failed = true;
+	}
 }
 
 void wire_close_fields(struct cursor *c, void *message)
@@ -267,6 +287,18 @@ void wire_command_fields(struct cursor *c, void *message)
 		c->failed = true;
 }
 
+/* A set whose segments are those of the set before it is shown without. */
+static void shown_set_fields(struct cursor *c, struct wire_set *m)
+{
+	uint8_t own = m->segments || !m->info.segment_count;
+
+	cursor_u8(c, &own);
+	if (own)
+		set_fields(c, m);
+	else
+		wire_set_info_fields(c, &m->info);
+}
+
 static void region_fields(struct cursor *c, struct wire_region *m)
 {
 	cursor_u32(c, &m->rank);
@@ -277,13 +309,9 @@ static void region_fields(struct cursor *c, struct wire_region *m)
 	cursor_string(c, m->host, sizeof(m->host));
 	cursor_u32(c, &m->pid);
 	cursor_u64(c, &m->since_ns);
-	cursor_u32(c, &m->set_count);
-	if (m->set_count > SLOTS_PER_REGION) {
-		m->set_count = 0;
-		c->failed = true;
-	}
-	for (uint32_t i = 0; i < m->set_count; i++)
-		set_fields(c, &m->sets[i]);
+	cursor_array(c, &m->set_count, SETS_MAX, SET_INFO_BYTES + 1, sizeof(*m->sets), (void **)&m->sets);
+	for (uint32_t i = 0; i < m->set_count && !c->failed; i++)
+		shown_set_fields(c, &m->sets[i]);
 }
 
 void wire_show_reply_fields(struct cursor *c, void *message)
@@ -430,11 +458,26 @@ void wire_list_reply_free(struct wire_list_reply *m)
 	*m = (struct wire_list_reply){0};
 }
 
+void wire_open_reply_free(struct wire_open_reply *m)
+{
+	free(m->sets);
+	*m = (struct wire_open_reply){0};
+}
+
+void wire_read_reply_free(struct wire_read_reply *m)
+{
+	free(m->set.segments);
+	free(m->parts);
+	*m = (struct wire_read_reply){0};
+}
+
 void wire_show_reply_free(struct wire_show_reply *m)
 {
-	for (uint32_t i = 0; i < m->count; i++)
-		for (unsigned s = 0; s < SLOTS_PER_REGION; s++)
+	for (uint32_t i = 0; i < m->count; i++) {
+		for (uint32_t s = 0; s < m->regions[i].set_count; s++)
 			free(m->regions[i].sets[s].segments);
+		free(m->regions[i].sets);
+	}
 	free(m->regions);
 	free(m->command.command.text);
 	*m = (struct wire_show_reply){0};

@@ -111,14 +111,15 @@ struct wire_open_reply {
 	char persist[WIRE_NAME_BYTES];
 	struct net_address address; /* a wildcard IP means: that of the control connection */
 	uint8_t token[NET_TOKEN_BYTES];
+	uint64_t log_room; /* append mode: bytes of the largest increment that fits now */
 	uint32_t set_count;
-	struct set_info sets[SLOTS_PER_REGION];
+	struct set_info *sets; /* oldest first; malloced by unpack */
 };
 
 struct wire_begin {
 	uint64_t epoch;
 	uint32_t kind; /* enum set_kind */
-	uint64_t keep; /* newest complete epoch; 0: none */
+	uint64_t keep; /* newest complete epoch; 0: none. An increment: what it is an increment to */
 	uint64_t bytes; /* data and table */
 };
 
@@ -129,7 +130,8 @@ struct wire_grant {
 
 struct wire_begin_reply {
 	struct wire_grant grant;
-	uint64_t withdrawn; /* epoch of the set that lay in the slot, and is gone; 0: none */
+	/* Sets that are gone: all of these epochs; first 0: none. Append mode: all newer than `keep`, too. */
+	uint64_t withdrawn_first, withdrawn_last;
 };
 
 struct wire_set { /* COMMIT; part of READ's and SHOW's replies */
@@ -142,6 +144,10 @@ struct wire_commit {
 	struct wire_set set;
 };
 
+struct wire_commit_reply {
+	uint64_t log_room; /* as in CREATE's and OPEN's replies */
+};
+
 struct wire_abort {
 	uint64_t epoch;
 };
@@ -152,9 +158,21 @@ struct wire_read {
 	uint8_t layout_only;
 };
 
+#define WIRE_READ_GRANTS_MAX 2 /* the base's slot, and the log */
+
+/* One set of a chain, and where it begins: `place` bytes into what `grants[grant]` exposes. */
+struct wire_part {
+	struct set_info info;
+	uint32_t grant;
+	uint64_t place;
+};
+
 struct wire_read_reply {
-	struct wire_grant grant; /* zero for layout_only */
-	struct wire_set set;
+	uint32_t grant_count; /* 0 for layout_only, which has no parts */
+	struct wire_grant grants[WIRE_READ_GRANTS_MAX];
+	struct wire_set set; /* of the epoch asked for: the last part, with its layout */
+	uint32_t part_count;
+	struct wire_part *parts; /* oldest first: a full set, then increments; malloced by unpack */
 };
 
 struct wire_close {
@@ -220,7 +238,8 @@ struct wire_region {
 	uint32_t pid;
 	uint64_t since_ns;
 	uint32_t set_count;
-	struct wire_set sets[SLOTS_PER_REGION]; /* oldest first */
+	/* Oldest first; malloced by unpack. Without segments: those of the set before it. */
+	struct wire_set *sets;
 };
 
 struct wire_show_reply {
@@ -264,6 +283,7 @@ void wire_open_reply_fields(struct cursor *c, void *m);
 void wire_begin_fields(struct cursor *c, void *m);
 void wire_begin_reply_fields(struct cursor *c, void *m);
 void wire_commit_fields(struct cursor *c, void *m);
+void wire_commit_reply_fields(struct cursor *c, void *m);
 void wire_abort_fields(struct cursor *c, void *m);
 void wire_read_fields(struct cursor *c, void *m);
 void wire_read_reply_fields(struct cursor *c, void *m);
@@ -300,6 +320,8 @@ int wire_error(const struct wire_header *header, const void *payload, struct err
 bool wire_job_name_ok(const char *name);
 
 /* Frees what unpack allocated. */
+void wire_open_reply_free(struct wire_open_reply *m);
+void wire_read_reply_free(struct wire_read_reply *m);
 void wire_list_reply_free(struct wire_list_reply *m);
 void wire_show_reply_free(struct wire_show_reply *m);
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include "client/client.h"
 
-#define SETS_MAX 16
+#define STORE_SETS_MAX 16
 
 struct fake_set {
 	struct set_info info;
@@ -18,12 +18,12 @@ struct fake_set {
 };
 
 struct client {
-	struct set_info told[SETS_MAX]; /* what the list says */
+	struct set_info told[STORE_SETS_MAX]; /* what the list says */
 	size_t told_count;
 };
 
 static struct {
-	struct fake_set sets[SETS_MAX];
+	struct fake_set sets[STORE_SETS_MAX];
 	size_t count;
 	int fail[FAKE_CALLS];
 	unsigned calls[FAKE_CALLS];

@@ -249,7 +249,10 @@ static struct liar liar_attach(const char *job)
 
 static int liar_call(struct liar *liar, enum wire_type type, wire_fields_fn *fields, void *m)
 {
-	return call(&liar->control, type, fields, m, wire_nothing_fields, NULL);
+	struct wire_commit_reply committed;
+
+	return call(&liar->control, type, fields, m,
+		    type == WIRE_COMMIT ? wire_commit_reply_fields : wire_nothing_fields, &committed);
 }
 
 /* That has begun epoch 1, too. */
@@ -362,8 +365,8 @@ START_TEST(a_write_after_commit_changes_nothing)
 	struct client_identity identity = {.job = "liar", .ranks = 1, .mode = REGION_OVERWRITE, .force = true};
 	const struct set_info *sets;
 	struct client *client;
-	uint8_t set[4096 + 64 + 40 + 8] = {0}, back[4096];
-	struct table table = table_init(set + 4096, 1, 1);
+	uint8_t set[4096 + 64 + 8 + 40 + 8] = {0}, back[4096];
+	struct table table = table_init(set + 4096, 1, 1, 1);
 	struct net_transfer transfer = {.local = set, .bytes = sizeof(set), .write = true}, *done;
 	struct client_segment s = {.segment = {"data", ELEMENT_BYTE, 1, 4096}, .at = back};
 
@@ -376,7 +379,7 @@ START_TEST(a_write_after_commit_changes_nothing)
 	ck_assert_int_eq(net_ofi.reap(liar.conn, &done, 1, deadline_in_ms(5000), &err), 1);
 	ck_assert_int_eq(transfer.status, 0);
 	commit.grant = liar.begun.grant.grant;
-	commit.set.info = (struct set_info){1, SET_FULL, 1, 4096, 4096, 112, checksum(set + 4096, 112), 0,
+	commit.set.info = (struct set_info){1, SET_FULL, 1, 4096, 4096, 120, checksum(set + 4096, 120), 0,
 					     .generation = 99};
 	commit.set.segments = &s.segment;
 	ck_assert_msg(!liar_call(&liar, WIRE_COMMIT, wire_commit_fields, &commit), "%s", err.text);

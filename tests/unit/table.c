@@ -13,9 +13,9 @@ static uint8_t data[3 * SET_BLOCK_BYTES];
 /* Two segments: 2.5 blocks, and 100 bytes. */
 static struct table build(struct set_info *info)
 {
-	uint64_t bytes = table_size(2, 4);
+	uint64_t bytes = table_size(2, 2, 4);
 	void *buffer = calloc(1, bytes);
-	struct table table = table_init(buffer, 2, 4);
+	struct table table = table_init(buffer, 2, 2, 4);
 
 	table.header->epoch = 5;
 	table.header->rank = 3;
@@ -152,10 +152,10 @@ END_TEST
 
 START_TEST(sizes_that_overflow_are_zero)
 {
-	ck_assert_uint_eq(table_size(UINT64_MAX / 8, 1), 0);
-	ck_assert_uint_eq(table_size(1, UINT64_MAX / 8), 0);
-	ck_assert_uint_eq(table_size(UINT64_MAX / 40, UINT64_MAX / 8), 0);
-	ck_assert_uint_eq(table_size(2, 4), 64 + 80 + 32);
+	ck_assert_uint_eq(table_size(1, UINT64_MAX / 8, 1), 0);
+	ck_assert_uint_eq(table_size(1, 1, UINT64_MAX / 8), 0);
+	ck_assert_uint_eq(table_size(1, UINT64_MAX / 40, UINT64_MAX / 8), 0);
+	ck_assert_uint_eq(table_size(2, 2, 4), 64 + 16 + 80 + 32);
 }
 END_TEST
 

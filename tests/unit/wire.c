@@ -104,6 +104,9 @@ static struct wire_set example_set = {
 	.segments = segments,
 };
 static struct wire_job jobs[2] = {{"one", 1000, 4, 4, 2, 17, 1 << 30, 5}, {"two", 1001, 1, 0, 0, 0, 0, 6}};
+static struct set_info infos[2] = {{.epoch = 1, .kind = SET_FULL}, {.epoch = 2, .kind = SET_INCREMENT, .generation = 3}};
+static struct wire_part parts[2] = {{{.epoch = 6, .kind = SET_FULL}, 0, 0}, {{.epoch = 7}, 1, 4096}};
+static struct wire_set shown[2];
 static struct wire_region regions[1];
 static struct wire_stat stats[2] = {{"a", "b"}, {"c", ""}};
 static char command_text[] = "/home/me\0mpirun\0-n\0" "4\0./app";
@@ -117,6 +120,7 @@ union any {
 	struct wire_begin begin;
 	struct wire_begin_reply begin_reply;
 	struct wire_commit commit;
+	struct wire_commit_reply commit_reply;
 	struct wire_abort abort;
 	struct wire_read read;
 	struct wire_read_reply read_reply;
@@ -142,7 +146,12 @@ static void free_commit(void *m)
 
 static void free_read(void *m)
 {
-	free(((struct wire_read_reply *)m)->set.segments);
+	wire_read_reply_free(m);
+}
+
+static void free_open(void *m)
+{
+	wire_open_reply_free(m);
 }
 
 static void free_list(void *m)
@@ -179,17 +188,17 @@ static struct message {
 	{"proof", wire_proof_fields, sizeof(struct wire_proof), NULL, {.proof = {5, {1, 2, 3, 4, 5}}}},
 	{"open", wire_open_fields, sizeof(struct wire_open), NULL,
 	 {.open = {"weather", 3, 4, REGION_OVERWRITE, 1, 12, {1}, {2}, 5}}},
-	{"open reply", wire_open_reply_fields, sizeof(struct wire_open_reply), NULL,
-	 {.open_reply = {3, 2, 4, "ofi", "tcp", "server", {1, 4, {127, 0, 0, 1}}, {7}, 2,
-			 {{.epoch = 1}, {.epoch = 2, .generation = 3}}}}},
+	{"open reply", wire_open_reply_fields, sizeof(struct wire_open_reply), free_open,
+	 {.open_reply = {3, 2, 4, "ofi", "tcp", "server", {1, 4, {127, 0, 0, 1}}, {7}, 1 << 20, 2, infos}}},
 	{"begin", wire_begin_fields, sizeof(struct wire_begin), NULL, {.begin = {8, SET_FULL, 7, 1 << 20}}},
 	{"begin reply", wire_begin_reply_fields, sizeof(struct wire_begin_reply), NULL,
-	 {.begin_reply = {{1, {2, 3, 4}}, 6}}},
+	 {.begin_reply = {{1, {2, 3, 4}}, 6, 9}}},
 	{"commit", wire_commit_fields, sizeof(struct wire_commit), free_commit, {.commit = {.grant = 5}}},
+	{"commit reply", wire_commit_reply_fields, sizeof(struct wire_commit_reply), NULL, {.commit_reply = {4096}}},
 	{"abort", wire_abort_fields, sizeof(struct wire_abort), NULL, {.abort = {8}}},
 	{"read", wire_read_fields, sizeof(struct wire_read), NULL, {.read = {1, 7, 1}}},
 	{"read reply", wire_read_reply_fields, sizeof(struct wire_read_reply), free_read,
-	 {.read_reply = {.grant = {1, {2, 3, 4}}}}},
+	 {.read_reply = {2, {{1, {2, 3, 4}}, {5, {6, 7, 8}}}, {{0}, NULL}, 2, parts}}},
 	{"close", wire_close_fields, sizeof(struct wire_close), NULL, {.close = {8}}},
 	{"target", wire_target_fields, sizeof(struct wire_target), NULL, {.target = {"job", 1, 2, 3}}},
 	{"list reply", wire_list_reply_fields, sizeof(struct wire_list_reply), free_list,
@@ -220,12 +229,13 @@ static uint8_t *pack(struct message *m, size_t *bytes)
 	struct wire_header header = {.type = WIRE_STAT, .id = 9};
 
 	messages[7].example.commit.set = example_set;
-	messages[10].example.read_reply.set = example_set;
-	messages[14].example.show.job = jobs[0];
-	messages[14].example.show.command.command =
+	messages[11].example.read_reply.set = example_set;
+	messages[15].example.show.job = jobs[0];
+	messages[15].example.show.command.command =
 		(struct command_line){sizeof(command_text), command_text};
-	regions[0] = (struct wire_region){.rank = 3, .alive = 1, .host = "n", .set_count = 1,
-					  .sets = {example_set}};
+	shown[0] = shown[1] = example_set;
+	shown[1].segments = NULL; /* the same */
+	regions[0] = (struct wire_region){.rank = 3, .alive = 1, .host = "n", .set_count = 2, .sets = shown};
 	return wire_frame(&header, m->fields, &m->example, NULL, bytes);
 }
 
