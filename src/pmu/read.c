@@ -106,7 +106,7 @@ static void read_mapped(struct session *session, const struct ni_reply *reply)
 	set = region_set(region, (unsigned)slot);
 	request.file = region_slot_file(region, (unsigned)slot);
 	request.bytes = set->table_offset + set->table_bytes;
-	entry = att_add(&session->server->att, session, request.file, request.bytes, NET_READ,
+	entry = att_add(&session->server->att, session, request.file, 0, request.bytes, NET_READ,
 			region_generation(region));
 	if (!entry) {
 		error_nomem(&err, "a grant");

@@ -89,14 +89,14 @@ struct job *request_job(struct session *session, const struct wire_target *targe
 	return job;
 }
 
-void request_revoke_file(struct session *session, uint64_t file)
+void request_revoke(struct session *session, uint64_t file, uint64_t offset, uint64_t bytes)
 {
 	struct att *att = &session->server->att;
 	struct att_entry *entry;
 
 	if (!file)
 		return;
-	while ((entry = att_next_on_file(att, NULL, file))) {
+	while ((entry = att_find_range(att, file, offset, bytes))) {
 		struct ni_request request = {.type = NI_REVOKE, .grant = entry->grant};
 
 		if (entry->session->ni)

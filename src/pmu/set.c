@@ -68,8 +68,8 @@ static void begin_expose(struct session *session)
 	struct error err;
 
 	session->withdrawn = old ? old->epoch : 0;
-	request_revoke_file(session, file);
-	entry = att_add(&session->server->att, session, file, session->begin.bytes, NET_WRITE,
+	request_revoke(session, file, 0, UINT64_MAX);
+	entry = att_add(&session->server->att, session, file, 0, session->begin.bytes, NET_WRITE,
 			session->generation);
 	if (!entry) {
 		error_nomem(&err, "a grant");
