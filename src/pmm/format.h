@@ -6,7 +6,9 @@
  *              ├─> command: how it was last run
  *              └─> rank table: one entry a rank ──> region
  *                                                     ├─ slot 0 ──> layout: the segments of its set
- *                                                     └─ slot 1 ──> layout
+ *                                                     ├─ slot 1 ──> layout
+ *                                                     ├─ the log (append mode)
+ *                                                     └─> newest increment ──> older increment ──> ...
  *
  * Each is an object of libpmemobj; references are offsets in the pool, 0 for none. Integers are
  * little-endian. Every record ends (a header: is followed) by an XXH3-64 checksum of the bytes before it,
@@ -31,13 +33,21 @@
 #define FORMAT_FILE_CHARS 16 /* a slot's file is called by its number, in hexadecimal */
 
 /* Type numbers of libpmemobj's objects; the root object has 0. */
-enum format_type { FORMAT_JOB = 1, FORMAT_TABLE = 2, FORMAT_REGION = 3, FORMAT_LAYOUT_OF_SET = 4, FORMAT_COMMAND = 5 };
+enum format_type {
+	FORMAT_JOB = 1,
+	FORMAT_TABLE = 2,
+	FORMAT_REGION = 3,
+	FORMAT_LAYOUT_OF_SET = 4,
+	FORMAT_COMMAND = 5,
+	FORMAT_INCREMENT = 6,
+};
 
 enum format_tag {
 	TAG_JOB = 0x4a424f4a,
 	TAG_REGION = 0x47455247,
 	TAG_SEGMENTS = 0x53474553,
 	TAG_COMMAND = 0x444e4d43,
+	TAG_INCREMENT = 0x52434e49,
 };
 
 /* A job that is being dropped is no longer listed; pool_open() goes on where a crash stopped it. */
@@ -115,10 +125,8 @@ struct rank_key {
 };
 _Static_assert(sizeof(struct rank_key) == 24, "what an entry's checksum covers");
 
-/* A slot and the set in it; without a set, epoch to generation are 0. */
-struct slot_record {
-	uint64_t file;	   /* number; 0: none yet */
-	uint64_t capacity; /* bytes that the file has, at least */
+/* A set; part of other records. */
+struct set_record {
 	uint64_t epoch;
 	uint32_t kind; /* enum set_kind */
 	uint32_t segment_count;
@@ -127,33 +135,59 @@ struct slot_record {
 	uint64_t table_bytes;
 	uint64_t table_digest;
 	uint64_t time_ns;
-	uint64_t layout; /* segments_record */
+	uint64_t layout; /* segments_record; of an increment, 0: that of the set before it */
 	uint64_t generation; /* of the region, when it was published */
+};
+_Static_assert(sizeof(struct set_record) == 72, "set record");
+_Static_assert(offsetof(struct set_record, kind) == 8, "set record");
+_Static_assert(offsetof(struct set_record, data_bytes) == 16, "set record");
+_Static_assert(offsetof(struct set_record, layout) == 56, "set record");
+_Static_assert(offsetof(struct set_record, generation) == 64, "set record");
+
+/* A slot and the set in it, all 0 without one; or the log, which is a slot that never has one. */
+struct slot_record {
+	uint64_t file;	   /* number; 0: none yet */
+	uint64_t capacity; /* bytes that the file has, at least */
+	struct set_record set;
 	uint64_t reserved[8];
 	uint64_t checksum;
 };
 _Static_assert(sizeof(struct slot_record) == 160, "slot record");
-_Static_assert(offsetof(struct slot_record, kind) == 24, "slot record");
-_Static_assert(offsetof(struct slot_record, data_bytes) == 32, "slot record");
-_Static_assert(offsetof(struct slot_record, layout) == 72, "slot record");
-_Static_assert(offsetof(struct slot_record, generation) == 80, "slot record");
+_Static_assert(offsetof(struct slot_record, set) == 16, "slot record");
 _Static_assert(offsetof(struct slot_record, checksum) == 152, "slot record");
+
+/* An increment in the log. */
+struct increment_record {
+	uint32_t tag;
+	uint32_t rank;
+	uint64_t job;	/* its number */
+	uint64_t older; /* the increment before it, of this or an older chain; 0: none */
+	uint64_t place; /* in the log */
+	struct set_record set;
+	uint64_t reserved[2];
+	uint64_t checksum;
+};
+_Static_assert(sizeof(struct increment_record) == 128, "increment record");
+_Static_assert(offsetof(struct increment_record, place) == 24, "increment record");
+_Static_assert(offsetof(struct increment_record, set) == 32, "increment record");
+_Static_assert(offsetof(struct increment_record, checksum) == 120, "increment record");
 
 struct region_record {
 	uint32_t tag;
 	uint32_t rank;
 	uint64_t job; /* its number */
 	uint32_t mode; /* enum region_mode */
-	uint32_t slot_count;
+	uint32_t slot_count; /* SLOTS_PER_REGION, or SLOTS_MAX in append mode */
 	uint64_t generation;
-	uint64_t reserved[3];
+	uint64_t newest_increment; /* increment_record; 0: none */
+	uint64_t reserved[2];
 	uint64_t checksum; /* of what is before; the slots have their own */
-	struct slot_record slots[SLOTS_PER_REGION];
+	struct slot_record slots[SLOTS_MAX];
 };
 _Static_assert(offsetof(struct region_record, mode) == 16, "region record");
 _Static_assert(offsetof(struct region_record, checksum) == 56, "region record");
 _Static_assert(offsetof(struct region_record, slots) == 64, "region record");
-_Static_assert(sizeof(struct region_record) == 64 + 160 * SLOTS_PER_REGION, "region record");
+_Static_assert(sizeof(struct region_record) == 64 + 160 * SLOTS_MAX, "region record");
 
 /* The layout of a set: this header, then its segments as set.h has them. */
 struct segments_record {
@@ -161,7 +195,7 @@ struct segments_record {
 	uint32_t segment_count;
 	uint64_t job;
 	uint32_t rank;
-	uint32_t slot;
+	uint32_t slot; /* SLOT_LOG for an increment's */
 	uint64_t epoch;
 	uint64_t segments_checksum; /* of all segments */
 	uint64_t reserved[2];	    /* the segments' shapes, one day */

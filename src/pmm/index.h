@@ -56,7 +56,14 @@ struct region {
 	struct job *job;
 	struct region_record *record;
 	uint64_t reserved_capacity; /* of each slot; at least what the slots' records say */
-	struct set_info sets[SLOTS_PER_REGION];
+	struct set_info sets[SLOTS_MAX]; /* that of the log is always empty */
+	struct increment *increments; /* oldest first */
+	unsigned increment_count, increment_capacity;
+};
+
+struct increment {
+	struct increment_info info;
+	struct increment_record *record;
 };
 
 /* ---- records (record.c) ---- */
@@ -114,7 +121,34 @@ int epoch_reserve(struct job *job);
 void epoch_add(struct job *job, uint64_t epoch);
 void epoch_remove(struct job *job, uint64_t epoch);
 
-void slot_set_info(const struct slot_record *slot, struct set_info *set);
+void set_record_info(const struct set_record *record, struct set_info *set);
+
+/* ---- sets (region.c, increment.c) ---- */
+
+/* "job NAME, rank N: " in front of the text that is there; returns `code`. */
+int region_context(const struct region *region, struct error *err, int code);
+/* After the change: what the index counts. */
+void region_set_counted(struct region *region, uint64_t epoch);
+void region_set_gone(struct region *region, uint64_t epoch);
+
+/* For use in `change`. Fills a set's record, with a layout of its own, or the one of the set before it. */
+int set_record_change(struct pool *pool, const struct region *region, struct set_record *record, unsigned slot,
+		      const struct set_info *set, const struct segment *segments);
+/* Without its set, and without layout, the slot's record is what it was before. */
+int slot_clear_change(struct pool *pool, struct slot_record *slot);
+/* Removes increments [first, end): from the records, then, after the commit, from the index. */
+int increments_cut_change(struct pool *pool, struct region *region, unsigned first, unsigned end);
+void increments_cut(struct region *region, unsigned first, unsigned end);
+
+/* The increments that need the base in `slot`: [*first, *end). */
+void increments_of_base(const struct region *region, unsigned slot, unsigned *first, unsigned *end);
+/* The layout that the set of increment `i`, or (i < 0) of `slot`, has. */
+const struct segments_record *layout_of(const struct region *region, unsigned slot, int i);
+/* Is a set's description sound, and does it fit `capacity`? */
+int set_sound(const struct region *region, const struct set_info *set, const struct segment *segments,
+	      uint64_t capacity, struct error *err);
+/* Room for one more in the index. */
+int increments_reserve(struct region *region);
 
 /* ---- probe.c ---- */
 

@@ -76,8 +76,11 @@ void index_job_set_record(struct job *job, struct job_record *record)
 
 void index_job_free(struct job *job)
 {
-	for (uint32_t rank = 0; rank < job->ranks; rank++)
+	for (uint32_t rank = 0; rank < job->ranks; rank++) {
+		if (job->regions[rank])
+			free(job->regions[rank]->increments);
 		free(job->regions[rank]);
+	}
 	free(job->regions);
 	free(job->epochs);
 	free(job);
@@ -123,18 +126,18 @@ void index_free(struct pool *pool)
 	pool->oldest = pool->newest = NULL;
 }
 
-void slot_set_info(const struct slot_record *slot, struct set_info *set)
+void set_record_info(const struct set_record *record, struct set_info *set)
 {
 	*set = (struct set_info){
-		.epoch = slot->epoch,
-		.kind = slot->kind,
-		.segment_count = slot->segment_count,
-		.data_bytes = slot->data_bytes,
-		.table_offset = slot->table_offset,
-		.table_bytes = slot->table_bytes,
-		.table_digest = slot->table_digest,
-		.time_ns = slot->time_ns,
-		.generation = slot->generation,
+		.epoch = record->epoch,
+		.kind = record->kind,
+		.segment_count = record->segment_count,
+		.data_bytes = record->data_bytes,
+		.table_offset = record->table_offset,
+		.table_bytes = record->table_bytes,
+		.table_digest = record->table_digest,
+		.time_ns = record->time_ns,
+		.generation = record->generation,
 	};
 }
 
@@ -293,27 +296,38 @@ static int region_damaged(const struct place *at, struct error *err, const char 
 	return damaged(at->pool, err, "record of job %s, rank %u: %s", job_name(at->job), at->rank, how);
 }
 
-static int load_segments(const struct place *at, const struct slot_record *slot, struct error *err)
+static int load_segments(const struct place *at, const struct set_record *set, struct error *err)
 {
-	size_t segments_bytes = slot->segment_count * sizeof(struct segment);
+	size_t segments_bytes = set->segment_count * sizeof(struct segment);
 	const struct segments_record *record;
 
-	record = objects_take(at->pool, at->objects, slot->layout, sizeof(*record) + segments_bytes);
+	record = objects_take(at->pool, at->objects, set->layout, sizeof(*record) + segments_bytes);
 	if (!record)
 		return slot_damaged(at, err, "its set's layout is not there");
-	if (!record_intact(record) || record->segment_count != slot->segment_count ||
+	if (!record_intact(record) || record->segment_count != set->segment_count ||
 	    record->segments_checksum != checksum(record->segments, segments_bytes))
 		return slot_damaged(at, err, "the checksum of its set's layout does not match");
 	if (record->tag != TAG_SEGMENTS || record->job != at->job->record->number ||
-	    record->rank != at->rank || record->slot != at->slot || record->epoch != slot->epoch)
+	    record->rank != at->rank || record->slot != at->slot || record->epoch != set->epoch)
 		return slot_damaged(at, err, "its set's layout is another's");
 	return 0;
+}
+
+/* A set that has `room` bytes. */
+static int load_set(const struct place *at, const struct region *region, const struct set_record *set, uint64_t room,
+		    struct error *err)
+{
+	if (set->segment_count > SET_SEGMENTS_MAX || set->table_offset > room ||
+	    set->table_bytes > room - set->table_offset)
+		return slot_damaged(at, err, "its set does not fit into it");
+	if (!set->generation || set->generation > region->record->generation)
+		return slot_damaged(at, err, "its set's generation is none that the region had");
+	return at->slot == SLOT_LOG && !set->layout ? 0 : load_segments(at, set, err);
 }
 
 static int load_slot(const struct place *at, struct region *region, struct error *err)
 {
 	const struct slot_record *slot = &region->record->slots[at->slot];
-	struct job *job = at->job;
 	int rc;
 
 	if (!record_intact(slot))
@@ -322,21 +336,126 @@ static int load_slot(const struct place *at, struct region *region, struct error
 		return slot_damaged(at, err, "its file's number was never given out");
 	if (slot->capacity > region->reserved_capacity)
 		region->reserved_capacity = slot->capacity;
-	if (!slot->epoch)
-		return slot->layout ? slot_damaged(at, err, "it has a layout and no set") : 0;
-	if (slot->segment_count > SET_SEGMENTS_MAX || slot->table_offset > slot->capacity ||
-	    slot->table_bytes > slot->capacity - slot->table_offset)
-		return slot_damaged(at, err, "its set does not fit into it");
-	if (!slot->generation || slot->generation > region->record->generation)
-		return slot_damaged(at, err, "its set's generation is none that the region had");
-	rc = load_segments(at, slot, err);
+	if (!slot->set.epoch)
+		return slot->set.layout ? slot_damaged(at, err, "it has a layout and no set") : 0;
+	if (at->slot == SLOT_LOG)
+		return slot_damaged(at, err, "it is the log, and has a full set");
+	rc = load_set(at, region, &slot->set, slot->capacity, err);
 	if (rc)
 		return rc;
-	if (epoch_reserve(job))
+	if (epoch_reserve(at->job))
 		return error_nomem(err, "the index of a pool");
-	epoch_add(job, slot->epoch);
-	slot_set_info(slot, &region->sets[at->slot]);
-	at->pool->sets++;
+	set_record_info(&slot->set, &region->sets[at->slot]);
+	region_set_counted(region, slot->set.epoch);
+	return 0;
+}
+
+/* ---- increments ---- */
+
+static int load_increment(const struct place *at, struct region *region, uint64_t offset, uint64_t *older,
+			  struct error *err)
+{
+	uint64_t capacity = region->record->slots[SLOT_LOG].capacity;
+	struct increment_record *record;
+	struct increment *added;
+	int rc;
+
+	record = objects_take(at->pool, at->objects, offset, sizeof(*record));
+	if (!record)
+		return slot_damaged(at, err, "an increment is not there");
+	if (!record_intact(record))
+		return slot_damaged(at, err, "the checksum of an increment does not match");
+	if (record->tag != TAG_INCREMENT || record->rank != at->rank || record->job != at->job->record->number)
+		return slot_damaged(at, err, "an increment is another's");
+	if (record->set.kind != SET_INCREMENT || record->place % SET_ALIGN || record->place > capacity ||
+	    region->increment_count == INCREMENTS_MAX ||
+	    (region->increment_count &&
+	     record->set.epoch >= region->increments[region->increment_count - 1].info.set.epoch))
+		return slot_damaged(at, err, "an increment makes no sense");
+	rc = load_set(at, region, &record->set, capacity - record->place, err);
+	if (rc)
+		return rc;
+	if (epoch_reserve(at->job) || increments_reserve(region))
+		return error_nomem(err, "the index of a pool");
+	added = &region->increments[region->increment_count++];
+	*added = (struct increment){{.place = record->place}, record};
+	set_record_info(&record->set, &added->info.set);
+	region_set_counted(region, record->set.epoch);
+	*older = record->older;
+	return 0;
+}
+
+static int compare_places(const void *left, const void *right)
+{
+	const struct increment *a = left, *b = right;
+
+	return a->info.place < b->info.place ? -1 : a->info.place > b->info.place;
+}
+
+/* None lies over another: by place, each ends where the next begins, or before. */
+static bool places_apart(const struct region *region)
+{
+	unsigned n = region->increment_count;
+	struct increment *by_place = malloc((n + 1) * sizeof(*by_place));
+	bool apart = by_place;
+
+	for (unsigned i = 0; apart && i < n; i++)
+		by_place[i] = region->increments[i];
+	if (apart)
+		qsort(by_place, n, sizeof(*by_place), compare_places);
+	for (unsigned i = 1; apart && i < n; i++) {
+		const struct set_info *set = &by_place[i - 1].info.set;
+
+		apart = by_place[i - 1].info.place + set->table_offset + set->table_bytes <= by_place[i].info.place;
+	}
+	free(by_place);
+	return apart;
+}
+
+/* Each epoch once, and each increment behind a base, with as many segments as its layout has. */
+static bool increments_follow(const struct region *region)
+{
+	unsigned first, end, followed = 0;
+
+	if (region->sets[0].epoch && region->sets[0].epoch == region->sets[1].epoch)
+		return false;
+	for (unsigned slot = 0; slot < SLOTS_PER_REGION; slot++) {
+		increments_of_base(region, slot, &first, &end);
+		followed += end - first;
+		for (unsigned i = first; i < end; i++) {
+			const struct set_info *set = &region->increments[i].info.set;
+
+			if (set->epoch == region->sets[1 - slot].epoch ||
+			    layout_of(region, slot, (int)i)->segment_count != set->segment_count)
+				return false;
+		}
+	}
+	return followed == region->increment_count;
+}
+
+static int load_increments(const struct place *at, struct region *region, struct error *err)
+{
+	unsigned n;
+	int rc = 0;
+
+	if (region->record->newest_increment && region->record->mode != REGION_APPEND)
+		return slot_damaged(at, err, "it has increments in overwrite mode");
+	for (uint64_t offset = region->record->newest_increment; offset && !rc;)
+		rc = load_increment(at, region, offset, &offset, err);
+	if (rc)
+		return rc;
+	/* They came newest first. */
+	n = region->increment_count;
+	for (unsigned i = 0; i < n / 2; i++) {
+		struct increment other = region->increments[i];
+
+		region->increments[i] = region->increments[n - 1 - i];
+		region->increments[n - 1 - i] = other;
+	}
+	if (!places_apart(region))
+		return slot_damaged(at, err, "increments lie over each other");
+	if (!increments_follow(region))
+		return slot_damaged(at, err, "an increment does not follow the set before it");
 	return 0;
 }
 
@@ -353,7 +472,8 @@ static int load_region(struct place *at, uint64_t offset, struct error *err)
 		return region_damaged(at, err, "its checksum does not match");
 	if (record->tag != TAG_REGION || record->rank != at->rank || record->job != at->job->record->number)
 		return region_damaged(at, err, "it is another's");
-	if (record->mode != REGION_OVERWRITE || record->slot_count != SLOTS_PER_REGION)
+	if (!(record->mode == REGION_OVERWRITE && record->slot_count == SLOTS_PER_REGION) &&
+	    !(record->mode == REGION_APPEND && record->slot_count == SLOTS_MAX))
 		return region_damaged(at, err, "its mode or number of slots is none of this version");
 	region = calloc(1, sizeof(*region));
 	if (!region)
@@ -362,11 +482,15 @@ static int load_region(struct place *at, uint64_t offset, struct error *err)
 	region->record = record;
 	at->job->regions[at->rank] = region;
 	at->pool->regions++;
-	for (at->slot = 0; at->slot < SLOTS_PER_REGION; at->slot++) {
+	for (at->slot = 0; at->slot < record->slot_count; at->slot++) {
 		rc = load_slot(at, region, err);
 		if (rc)
 			return rc;
 	}
+	at->slot = SLOT_LOG;
+	rc = load_increments(at, region, err);
+	if (rc)
+		return rc;
 	/* Capacities are checked against the files, next. */
 	at->pool->reserved_bytes += region_reserved_bytes(region);
 	at->job->reserved_bytes += region_reserved_bytes(region);

@@ -1,6 +1,6 @@
 noinst_LTLIBRARIES += libpmm.la
 libpmm_la_SOURCES = \
-	%D%/format.h %D%/index.h \
+	%D%/format.h %D%/increment.c %D%/index.h \
 	%D%/job.c %D%/job.h \
 	%D%/load.c \
 	%D%/pool.c %D%/pool.h \

@@ -18,8 +18,7 @@
 
 #define CAPACITY_UNIT 65536u
 
-/* "job NAME, rank N: " in front of the text that is there. */
-static int region_context(const struct region *region, struct error *err, int code)
+int region_context(const struct region *region, struct error *err, int code)
 {
 	error_context(err, "job %s, rank %u", region->job->name, region->record->rank);
 	return code;
@@ -62,10 +61,10 @@ static int region_create_change(struct pool *pool, void *arg)
 	record->rank = change->rank;
 	record->job = change->job->record->number;
 	record->mode = change->mode;
-	record->slot_count = SLOTS_PER_REGION;
+	record->slot_count = change->mode == REGION_APPEND ? SLOTS_MAX : SLOTS_PER_REGION;
 	record->generation = 1;
 	record_seal(record);
-	for (unsigned slot = 0; slot < SLOTS_PER_REGION; slot++)
+	for (unsigned slot = 0; slot < SLOTS_MAX; slot++)
 		record_seal(&record->slots[slot]);
 	change->region->record = record;
 	return table_change(change->job, change->rank, record_offset(pool, record));
@@ -81,9 +80,8 @@ int region_create(struct job *job, uint32_t rank, enum region_mode mode, struct 
 	if (rank >= job->ranks)
 		return error_set(err, -EINVAL, "job %s has %u ranks, and no rank %u", job->name, job->ranks,
 				 rank);
-	if (mode != REGION_OVERWRITE)
-		return error_set(err, -EINVAL, "job %s, rank %u: regions have overwrite mode in this version",
-				 job->name, rank);
+	if (mode != REGION_OVERWRITE && mode != REGION_APPEND)
+		return error_set(err, -EINVAL, "job %s, rank %u: there is no region mode %u", job->name, rank, mode);
 	if (job->regions[rank])
 		return error_set(err, -EEXIST, "job %s, rank %u: the region exists", job->name, rank);
 	region = calloc(1, sizeof(*region));
@@ -109,7 +107,9 @@ static int region_drop_change(struct pool *pool, void *arg)
 	int rc = table_change(region->job, record->rank, 0);
 
 	for (unsigned slot = 0; !rc && slot < SLOTS_PER_REGION; slot++)
-		rc = change_free(pool, record->slots[slot].layout);
+		rc = change_free(pool, record->slots[slot].set.layout);
+	if (!rc)
+		rc = increments_cut_change(pool, region, 0, region->increment_count);
 	return rc ? rc : change_free(pool, record_offset(pool, record));
 }
 
@@ -122,36 +122,50 @@ static void account(struct region *region, uint64_t capacity)
 	region->job->pool->reserved_bytes += region_reserved_bytes(region) - old;
 }
 
-static void set_gone(struct region *region, unsigned slot)
+void region_set_counted(struct region *region, uint64_t epoch)
+{
+	epoch_add(region->job, epoch);
+	region->job->pool->sets++;
+}
+
+void region_set_gone(struct region *region, uint64_t epoch)
+{
+	epoch_remove(region->job, epoch);
+	region->job->pool->sets--;
+}
+
+static void slot_emptied(struct region *region, unsigned slot)
 {
 	if (!region->sets[slot].epoch)
 		return;
-	epoch_remove(region->job, region->sets[slot].epoch);
-	region->job->pool->sets--;
+	region_set_gone(region, region->sets[slot].epoch);
 	region->sets[slot] = (struct set_info){0};
 }
 
 int region_drop(struct region *region, struct error *err)
 {
 	struct job *job = region->job;
-	uint64_t files[SLOTS_PER_REGION];
+	uint64_t files[SLOTS_MAX];
 	uint32_t rank = region->record->rank;
+	unsigned slots = region_slots(region);
 	int rc;
 
-	for (unsigned slot = 0; slot < SLOTS_PER_REGION; slot++)
+	for (unsigned slot = 0; slot < slots; slot++)
 		files[slot] = region->record->slots[slot].file;
 	rc = transaction(job->pool, region_drop_change, region, err, "remove a region");
 	if (rc)
 		return region_context(region, err, rc);
 	/* P6: the records are gone, durably, before the files go. */
 	TEST_POINT("region-dropped");
-	for (unsigned slot = 0; slot < SLOTS_PER_REGION; slot++) {
-		set_gone(region, slot);
+	increments_cut(region, 0, region->increment_count);
+	account(region, 0);
+	for (unsigned slot = 0; slot < slots; slot++) {
+		slot_emptied(region, slot);
 		slotfile_remove(job->pool, files[slot]);
 	}
-	account(region, 0);
 	job->regions[rank] = NULL;
 	job->pool->regions--;
+	free(region->increments);
 	free(region);
 	return 0;
 }
@@ -178,9 +192,14 @@ uint64_t region_generation(const struct region *region)
 	return region->record->generation;
 }
 
+unsigned region_slots(const struct region *region)
+{
+	return region->record->slot_count;
+}
+
 uint64_t region_reserved_bytes(const struct region *region)
 {
-	return SLOTS_PER_REGION * region->reserved_capacity;
+	return region_slots(region) * region->reserved_capacity;
 }
 
 const struct set_info *region_set(const struct region *region, unsigned slot)
@@ -191,55 +210,69 @@ const struct set_info *region_set(const struct region *region, unsigned slot)
 
 const struct segment *region_segments(const struct region *region, unsigned slot)
 {
-	const struct segments_record *record;
-
 	assert(slot < SLOTS_PER_REGION);
-	if (!region->sets[slot].epoch)
-		return NULL;
-	record = record_at(region->job->pool, region->record->slots[slot].layout);
-	return record->segments;
+	return region->sets[slot].epoch ? layout_of(region, slot, -1)->segments : NULL;
 }
 
 uint64_t region_slot_capacity(const struct region *region, unsigned slot)
 {
-	assert(slot < SLOTS_PER_REGION);
+	assert(slot < region_slots(region));
 	return region->record->slots[slot].capacity;
 }
 
 uint64_t region_slot_file(const struct region *region, unsigned slot)
 {
-	assert(slot < SLOTS_PER_REGION);
+	assert(slot < region_slots(region));
 	return region->record->slots[slot].file;
+}
+
+/* The slot of the older base; an empty one before the other. */
+static unsigned older_slot(const struct region *region)
+{
+	return region->sets[0].epoch > region->sets[1].epoch;
+}
+
+static unsigned base_count(const struct region *region)
+{
+	return (region->sets[0].epoch != 0) + (region->sets[1].epoch != 0);
 }
 
 unsigned region_set_count(const struct region *region)
 {
-	unsigned count = 0;
-
-	for (unsigned slot = 0; slot < SLOTS_PER_REGION; slot++)
-		count += region->sets[slot].epoch != 0;
-	return count;
+	return base_count(region) + region->increment_count;
 }
 
+/* Bases and increments are merged by epoch: the i-th set is a base where as many increments are older than it. */
 bool region_set_at(const struct region *region, unsigned i, struct set_info *set,
 		   const struct segment **segments)
 {
-	unsigned first = region->sets[0].epoch > region->sets[1].epoch, slot;
+	unsigned first, end, before = SLOTS_PER_REGION - base_count(region), slot;
+	const struct increment *increment;
+	const struct segments_record *layout;
 
-	/* The older one of two comes first, and an empty one (epoch 0) not at all. */
-	slot = (i + first + (SLOTS_PER_REGION - region_set_count(region))) % SLOTS_PER_REGION;
 	if (i >= region_set_count(region))
 		return false;
-	*set = region->sets[slot];
-	if (segments)
-		*segments = region_segments(region, slot);
-	return true;
-}
+	for (unsigned n = 0; n < base_count(region); n++) {
+		slot = (older_slot(region) + before + n) % SLOTS_PER_REGION;
+		increments_of_base(region, slot, &first, &end);
+		if (i == first + n) {
+			*set = region->sets[slot];
+			layout = layout_of(region, slot, -1);
+			goto out;
+		}
+		if (i > first + n && i <= end + n) {
+			increment = &region->increments[i - n - 1];
+			*set = increment->info.set;
+			layout = increment->record->set.layout ? layout_of(region, slot, (int)(i - n - 1)) : NULL;
+			goto out;
+		}
+	}
+	return false;
 
-uint64_t region_log_room(const struct region *region)
-{
-	(void)region;
-	return 0;
+out:
+	if (segments)
+		*segments = layout ? layout->segments : NULL;
+	return true;
 }
 
 int region_slot_of(const struct region *region, uint64_t epoch)
@@ -254,9 +287,10 @@ int region_slot_of(const struct region *region, uint64_t epoch)
 int region_pick_slot(const struct region *region, uint64_t keep, unsigned *slot, struct error *err)
 {
 	uint64_t complete = region->job->complete_epoch;
+	struct chain kept = {.slot = SLOT_LOG};
 	int picked = -1;
 
-	if (keep && region_slot_of(region, keep) < 0)
+	if (keep && region_chain(region, keep, &kept))
 		return error_set(err, -ENOENT, "job %s, rank %u: epoch %" PRIu64 ", which is to be kept, is not "
 				 "there", region->job->name, region_rank(region), keep);
 	if (!keep && complete)
@@ -265,7 +299,7 @@ int region_pick_slot(const struct region *region, uint64_t keep, unsigned *slot,
 				 region_rank(region), complete);
 	/* An empty slot has epoch 0 and so is the oldest. */
 	for (int i = 0; i < SLOTS_PER_REGION; i++) {
-		if (keep && region->sets[i].epoch == keep)
+		if ((unsigned)i == kept.slot)
 			continue;
 		if (picked < 0 || region->sets[i].epoch < region->sets[picked].epoch)
 			picked = i;
@@ -315,11 +349,11 @@ int region_reserve(struct region *region, uint64_t bytes, uint64_t *capacity_byt
 		return 0;
 	}
 	capacity = bytes > UINT64_MAX - CAPACITY_UNIT ? UINT64_MAX : size_round_up(bytes ? bytes : 1, CAPACITY_UNIT);
-	if (capacity > (pool->size_bytes - others) / SLOTS_PER_REGION)
-		return error_set(err, -ENOSPC, "job %s, rank %u: no room for sets of %s in each of %d slots: the "
+	if (capacity > (pool->size_bytes - others) / region_slots(region))
+		return error_set(err, -ENOSPC, "job %s, rank %u: no room for sets of %s in each of %u slots: the "
 				 "pool's size is %s, of which %s are left; remove jobs, or start the server with a "
 				 "larger --size", region->job->name, region_rank(region),
-				 size_format(bytes, need, sizeof(need)), SLOTS_PER_REGION,
+				 size_format(bytes, need, sizeof(need)), region_slots(region),
 				 size_format(pool->size_bytes, size, sizeof(size)),
 				 size_format(pool->size_bytes - others, rest, sizeof(rest)));
 	account(region, capacity);
@@ -331,7 +365,7 @@ static uint64_t recorded_capacity(const struct region *region)
 {
 	uint64_t capacity = 0;
 
-	for (unsigned slot = 0; slot < SLOTS_PER_REGION; slot++) {
+	for (unsigned slot = 0; slot < region_slots(region); slot++) {
 		if (region->record->slots[slot].capacity > capacity)
 			capacity = region->record->slots[slot].capacity;
 	}
@@ -382,7 +416,7 @@ int region_grown(struct region *region, unsigned slot, uint64_t capacity_bytes, 
 	const struct slot_record *record;
 	int rc;
 
-	assert(slot < SLOTS_PER_REGION);
+	assert(slot < region_slots(region));
 	record = &region->record->slots[slot];
 	if (capacity_bytes == record->capacity)
 		return 0;
@@ -425,7 +459,7 @@ int region_slot_open(struct region *region, unsigned slot, int *out, struct erro
 	uint64_t number;
 	int fd, rc;
 
-	assert(slot < SLOTS_PER_REGION);
+	assert(slot < region_slots(region));
 	if (region->record->slots[slot].file) {
 		rc = slotfile_open(pool, region->record->slots[slot].file, out, err);
 		return rc ? region_context(region, err, rc) : 0;
@@ -448,25 +482,15 @@ int region_slot_open(struct region *region, unsigned slot, int *out, struct erro
 
 /* ---- sets ---- */
 
-/* Without its set, and without layout, the slot's record is what it was before. */
-static int slot_clear(struct pool *pool, struct slot_record *slot)
+int slot_clear_change(struct pool *pool, struct slot_record *slot)
 {
 	int rc = change_record(slot, sizeof(*slot));
 
 	if (!rc)
-		rc = change_free(pool, slot->layout);
+		rc = change_free(pool, slot->set.layout);
 	if (rc)
 		return rc;
-	slot->epoch = 0;
-	slot->kind = 0;
-	slot->segment_count = 0;
-	slot->data_bytes = 0;
-	slot->table_offset = 0;
-	slot->table_bytes = 0;
-	slot->table_digest = 0;
-	slot->time_ns = 0;
-	slot->layout = 0;
-	slot->generation = 0;
+	slot->set = (struct set_record){0};
 	record_seal(slot);
 	return 0;
 }
@@ -474,8 +498,22 @@ static int slot_clear(struct pool *pool, struct slot_record *slot)
 static int region_withdraw_change(struct pool *pool, void *arg)
 {
 	const struct region_change *change = arg;
+	struct region *region = change->region;
+	unsigned first, end;
+	int rc;
 
-	return slot_clear(pool, &change->region->record->slots[change->slot]);
+	increments_of_base(region, change->slot, &first, &end);
+	rc = increments_cut_change(pool, region, first, end);
+	return rc ? rc : slot_clear_change(pool, &region->record->slots[change->slot]);
+}
+
+static void base_withdrawn(struct region *region, unsigned slot)
+{
+	unsigned first, end;
+
+	increments_of_base(region, slot, &first, &end);
+	increments_cut(region, first, end);
+	slot_emptied(region, slot);
 }
 
 int region_withdraw(struct region *region, unsigned slot, struct error *err)
@@ -490,7 +528,7 @@ int region_withdraw(struct region *region, unsigned slot, struct error *err)
 	if (rc)
 		return region_context(region, err, rc);
 	/* P1: the old set is listed no more, durably, before its slot is overwritten. */
-	set_gone(region, slot);
+	base_withdrawn(region, slot);
 	TEST_POINT("set-withdrawn");
 	return 0;
 }
@@ -499,8 +537,14 @@ static int region_forget_change(struct pool *pool, void *arg)
 {
 	const struct region_change *change = arg;
 	struct slot_record *slot = &change->region->record->slots[change->slot];
-	int rc = slot_clear(pool, slot);
+	int rc;
 
+	if (change->slot == SLOT_LOG)
+		rc = increments_cut_change(pool, change->region, 0, change->region->increment_count);
+	else
+		rc = region_withdraw_change(pool, arg);
+	if (!rc)
+		rc = change_record(slot, sizeof(*slot));
 	if (rc)
 		return rc;
 	slot->file = 0;
@@ -516,7 +560,10 @@ int region_forget_slot(struct region *region, unsigned slot, struct error *err)
 
 	if (rc)
 		return region_context(region, err, rc);
-	set_gone(region, slot);
+	if (slot == SLOT_LOG)
+		increments_cut(region, 0, region->increment_count);
+	else
+		base_withdrawn(region, slot);
 	region_unreserve(region);
 	return 0;
 }
@@ -531,64 +578,91 @@ static bool segments_valid(const struct set_info *set, const struct segment *seg
 	return true;
 }
 
-static int set_check(const struct region *region, unsigned slot, const struct set_info *set,
-		     const struct segment *segments, struct error *err)
+int set_sound(const struct region *region, const struct set_info *set, const struct segment *segments,
+	      uint64_t capacity, struct error *err)
 {
-	uint64_t capacity = region->record->slots[slot].capacity;
-
-	if (region->sets[slot].epoch)
-		return error_set(err, -EEXIST, "slot %u holds the set of epoch %" PRIu64, slot,
-				 region->sets[slot].epoch);
-	if (!set->epoch || region_slot_of(region, set->epoch) >= 0)
+	if (!set->epoch || region_holds(region, set->epoch))
 		return error_set(err, -EEXIST, "epoch %" PRIu64 " is 0, or has a set already", set->epoch);
-	if (set->kind != SET_FULL)
-		return error_set(err, -EINVAL, "a set of kind %u is none of overwrite mode", set->kind);
 	if (set->table_offset > capacity || set->table_bytes > capacity - set->table_offset ||
 	    set->data_bytes > set->table_offset || set->table_offset % SET_ALIGN)
 		return error_set(err, -EINVAL, "a set of %" PRIu64 " bytes with a table of %" PRIu64 " at %" PRIu64
-				 " does not fit into a slot of %" PRIu64, set->data_bytes, set->table_bytes,
-				 set->table_offset, capacity);
+				 " does not fit into the %" PRIu64 " bytes there are for it", set->data_bytes,
+				 set->table_bytes, set->table_offset, capacity);
 	if (set->segment_count > SET_SEGMENTS_MAX || !segments_valid(set, segments))
 		return error_set(err, -EINVAL, "the set's layout makes no sense");
 	return 0;
 }
 
-static int region_publish_change(struct pool *pool, void *arg)
+static int set_check(const struct region *region, unsigned slot, const struct set_info *set,
+		     const struct segment *segments, struct error *err)
 {
-	const struct region_change *change = arg;
-	struct region_record *region = change->region->record;
-	struct slot_record *slot = &region->slots[change->slot];
-	const struct set_info *set = change->set;
+	if (region->sets[slot].epoch)
+		return error_set(err, -EEXIST, "slot %u holds the set of epoch %" PRIu64, slot,
+				 region->sets[slot].epoch);
+	if (set->kind != SET_FULL)
+		return error_set(err, -EINVAL, "a set of kind %u is none for a slot", set->kind);
+	return set_sound(region, set, segments, region->record->slots[slot].capacity, err);
+}
+
+static struct segments_record *layout_change(struct pool *pool, const struct region *region, unsigned slot,
+					     const struct set_info *set, const struct segment *segments)
+{
 	size_t segments_bytes = set->segment_count * sizeof(struct segment);
 	struct segments_record *layout;
-	int rc;
 
 	layout = change_allocate(pool, sizeof(*layout) + segments_bytes, FORMAT_LAYOUT_OF_SET);
 	if (!layout)
-		return -ENOMEM;
-	rc = change_record(slot, sizeof(*slot));
-	if (rc)
-		return rc;
+		return NULL;
 	layout->tag = TAG_SEGMENTS;
 	layout->segment_count = set->segment_count;
-	layout->job = region->job;
-	layout->rank = region->rank;
-	layout->slot = change->slot;
+	layout->job = region->record->job;
+	layout->rank = region->record->rank;
+	layout->slot = slot;
 	layout->epoch = set->epoch;
 	if (segments_bytes)
-		memcpy(layout->segments, change->segments, segments_bytes);
+		memcpy(layout->segments, segments, segments_bytes);
 	layout->segments_checksum = checksum(layout->segments, segments_bytes);
 	record_seal(layout);
-	slot->epoch = set->epoch;
-	slot->kind = set->kind;
-	slot->segment_count = set->segment_count;
-	slot->data_bytes = set->data_bytes;
-	slot->table_offset = set->table_offset;
-	slot->table_bytes = set->table_bytes;
-	slot->table_digest = set->table_digest;
-	slot->time_ns = set->time_ns ? set->time_ns : clock_realtime_ns();
-	slot->layout = record_offset(pool, layout);
-	slot->generation = region->generation;
+	return layout;
+}
+
+int set_record_change(struct pool *pool, const struct region *region, struct set_record *record, unsigned slot,
+		      const struct set_info *set, const struct segment *segments)
+{
+	struct segments_record *layout = NULL;
+
+	if (segments) {
+		layout = layout_change(pool, region, slot, set, segments);
+		if (!layout)
+			return -ENOMEM;
+	}
+	*record = (struct set_record){
+		.epoch = set->epoch,
+		.kind = set->kind,
+		.segment_count = set->segment_count,
+		.data_bytes = set->data_bytes,
+		.table_offset = set->table_offset,
+		.table_bytes = set->table_bytes,
+		.table_digest = set->table_digest,
+		.time_ns = set->time_ns ? set->time_ns : clock_realtime_ns(),
+		.layout = layout ? record_offset(pool, layout) : 0,
+		.generation = region->record->generation,
+	};
+	return 0;
+}
+
+static int region_publish_change(struct pool *pool, void *arg)
+{
+	static const struct segment none;
+	const struct region_change *change = arg;
+	struct slot_record *slot = &change->region->record->slots[change->slot];
+	int rc = change_record(slot, sizeof(*slot));
+
+	if (!rc)
+		rc = set_record_change(pool, change->region, &slot->set, change->slot, change->set,
+				       change->segments ? change->segments : &none);
+	if (rc)
+		return rc;
 	record_seal(slot);
 	return 0;
 }
@@ -612,8 +686,7 @@ int region_publish(struct region *region, unsigned slot, const struct set_info *
 	if (rc)
 		return region_context(region, err, rc);
 	TEST_POINT("set-published");
-	slot_set_info(&region->record->slots[slot], &region->sets[slot]);
-	epoch_add(job, set->epoch);
-	job->pool->sets++;
+	set_record_info(&region->record->slots[slot].set, &region->sets[slot]);
+	region_set_counted(region, set->epoch);
 	return 0;
 }

@@ -166,21 +166,25 @@ static int slot_check(struct region *region, unsigned slot, bool accept_damage, 
 {
 	const struct slot_record *record = &region->record->slots[slot];
 	struct pool *pool = region->job->pool;
-	char how[128], epoch[64];
+	char how[128], what[64] = "no set";
+	const char *lost = "no set is lost";
 
 	slotfile_judge(pool, record, how, sizeof(how));
 	if (!how[0])
 		return 0;
-	if (record->epoch)
-		snprintf(epoch, sizeof(epoch), "epoch %" PRIu64, record->epoch);
-	else
-		snprintf(epoch, sizeof(epoch), "no set");
+	if (record->set.epoch) {
+		snprintf(what, sizeof(what), "epoch %" PRIu64, record->set.epoch);
+		lost = "THIS SET IS WITHDRAWN";
+	} else if (slot == SLOT_LOG && region->increment_count) {
+		snprintf(what, sizeof(what), "the log, with %u increments", region->increment_count);
+		lost = "THESE SETS ARE WITHDRAWN";
+	}
 	if (!accept_damage)
 		return damaged(pool, err, "job %s, rank %u, slot %u (%s): %s", job_name(region->job),
-			       region_rank(region), slot, epoch, how);
+			       region_rank(region), slot, what, how);
 	log_error("pool %s: job %s, rank %u, slot %u (%s): %s; damage is accepted, and so the slot is emptied "
-		  "and %s", pool->directory, job_name(region->job), region_rank(region), slot, epoch, how,
-		  record->epoch ? "THIS SET IS WITHDRAWN" : "no set is lost");
+		  "and %s", pool->directory, job_name(region->job), region_rank(region), slot, what, how,
+		  lost);
 	return region_forget_slot(region, slot, err);
 }
 
@@ -191,7 +195,7 @@ static int job_check(struct job *job, bool accept_damage, struct numbers *number
 
 	for (uint32_t rank = 0; rank < job_ranks(job); rank++) {
 		region = job_region(job, rank);
-		for (unsigned slot = 0; region && slot < SLOTS_PER_REGION; slot++) {
+		for (unsigned slot = 0; region && slot < region_slots(region); slot++) {
 			if (!region->record->slots[slot].file)
 				continue;
 			rc = slot_check(region, slot, accept_damage, err);
@@ -254,7 +258,7 @@ static void orphan_remove(int slots_fd, const char *name, void *arg)
 
 int slotfile_check_all(struct pool *pool, bool accept_damage, struct error *err)
 {
-	struct numbers numbers = {.list = calloc(pool->regions * SLOTS_PER_REGION + 1, sizeof(uint64_t))};
+	struct numbers numbers = {.list = calloc(pool->regions * SLOTS_MAX + 1, sizeof(uint64_t))};
 	struct orphans orphans = {pool, &numbers};
 	int rc = 0;
 

@@ -233,11 +233,11 @@ START_TEST(a_damaged_record_is_named)
 	struct job_record *job = raw_at(&raw, raw.root->first_job);
 	struct rank_record *table = raw_at(&raw, job->table);
 	struct region_record *region = raw_region(&raw, 2);
-	struct segments_record *layout = raw_at(&raw, region->slots[0].layout);
+	struct segments_record *layout = raw_at(&raw, region->slots[0].set.layout);
 	struct command_record *command = raw_at(&raw, job->command);
 	uint8_t *const bytes[] = {
 		(uint8_t *)&raw.root->next_file, (uint8_t *)&job->created_ns, (uint8_t *)&table[1].region,
-		(uint8_t *)&region->generation,	 (uint8_t *)&region->slots[0].table_digest,
+		(uint8_t *)&region->generation,	 (uint8_t *)&region->slots[0].set.table_digest,
 		(uint8_t *)&region->slots[1].reserved[3], (uint8_t *)&layout->epoch,
 		(uint8_t *)&layout->segments[2].name[5], (uint8_t *)&command->reserved[1],
 		(uint8_t *)&command->text[12]};
@@ -280,10 +280,10 @@ START_TEST(a_reference_is_followed_to_records_only)
 		table[1].checksum = checksum(&key, sizeof(key));
 		break;
 	case 6:
-		region->slots[0].layout = region->slots[1].layout + 4096;
+		region->slots[0].set.layout = region->slots[1].set.layout + 4096;
 		break;
 	case 7:
-		region->slots[0].segment_count = SET_SEGMENTS_MAX + 1;
+		region->slots[0].set.segment_count = SET_SEGMENTS_MAX + 1;
 		break;
 	case 8:
 		region->slots[0].capacity = UINT64_MAX;
@@ -301,10 +301,10 @@ START_TEST(a_reference_is_followed_to_records_only)
 		memset(job->name, 'x', sizeof(job->name));
 		break;
 	case 13:
-		region->slots[0].table_offset = UINT64_MAX;
+		region->slots[0].set.table_offset = UINT64_MAX;
 		break;
 	case 14:
-		region->slots[1].layout = region->slots[0].layout;
+		region->slots[1].set.layout = region->slots[0].set.layout;
 		break;
 	case 15:
 		region->slots[1].capacity = SLOT_BYTES; /* and no file */
@@ -317,10 +317,10 @@ START_TEST(a_reference_is_followed_to_records_only)
 		job->next = raw.root->first_job;
 		break;
 	case 18:
-		region->slots[0].generation = region->generation + 1;
+		region->slots[0].set.generation = region->generation + 1;
 		break;
 	case 19:
-		region->slots[0].generation = 0;
+		region->slots[0].set.generation = 0;
 		break;
 	case 20: /* all is right with this one, and it has not the room; which valgrind sees, too */
 		if (RUNNING_ON_VALGRIND) {
@@ -334,7 +334,7 @@ START_TEST(a_reference_is_followed_to_records_only)
 		table[2].checksum = checksum(&key, sizeof(key));
 		break;
 	case 21:
-		job->command = region->slots[0].layout;
+		job->command = region->slots[0].set.layout;
 		break;
 	case 22:
 		job->command_bytes = COMMAND_BYTES_MAX + 1;

@@ -27,7 +27,7 @@ START_TEST(a_region_belongs_to_one_rank_of_its_job)
 	ck_assert_uint_eq(region_generation(region), 1);
 	must_fail(region_create(job, 1, REGION_OVERWRITE, &other, &pool_err), -EEXIST, "rank 1");
 	must_fail(region_create(job, 2, REGION_OVERWRITE, &other, &pool_err), -EINVAL, "no rank 2");
-	must_fail(region_create(job, 0, REGION_APPEND, &other, &pool_err), -EINVAL, "mode");
+	must_fail(region_create(job, 0, (enum region_mode)3, &other, &pool_err), -EINVAL, "mode");
 	ck_assert_ptr_null(other);
 	pool_close(pool);
 }
