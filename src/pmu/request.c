@@ -104,3 +104,20 @@ void request_revoke(struct session *session, uint64_t file, uint64_t offset, uin
 		att_remove(att, entry->grant);
 	}
 }
+
+void request_map(struct session *session, struct region *region, unsigned slot,
+		 void (*done)(struct session *session, const struct ni_reply *reply))
+{
+	struct ni_request request = {.type = NI_MAP};
+	struct error err;
+	int fd;
+
+	if (region_slot_open(region, slot, &fd, &err)) {
+		session_fail(session, &err);
+		return;
+	}
+	request.file = region_slot_file(region, slot);
+	request.bytes = region_slot_capacity(region, slot);
+	session_order(session, &request, fd, done);
+	close(fd);
+}
