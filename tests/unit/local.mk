@@ -19,6 +19,11 @@ tests_unit_region_SOURCES = tests/unit/region.c tests/unit/pools.h tests/unit/sc
 tests_unit_region_CFLAGS = $(unit_cflags) $(PMEMOBJ_CFLAGS)
 tests_unit_region_LDADD = libpmm.la libmedia.la libcommon.la $(PMEMOBJ_LIBS) $(CHECK_LIBS)
 
+unit_programs += tests/unit/increment
+tests_unit_increment_SOURCES = tests/unit/increment.c tests/unit/pools.h tests/unit/scratch.h tests/unit/unit.h
+tests_unit_increment_CFLAGS = $(unit_cflags) $(PMEMOBJ_CFLAGS)
+tests_unit_increment_LDADD = libpmm.la libmedia.la libcommon.la $(PMEMOBJ_LIBS) $(CHECK_LIBS)
+
 unit_programs += tests/unit/option tests/unit/name
 tests_unit_option_SOURCES = tests/unit/option.c tests/unit/unit.h
 tests_unit_option_CFLAGS = $(unit_cflags) $(MPI_CFLAGS)
