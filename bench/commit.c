@@ -74,7 +74,7 @@ static int member_begin(void *arg, unsigned rank, void **state, struct error *er
 	if (!m)
 		return error_nomem(err, "a rank");
 	memset(m->buffer, 1, sizeof(m->buffer));
-	m->segment = (struct client_segment){{"data", ELEMENT_BYTE, 1, BYTES}, m->buffer};
+	m->segment = (struct client_segment){.segment = {"data", ELEMENT_BYTE, 1, BYTES}, .at = m->buffer};
 	m->socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (m->socket < 0 || setsockopt(m->socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) ||
 	    connect(m->socket, (const struct sockaddr *)&c->echoes[rank].address,
@@ -105,7 +105,7 @@ static int do_puts(void *state, uint64_t count, double *value, struct error *err
 	for (uint64_t i = 0; i < count; i++) {
 		memcpy(m->buffer, &i, sizeof(i));
 		begin_ns = clock_monotonic_ns();
-		rc = client_put(m->client, m->epoch + 1, m->epoch, &m->segment, 1, err);
+		rc = client_put(m->client, m->epoch + 1, m->epoch, NULL, &m->segment, 1, err);
 		times[i] = (double)(clock_monotonic_ns() - begin_ns) / 1e3;
 		if (rc)
 			return rc;

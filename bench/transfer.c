@@ -100,7 +100,7 @@ static int member_begin(void *arg, unsigned rank, void **state, struct error *er
 	rc = client_open(&options, &identity, &m->client, err);
 	if (rc)
 		return rc;
-	m->segment = (struct client_segment){{"data", ELEMENT_BYTE, 1, m->bytes}, m->buffer};
+	m->segment = (struct client_segment){.segment = {"data", ELEMENT_BYTE, 1, m->bytes}, .at = m->buffer};
 	*state = m;
 	return 0;
 }
@@ -118,7 +118,7 @@ static int do_put(void *state, uint64_t epoch, double *value, struct error *err)
 	struct member *m = state;
 
 	(void)value;
-	return client_put(m->client, epoch, epoch - 1, &m->segment, 1, err);
+	return client_put(m->client, epoch, epoch - 1, NULL, &m->segment, 1, err);
 }
 
 static int do_get(void *state, uint64_t epoch, double *value, struct error *err)

@@ -33,7 +33,7 @@ static int set_put(struct hf_job *job, int kind, uint64_t epoch, struct layout *
 		code = layout_of_segments(layout, epoch, &job->segments, &job->err);
 	if (code)
 		return code;
-	code = client_put(job->client, epoch, job->complete, job->segments.list, job->segments.count,
+	code = client_put(job->client, epoch, job->complete, NULL, job->segments.list, job->segments.count,
 			  &job->err);
 	if (code) {
 		/* The reply may be lost, and the set there all the same. */

@@ -97,18 +97,32 @@ int client_asked(struct client *client, uint64_t served, uint64_t epoch, struct 
 int client_record(struct client *client, const struct command_line *command, struct command_line *before,
 		  struct error *err);
 
+/* Bytes of a segment. */
+struct client_range {
+	uint64_t offset, bytes;
+};
+
 /* One segment to write, or to read into: `at` is the application's memory. */
 struct client_segment {
 	struct segment segment;
 	void *at;
+	/* An increment: what has changed, in order, each from a multiple of SET_BLOCK_BYTES to another or to the
+	 * segment's end. NULL: all of it. */
+	const struct client_range *ranges;
+	size_t range_count;
 };
 
 /*
- * Writes one full set and commits it: returns 0 once it is durable. `keep` is the newest complete epoch,
- * which is not touched; 0 where there is none. Connects again and starts over where the server went away.
- * A set of this epoch that is there already, with the same digest, counts as written.
+ * Writes one set and commits it: returns 0 once it is durable. `keep` is the newest complete epoch, which is not
+ * touched; 0 where there is none. Connects again and starts over where the server went away. A set of this epoch
+ * that is there already, with the same digest, counts as written.
+ *
+ * *kind (NULL: SET_FULL) is what to write: SET_INCREMENT, in append mode, is what has changed since epoch `keep`. It
+ * becomes a full set where the log has no room, or `keep` is gone; *kind tells what was written. In append mode all
+ * sets that are newer than `keep` go. The caller sees to it that a segment whose description is not the one that it
+ * had in `keep` is given whole. -EINVAL: ranges out of order, or not at blocks.
  */
-int client_put(struct client *client, uint64_t epoch, uint64_t keep,
+int client_put(struct client *client, uint64_t epoch, uint64_t keep, enum set_kind *kind,
 	       const struct client_segment *segments, size_t count, struct error *err);
 
 /* What the set of this epoch, of any rank's region of the job, holds. *segments is malloced. */

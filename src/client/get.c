@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* get.c - reading a set: READ, its table, then one-sided reads, each block checked as it arrives. */
+/*
+ * get.c - reading an epoch: READ, the tables of its chain, then one-sided reads of each byte from the newest set that
+ * has it, each block checked as it arrives.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "client/mover.h"
 #include "client/session.h"
 #include "common/memory.h"
-#include "wire/table.h"
+#include "common/size.h"
+#include "wire/chain.h"
 
 struct get {
 	uint32_t rank;
@@ -22,12 +26,20 @@ struct get {
 	bool layout_only;
 
 	struct wire_read_reply set;
-	struct table table;
-	void *table_buffer;
+	uint8_t *table_buffer; /* all of the chain's */
+	struct table *tables;
+	struct chain_piece *pieces;
+	size_t piece_count;
+	/* Of one transfer: whole blocks where there is room for one. Smaller ones are checked when all are there. */
+	size_t step_bytes;
+	uint8_t *buffer; /* for ranges */
 };
 
-static int find_segment(const struct get *get, const char *name)
+/* Both sides mostly have the same segments in the same order. */
+static int find_segment(const struct get *get, const char *name, size_t guess)
 {
+	if (guess < get->set.set.info.segment_count && !strcmp(get->set.set.segments[guess].name, name))
+		return (int)guess;
 	for (uint32_t i = 0; i < get->set.set.info.segment_count; i++) {
 		if (!strcmp(get->set.set.segments[i].name, name))
 			return (int)i;
@@ -35,9 +47,10 @@ static int find_segment(const struct get *get, const char *name)
 	return -ENOMSG;
 }
 
-static int check_wanted(const struct get *get, const struct segment *wanted, struct error *err)
+static int check_wanted(const struct get *get, size_t at, struct error *err)
 {
-	int i = find_segment(get, wanted->name);
+	const struct segment *wanted = &get->segments[at].segment;
+	int i = find_segment(get, wanted->name, at);
 	const struct segment *stored = i < 0 ? NULL : &get->set.set.segments[i];
 
 	if (!stored)
@@ -54,204 +67,334 @@ static int check_wanted(const struct get *get, const struct segment *wanted, str
 	return 0;
 }
 
-static int move_bytes(struct mover *mover, uint8_t *into, uint64_t offset, uint64_t bytes, void *context,
-		      struct error *err)
+/* ---- checking ---- */
+
+/* `bytes` at `data` are of the piece, from `offset` of the segment on: whole blocks. */
+static int piece_compare(const struct get *get, const struct chain_piece *piece, uint64_t offset, const void *data,
+			 uint64_t bytes, struct error *err)
 {
+	const struct table *table = &get->tables[piece->set];
+	uint64_t first = piece->first_block + (offset - piece->offset) / SET_BLOCK_BYTES, bad = 0;
+
+	if (!table_compare(table, first, data, bytes, &bad))
+		return 0;
+	return error_set(err, -EILSEQ,
+			 "segment '%s' of rank %u is damaged in epoch %llu, from byte %llu on (checksum; as written in "
+			 "epoch %llu)",
+			 get->set.set.segments[piece->segment].name, get->rank, (unsigned long long)get->epoch,
+			 (unsigned long long)(piece->offset + (bad - piece->first_block) * SET_BLOCK_BYTES),
+			 (unsigned long long)get->set.parts[piece->set].info.epoch);
+}
+
+static bool check_at_once(const struct get *get)
+{
+	return get->step_bytes >= SET_BLOCK_BYTES;
+}
+
+static int piece_arrived(void *arg, const struct net_transfer *transfer, struct error *err)
+{
+	const struct chain_piece *piece = transfer->context;
+	const struct get *get = arg;
+	uint64_t in_piece;
+
+	if (!piece || !check_at_once(get))
+		return 0; /* a table, which its digest covers; or what is checked when all is there */
+	in_piece = transfer->offset - get->set.parts[piece->set].place - piece->set_offset;
+	return piece_compare(get, piece, piece->offset + in_piece, transfer->local, transfer->bytes, err);
+}
+
+/* ---- moving ---- */
+
+/* Starts to read `bytes` of a part from its `offset` on. */
+static int move_bytes(struct get *get, struct mover *mover, uint32_t set, uint64_t offset, uint8_t *into, uint64_t bytes,
+		      const struct chain_piece *piece, struct error *err)
+{
+	const struct wire_part *part = &get->set.parts[set];
 	uint64_t done, n;
 	int rc = 0;
 
 	for (done = 0; done < bytes && !rc; done += n) {
 		n = bytes - done;
-		if (n > mover_chunk_bytes(mover))
-			n = mover_chunk_bytes(mover);
+		if (n > get->step_bytes)
+			n = get->step_bytes;
 		memory_populate(into + done, n); /* while what was asked for before is under way */
-		rc = mover_start(mover, false, into + done, offset + done, n, context, err);
+		rc = mover_start(mover, &get->set.grants[part->grant].key, false, into + done,
+				 part->place + offset + done, n, (void *)(uintptr_t)piece, err);
 	}
 	return rc;
 }
 
-/* ---- checking ---- */
-
-static int block_check(void *arg, const struct net_transfer *transfer, struct error *err)
+/* Starts to read bytes [from, from + bytes) of the piece's segment, which are the piece's. */
+static int move_piece(struct get *get, struct mover *mover, const struct chain_piece *piece, uint64_t from,
+		      uint8_t *into, uint64_t bytes, struct error *err)
 {
-	const struct table_extent *extent = transfer->context;
-	struct get *get = arg;
-	uint64_t in_extent, first, bad = 0;
-
-	if (!extent)
-		return 0; /* the table, which its digest covers */
-	in_extent = transfer->offset - extent->set_offset;
-	first = extent->first_block + in_extent / SET_BLOCK_BYTES;
-	if (!table_compare(&get->table, first, transfer->local, transfer->bytes, &bad))
-		return 0;
-	return error_set(err, -EILSEQ,
-			 "segment '%s' of rank %u is damaged in epoch %llu, from byte %llu on (checksum)",
-			 get->set.set.segments[extent->segment].name, get->rank,
-			 (unsigned long long)get->epoch,
-			 (unsigned long long)(extent->offset +
-					      (bad - extent->first_block) * SET_BLOCK_BYTES));
+	return move_bytes(get, mover, piece->set, piece->set_offset + (from - piece->offset), into, bytes, piece, err);
 }
 
-/* In a full set each segment that is not empty is one extent, whole. */
-static int check_extents(const struct get *get, struct error *err)
+/* ---- tables ---- */
+
+/* A server's word, too, is checked: a base, then increments, each within what its grant exposes. */
+static int check_parts(const struct get *get, uint64_t *table_bytes, struct error *err)
 {
-	const struct wire_set *set = &get->set.set;
-	uint64_t next = 0;
+	const struct wire_read_reply *set = &get->set;
+	const struct wire_part *last = &set->parts[set->part_count - 1];
+	uint64_t epoch = 0;
+	int rc;
 
-	for (uint32_t i = 0; i < set->info.segment_count; i++) {
-		const struct segment *s = &set->segments[i];
-		const struct table_extent *extent = &get->table.extents[next];
-		uint64_t bytes;
+	*table_bytes = 0;
+	if (!set->grant_count || !set->part_count || last->info.epoch != get->epoch ||
+	    last->info.table_digest != set->set.info.table_digest ||
+	    last->info.segment_count != set->set.info.segment_count)
+		return error_set(err, -EBADMSG, "the server's answer to READ makes no sense");
+	for (uint32_t i = 0; i < set->part_count; i++) {
+		const struct wire_part *part = &set->parts[i];
+		uint64_t exposed = set->grants[part->grant].key.bytes;
 
-		if (__builtin_mul_overflow(s->count, (uint64_t)s->element_bytes, &bytes))
-			return error_set(err, -EILSEQ, "segment '%s' has an impossible size", s->name);
-		if (!bytes)
-			continue;
-		if (next == get->table.header->extent_count || extent->segment != i || extent->offset ||
-		    extent->bytes != bytes)
-			return error_set(err, -EILSEQ, "the table of epoch %llu of rank %u does not cover "
-					 "segment '%s'", (unsigned long long)get->epoch, get->rank, s->name);
-		next++;
+		if (part->info.epoch <= epoch || part->info.kind != (i ? SET_INCREMENT : SET_FULL) ||
+		    part->place > exposed)
+			return error_set(err, -EBADMSG, "epoch %llu of rank %u is no chain of sets",
+					 (unsigned long long)get->epoch, get->rank);
+		rc = table_check_info(&part->info, exposed - part->place, err);
+		if (rc)
+			return rc;
+		epoch = part->info.epoch;
+		*table_bytes += size_round_up(part->info.table_bytes, sizeof(uint64_t));
+		if (*table_bytes > SIZE_MAX / 2)
+			return error_nomem(err, "the tables of a chain");
 	}
 	return 0;
 }
 
-static const struct table_extent *extent_of(const struct get *get, uint32_t segment)
+static int open_tables(struct get *get, struct error *err)
 {
-	for (uint64_t i = 0; i < get->table.header->extent_count; i++) {
-		if (get->table.extents[i].segment == segment)
-			return &get->table.extents[i];
+	const struct wire_set *set = &get->set.set;
+	uint8_t *at = get->table_buffer;
+	int rc = 0;
+
+	for (uint32_t i = 0; i < get->set.part_count && !rc; i++) {
+		const struct set_info *info = &get->set.parts[i].info;
+
+		rc = table_open(at, info, get->rank, &get->tables[i], err);
+		at += size_round_up(info->table_bytes, sizeof(uint64_t));
 	}
-	return NULL; /* it is empty */
+	if (!rc)
+		rc = chain_resolve(get->tables, get->set.part_count, set->segments, set->info.segment_count,
+				   &get->pieces, &get->piece_count, err);
+	return rc == -EUCLEAN ? -EILSEQ : rc;
 }
 
-/* ---- reading ---- */
-
-static int read_table(struct client *client, struct get *get, struct mover *mover, struct error *err)
+static int read_tables(struct client *client, struct get *get, struct mover *mover, struct error *err)
 {
-	const struct set_info *info = &get->set.set.info;
 	void *registration = NULL;
+	uint64_t bytes;
+	uint8_t *at;
 	int rc;
 
-	rc = table_check_info(info, get->set.grants[0].key.bytes, err);
+	rc = check_parts(get, &bytes, err);
 	if (rc)
 		return rc;
-	get->table_buffer = malloc(info->table_bytes);
-	if (!get->table_buffer)
-		return error_nomem(err, "the table of a set");
-	rc = client->net->register_local(client->conn, get->table_buffer, info->table_bytes,
-					 &registration, err);
-	if (rc)
-		return rc;
-	rc = move_bytes(mover, get->table_buffer, info->table_offset, info->table_bytes, NULL, err);
+	get->tables = calloc(get->set.part_count, sizeof(*get->tables));
+	get->table_buffer = at = malloc(bytes);
+	if (!get->tables || !at)
+		return error_nomem(err, "the tables of a chain");
+	rc = client->net->register_local(client->conn, at, bytes, &registration, err);
+	for (uint32_t i = 0; i < get->set.part_count && !rc; i++) {
+		const struct set_info *info = &get->set.parts[i].info;
+
+		rc = move_bytes(get, mover, i, info->table_offset, at, info->table_bytes, NULL, err);
+		at += size_round_up(info->table_bytes, sizeof(uint64_t));
+	}
 	if (!rc)
 		rc = mover_drain(mover, err);
 	if (rc)
 		return rc; /* the connection goes, and the registration with it */
 	client->net->unregister_local(client->conn, registration);
-	rc = table_open(get->table_buffer, info, get->rank, &get->table, err);
-	if (!rc)
-		rc = check_extents(get, err);
-	return rc == -EUCLEAN ? -EILSEQ : rc;
+	return open_tables(get, err);
 }
 
-static int read_segments(struct client *client, struct get *get, struct mover *mover,
-			 void **registrations, struct error *err)
+/* ---- whole segments ---- */
+
+/* For each stored segment: which of the wanted ones it is for; NULL where nobody wants it. */
+static const struct client_segment **wanted_by_segment(const struct get *get)
 {
-	const struct table_extent *extent;
+	const struct client_segment **wanted = calloc(get->set.set.info.segment_count + 1, sizeof(*wanted));
+	int segment;
+
+	for (size_t i = 0; i < get->count && wanted; i++) {
+		segment = get->segments[i].at ? find_segment(get, get->segments[i].segment.name, i) : -1;
+		if (segment >= 0)
+			wanted[segment] = &get->segments[i];
+	}
+	return wanted;
+}
+
+static int check_pieces(const struct get *get, const struct client_segment *const *wanted, struct error *err)
+{
 	int rc = 0;
 
-	for (size_t i = 0; i < get->count && !rc; i++) {
-		const struct client_segment *wanted = &get->segments[i];
+	for (size_t i = 0; i < get->piece_count && !rc; i++) {
+		const struct chain_piece *piece = &get->pieces[i];
 
-		extent = wanted->at ? extent_of(get, (uint32_t)find_segment(get, wanted->segment.name))
-				    : NULL;
-		if (!extent)
-			continue;
-		rc = client->net->register_local(client->conn, wanted->at, extent->bytes,
-						 &registrations[i], err);
-		if (!rc)
-			rc = move_bytes(mover, wanted->at, extent->set_offset, extent->bytes,
-					(void *)(uintptr_t)extent, err);
+		if (wanted[piece->segment])
+			rc = piece_compare(get, piece, piece->offset,
+					   (const uint8_t *)wanted[piece->segment]->at + piece->offset, piece->bytes,
+					   err);
 	}
-	return rc ? rc : mover_drain(mover, err);
+	return rc;
+}
+
+static int read_segments(struct client *client, struct get *get, struct mover *mover, void **registrations,
+			 const struct client_segment *const *wanted, struct error *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < get->piece_count && !rc; i++) {
+		const struct chain_piece *piece = &get->pieces[i];
+		const struct client_segment *s = wanted[piece->segment];
+
+		if (!s)
+			continue;
+		if (!piece->offset)
+			rc = client->net->register_local(client->conn, s->at, s->segment.count * s->segment.element_bytes,
+							 &registrations[piece->segment], err);
+		if (!rc)
+			rc = move_piece(get, mover, piece, piece->offset, (uint8_t *)s->at + piece->offset, piece->bytes,
+					err);
+	}
+	if (!rc)
+		rc = mover_drain(mover, err);
+	return rc || check_at_once(get) ? rc : check_pieces(get, wanted, err);
 }
 
 static int read_all(struct client *client, struct get *get, struct mover *mover, struct error *err)
 {
-	void **registrations = calloc(get->count + 1, sizeof(*registrations));
+	uint32_t stored = get->set.set.info.segment_count;
+	void **registrations = calloc(stored + 1, sizeof(*registrations));
+	const struct client_segment **wanted = wanted_by_segment(get);
 	int rc;
 
-	if (!registrations)
-		return error_nomem(err, "registrations");
-	rc = read_segments(client, get, mover, registrations, err);
-	for (size_t i = 0; i < get->count && !rc; i++) {
+	rc = registrations && wanted ? read_segments(client, get, mover, registrations, wanted, err)
+				     : error_nomem(err, "registrations");
+	for (uint32_t i = 0; i < stored && !rc; i++) {
 		if (registrations[i])
 			client->net->unregister_local(client->conn, registrations[i]);
 	}
+	free(wanted);
 	free(registrations);
 	return rc;
+}
+
+/* ---- a range ---- */
+
+/* The first piece that has bytes of the segment at or behind `offset`; piece_count where there is none. */
+static size_t piece_find(const struct get *get, uint32_t segment, uint64_t offset)
+{
+	size_t low = 0, high = get->piece_count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct chain_piece *piece = &get->pieces[middle];
+
+		if (piece->segment < segment ||
+		    (piece->segment == segment && piece->offset + piece->bytes <= offset))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Bytes [start, end) of the segment into the buffer, checked. They are whole blocks. */
+static int read_window(struct get *get, struct mover *mover, uint32_t segment, uint64_t start, uint64_t end,
+		       struct error *err)
+{
+	size_t first = piece_find(get, segment, start);
+	uint64_t from = start, n;
+	int rc = 0;
+
+	for (size_t i = first; from < end && !rc; i++, from += n) {
+		n = get->pieces[i].offset + get->pieces[i].bytes - from;
+		if (n > end - from)
+			n = end - from;
+		rc = move_piece(get, mover, &get->pieces[i], from, get->buffer + (from - start), n, err);
+	}
+	if (!rc)
+		rc = mover_drain(mover, err);
+	from = start;
+	for (size_t i = first; from < end && !rc && !check_at_once(get); i++, from += n) {
+		n = get->pieces[i].offset + get->pieces[i].bytes - from;
+		if (n > end - from)
+			n = end - from;
+		rc = piece_compare(get, &get->pieces[i], from, get->buffer + (from - start), n, err);
+	}
+	return rc;
+}
+
+static int read_windows(struct get *get, struct mover *mover, uint32_t segment, uint64_t segment_bytes, size_t window,
+			struct error *err)
+{
+	uint64_t from = get->offset, end = get->offset + get->bytes, start, n, take;
+	int rc;
+
+	for (; from < end; from += take) {
+		start = from / SET_BLOCK_BYTES * SET_BLOCK_BYTES;
+		n = segment_bytes - start;
+		if (n > window)
+			n = window;
+		rc = read_window(get, mover, segment, start, start + n, err);
+		if (rc)
+			return rc;
+		take = start + n < end ? start + n - from : end - from;
+		memcpy(get->into + (from - get->offset), get->buffer + (from - start), take);
+	}
+	return 0;
 }
 
 /* A range comes by way of a buffer: what is checked are whole blocks. */
 static int read_range(struct client *client, struct get *get, struct mover *mover, struct error *err)
 {
-	int i = find_segment(get, get->name);
-	const struct table_extent *extent = i < 0 ? NULL : extent_of(get, (uint32_t)i);
-	uint64_t from = get->offset, end, start, n, take;
+	size_t window = check_at_once(get) ? get->step_bytes : SET_BLOCK_BYTES;
+	int i = find_segment(get, get->name, 0);
+	const struct segment *segment = i < 0 ? NULL : &get->set.set.segments[i];
+	uint64_t stored = segment ? segment->count * segment->element_bytes : 0;
 	void *registration = NULL;
-	uint8_t *buffer;
-	int rc = 0;
+	int rc;
 
-	if (i < 0 || get->bytes > UINT64_MAX - get->offset ||
-	    get->offset + get->bytes > (extent ? extent->bytes : 0))
+	if (i < 0 || get->offset > stored || get->bytes > stored - get->offset)
 		return error_set(err, -ENOMSG, "epoch %llu of rank %u has no bytes %llu to %llu in '%s'",
 				 (unsigned long long)get->epoch, get->rank,
 				 (unsigned long long)get->offset,
 				 (unsigned long long)(get->offset + get->bytes), get->name);
-	end = get->offset + get->bytes;
-	buffer = malloc(mover_chunk_bytes(mover));
-	if (!buffer)
+	get->buffer = malloc(window);
+	if (!get->buffer)
 		return error_nomem(err, "a buffer");
-	rc = client->net->register_local(client->conn, buffer, mover_chunk_bytes(mover), &registration,
-					 err);
-	while (!rc && from < end) {
-		start = from / SET_BLOCK_BYTES * SET_BLOCK_BYTES;
-		n = extent->bytes - start;
-		if (n > mover_chunk_bytes(mover))
-			n = mover_chunk_bytes(mover);
-		rc = mover_start(mover, false, buffer, extent->set_offset + start, n,
-				 (void *)(uintptr_t)extent, err);
-		if (!rc)
-			rc = mover_drain(mover, err);
-		if (rc)
-			break;
-		take = start + n < end ? start + n - from : end - from;
-		memcpy(get->into + (from - get->offset), buffer + (from - start), take);
-		from += take;
-	}
-	if (rc)
-		session_drop(client); /* before the buffer goes */
-	else
+	rc = client->net->register_local(client->conn, get->buffer, window, &registration, err);
+	if (!rc)
+		rc = read_windows(get, mover, (uint32_t)i, stored, window, err);
+	if (!rc)
 		client->net->unregister_local(client->conn, registration);
-	free(buffer);
 	return rc;
 }
 
+/* ---- an attempt ---- */
+
 static int get_move(struct client *client, struct get *get, struct error *err)
 {
-	static const struct mover_calls calls = {.done = block_check};
+	static const struct mover_calls calls = {.done = piece_arrived};
 	struct mover *mover = NULL;
 	int rc;
 
-	rc = mover_new(client->net, client->conn, &get->set.grants[0].key, client->options.timeout_ms,
-		       &calls, get, &mover, err);
-	if (!rc)
-		rc = read_table(client, get, mover, err);
+	rc = mover_new(client->net, client->conn, client->options.timeout_ms, &calls, get, &mover, err);
+	if (!rc) {
+		get->step_bytes = mover_chunk_bytes(mover);
+		if (check_at_once(get))
+			get->step_bytes -= get->step_bytes % SET_BLOCK_BYTES;
+		rc = read_tables(client, get, mover, err);
+	}
 	if (!rc)
 		rc = get->into ? read_range(client, get, mover, err) : read_all(client, get, mover, err);
 	if (rc)
-		session_drop(client); /* nothing may still arrive in the application's memory */
+		session_drop(client); /* nothing may still arrive in the application's memory, nor in ours */
 	mover_free(mover);
 	return rc;
 }
@@ -260,15 +403,31 @@ static void get_reset(struct get *get)
 {
 	wire_read_reply_free(&get->set);
 	free(get->table_buffer);
+	free(get->tables);
+	free(get->pieces);
+	free(get->buffer);
 	get->table_buffer = NULL;
+	get->tables = NULL;
+	get->pieces = NULL;
+	get->buffer = NULL;
+}
+
+static void close_grants(struct client *client, const struct get *get)
+{
+	struct wire_close close;
+	struct error ignored;
+
+	for (uint32_t i = 0; i < get->set.grant_count && client->attached; i++) {
+		close.grant = get->set.grants[i].grant;
+		control_call(&client->control, WIRE_CLOSE, wire_close_fields, &close, wire_nothing_fields, NULL,
+			     session_deadline(client, 0), &ignored);
+	}
 }
 
 static int get_attempt(struct client *client, void *arg, struct error *err)
 {
 	struct get *get = arg;
 	struct wire_read read = {get->rank, get->epoch, get->layout_only};
-	struct wire_close close;
-	struct error ignored;
 	int rc;
 
 	get_reset(get);
@@ -276,18 +435,13 @@ static int get_attempt(struct client *client, void *arg, struct error *err)
 			  &get->set, session_deadline(client, 0), err);
 	if (rc || get->layout_only)
 		return rc;
-	if (get->set.grant_count != 1 || get->set.part_count != 1 || get->set.parts[0].place)
-		return error_set(err, -EBADMSG, "the server's answer to READ makes no sense");
 	for (size_t i = 0; i < get->count && !rc; i++) {
 		if (get->segments[i].at || !get->segments[i].segment.count)
-			rc = check_wanted(get, &get->segments[i].segment, err);
+			rc = check_wanted(get, i, err);
 	}
 	if (!rc)
 		rc = get_move(client, get, err);
-	close.grant = get->set.grants[0].grant;
-	if (client->attached)
-		control_call(&client->control, WIRE_CLOSE, wire_close_fields, &close,
-			     wire_nothing_fields, NULL, session_deadline(client, 0), &ignored);
+	close_grants(client, get);
 	return rc;
 }
 

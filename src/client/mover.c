@@ -10,7 +10,6 @@
 struct mover {
 	const struct net_ops *net;
 	struct net_conn *conn;
-	struct net_key key;
 	uint64_t timeout_ms;
 	const struct mover_calls *calls;
 	void *arg;
@@ -20,9 +19,8 @@ struct mover {
 	struct net_transfer *transfers;
 };
 
-int mover_new(const struct net_ops *net, struct net_conn *conn, const struct net_key *key,
-	      uint64_t timeout_ms, const struct mover_calls *calls, void *arg, struct mover **out,
-	      struct error *err)
+int mover_new(const struct net_ops *net, struct net_conn *conn, uint64_t timeout_ms,
+	      const struct mover_calls *calls, void *arg, struct mover **out, struct error *err)
 {
 	struct mover *m = calloc(1, sizeof(*m));
 
@@ -30,7 +28,6 @@ int mover_new(const struct net_ops *net, struct net_conn *conn, const struct net
 		return error_nomem(err, "transfers");
 	m->net = net;
 	m->conn = conn;
-	m->key = *key;
 	m->timeout_ms = timeout_ms;
 	m->calls = calls;
 	m->arg = arg;
@@ -80,8 +77,8 @@ static int reap(struct mover *m, struct error *err)
 	return 0;
 }
 
-int mover_start(struct mover *m, bool write, void *local, uint64_t offset, size_t bytes, void *context,
-		struct error *err)
+int mover_start(struct mover *m, const struct net_key *key, bool write, void *local, uint64_t offset,
+		size_t bytes, void *context, struct error *err)
 {
 	struct net_transfer *transfer;
 	int rc;
@@ -100,7 +97,7 @@ int mover_start(struct mover *m, bool write, void *local, uint64_t offset, size_
 			.write = write,
 			.context = context,
 		};
-		rc = m->net->submit(m->conn, &m->key, transfer, err);
+		rc = m->net->submit(m->conn, key, transfer, err);
 		if (!rc) {
 			m->free_count--;
 			return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * mover.h - moves ranges between local memory and one grant, with as many transfers in flight as the data
+ * mover.h - moves ranges between local memory and grants, with as many transfers in flight as the data
  * plane's window allows, and calls back as each completes.
  */
 #ifndef HOLDFAST_MOVER_H
@@ -24,16 +24,15 @@ struct mover_calls {
  * `calls` lives as long as the mover. Each transfer may take `timeout_ms`. -ENOMEM. The connection is the
  * mover's alone until mover_free().
  */
-int mover_new(const struct net_ops *net, struct net_conn *conn, const struct net_key *key,
-	      uint64_t timeout_ms, const struct mover_calls *calls, void *arg, struct mover **mover,
-	      struct error *err);
+int mover_new(const struct net_ops *net, struct net_conn *conn, uint64_t timeout_ms,
+	      const struct mover_calls *calls, void *arg, struct mover **mover, struct error *err);
 
 /* The largest transfer. */
 size_t mover_chunk_bytes(const struct mover *mover);
 
-/* Starts one transfer of at most mover_chunk_bytes(), waiting for room first. */
-int mover_start(struct mover *mover, bool write, void *local, uint64_t offset, size_t bytes,
-		void *context, struct error *err);
+/* Starts one transfer of at most mover_chunk_bytes() to or from the grant's `offset`, waiting for room first. */
+int mover_start(struct mover *mover, const struct net_key *key, bool write, void *local, uint64_t offset,
+		size_t bytes, void *context, struct error *err);
 
 /* Waits until all have completed. */
 int mover_drain(struct mover *mover, struct error *err);

@@ -12,6 +12,7 @@
 
 struct put {
 	uint64_t epoch, keep;
+	enum set_kind kind;
 	const struct client_segment *segments;
 	size_t count;
 	struct table table;
@@ -28,66 +29,134 @@ static uint64_t segment_bytes(const struct segment *segment)
 	return segment->count * segment->element_bytes;
 }
 
-/* Gives every segment its place in the set, and the table its size. */
-static int put_plan(struct put *put, uint32_t rank, struct error *err)
+/* ---- the plan ---- */
+
+/* The i-th extent of a segment; false: there are no more. */
+static bool extent_at(const struct put *put, const struct client_segment *s, size_t i, struct client_range *range)
 {
-	uint64_t offset = 0, blocks = 0, extents = 0, bytes;
-	struct table_extent *extent;
+	if (put->kind == SET_INCREMENT && s->ranges) {
+		if (i < s->range_count)
+			*range = s->ranges[i];
+		return i < s->range_count;
+	}
+	*range = (struct client_range){0, segment_bytes(&s->segment)};
+	return !i && range->bytes;
+}
+
+static int ranges_check(const struct client_segment *s, struct error *err)
+{
+	uint64_t from = 0, bytes = segment_bytes(&s->segment);
+
+	for (size_t i = 0; s->ranges && i < s->range_count; i++) {
+		const struct client_range *range = &s->ranges[i];
+
+		if (!range->bytes || range->offset < from || range->offset > bytes ||
+		    range->bytes > bytes - range->offset || range->offset % SET_BLOCK_BYTES ||
+		    (range->bytes % SET_BLOCK_BYTES && range->offset + range->bytes != bytes))
+			return error_set(err, -EINVAL, "segment '%s' of %llu bytes: range %zu, %llu bytes from %llu on, is "
+					 "out of order, or not of whole blocks", s->segment.name,
+					 (unsigned long long)bytes, i, (unsigned long long)range->bytes,
+					 (unsigned long long)range->offset);
+		from = range->offset + range->bytes;
+	}
+	return 0;
+}
+
+static int segments_check(const struct put *put, struct error *err)
+{
+	uint64_t all = 0, bytes;
+	int rc = 0;
 
 	if (put->count > SET_SEGMENTS_MAX)
 		return error_set(err, -EINVAL, "%zu segments; a set has at most %d", put->count,
 				 SET_SEGMENTS_MAX);
-	for (size_t i = 0; i < put->count; i++) {
+	for (size_t i = 0; i < put->count && !rc; i++) {
 		const struct segment *s = &put->segments[i].segment;
 
 		if (__builtin_mul_overflow(s->count, (uint64_t)s->element_bytes, &bytes) ||
-		    bytes > UINT64_MAX / 4 || offset > UINT64_MAX / 4)
+		    bytes > UINT64_MAX / 4 || all > UINT64_MAX / 4)
 			return error_set(err, -EINVAL, "segment '%s' is too large", s->name);
-		extents += bytes > 0;
-		blocks += table_blocks(bytes);
-		offset += size_round_up(bytes, SET_ALIGN);
+		all += size_round_up(bytes, SET_ALIGN);
+		if (put->kind == SET_INCREMENT)
+			rc = ranges_check(&put->segments[i], err);
+	}
+	return rc;
+}
+
+static void plan_extents(struct put *put)
+{
+	struct table_extent *extent = put->table.extents;
+	uint64_t offset = 0, blocks = 0;
+	struct client_range range;
+
+	for (size_t i = 0; i < put->count; i++) {
+		put->table.segment_ids[i] = table_segment_id(&put->segments[i].segment);
+		for (size_t n = 0; extent_at(put, &put->segments[i], n, &range); n++) {
+			*extent++ = (struct table_extent){
+				.segment = (uint32_t)i,
+				.offset = range.offset,
+				.bytes = range.bytes,
+				.set_offset = offset,
+				.first_block = blocks,
+			};
+			blocks += table_blocks(range.bytes);
+			offset += size_round_up(range.bytes, SET_ALIGN);
+		}
+	}
+}
+
+/* Gives every extent its place in the set, and the table its size. */
+static int put_plan(struct put *put, uint32_t rank, struct error *err)
+{
+	uint64_t offset = 0, blocks = 0, extents = 0;
+	struct client_range range;
+	int rc = segments_check(put, err);
+
+	if (rc)
+		return rc;
+	for (size_t i = 0; i < put->count; i++) {
+		for (size_t n = 0; extent_at(put, &put->segments[i], n, &range); n++) {
+			extents++;
+			blocks += table_blocks(range.bytes);
+			offset += size_round_up(range.bytes, SET_ALIGN);
+		}
 	}
 	put->info = (struct set_info){
 		.epoch = put->epoch,
-		.kind = SET_FULL,
+		.kind = put->kind,
 		.segment_count = (uint32_t)put->count,
 		.data_bytes = offset,
 		.table_offset = offset,
 		.table_bytes = table_size((uint32_t)put->count, extents, blocks),
 	};
+	free(put->table_buffer);
 	put->table_buffer = calloc(1, put->info.table_bytes);
-	put->registrations = calloc(put->count + 1, sizeof(*put->registrations));
-	if (!put->table_buffer || !put->registrations)
+	if (!put->table_buffer)
 		return error_nomem(err, "the table of a set");
 	put->table = table_init(put->table_buffer, (uint32_t)put->count, extents, blocks);
 	put->table.header->epoch = put->epoch;
 	put->table.header->rank = rank;
-	extent = put->table.extents;
-	offset = blocks = 0;
-	for (size_t i = 0; i < put->count; i++) {
-		bytes = segment_bytes(&put->segments[i].segment);
-		put->table.segment_ids[i] = table_segment_id(&put->segments[i].segment);
-		if (bytes)
-			*extent++ = (struct table_extent){
-				.segment = (uint32_t)i,
-				.bytes = bytes,
-				.set_offset = offset,
-				.first_block = blocks,
-			};
-		blocks += table_blocks(bytes);
-		offset += size_round_up(bytes, SET_ALIGN);
-	}
+	put->hashed_extents = put->hashed_bytes = put->hashed_blocks = 0;
+	plan_extents(put);
 	return 0;
 }
 
+static uint64_t put_size(const struct put *put)
+{
+	return put->info.table_offset + put->info.table_bytes;
+}
+
+/* ---- the data ---- */
+
 static int put_register(struct client *client, struct put *put, struct error *err)
 {
+	struct client_range range;
 	int rc = 0;
 
 	for (size_t i = 0; i < put->count && !rc; i++) {
 		const struct client_segment *s = &put->segments[i];
 
-		if (segment_bytes(&s->segment))
+		if (extent_at(put, s, 0, &range))
 			rc = client->net->register_local(client->conn, s->at, segment_bytes(&s->segment),
 							 &put->registrations[i], err);
 	}
@@ -116,7 +185,7 @@ static bool put_hash_block(void *arg)
 
 	if (put->hashed_extents == put->table.header->extent_count)
 		return false;
-	at = put->segments[extent->segment].at;
+	at = (const uint8_t *)put->segments[extent->segment].at + extent->offset;
 	n = extent->bytes - put->hashed_bytes;
 	if (n > SET_BLOCK_BYTES)
 		n = SET_BLOCK_BYTES;
@@ -129,7 +198,8 @@ static bool put_hash_block(void *arg)
 	return true;
 }
 
-static int put_bytes(struct mover *mover, uint8_t *at, uint64_t offset, uint64_t bytes, struct error *err)
+static int put_bytes(struct mover *mover, const struct net_key *key, uint8_t *at, uint64_t offset,
+		     uint64_t bytes, struct error *err)
 {
 	uint64_t done, n;
 	int rc;
@@ -138,7 +208,7 @@ static int put_bytes(struct mover *mover, uint8_t *at, uint64_t offset, uint64_t
 		n = bytes - done;
 		if (n > mover_chunk_bytes(mover))
 			n = mover_chunk_bytes(mover);
-		rc = mover_start(mover, true, at + done, offset + done, n, NULL, err);
+		rc = mover_start(mover, key, true, at + done, offset + done, n, NULL, err);
 		if (rc)
 			return rc;
 		TEST_POINT("client.put.mid-write");
@@ -147,14 +217,14 @@ static int put_bytes(struct mover *mover, uint8_t *at, uint64_t offset, uint64_t
 }
 
 /* The table goes last, since checksums are made while the data is under way. */
-static int put_table(struct put *put, struct mover *mover, struct error *err)
+static int put_table(struct put *put, struct mover *mover, const struct net_key *key, struct error *err)
 {
 	int rc;
 
 	while (put_hash_block(put))
 		;
 	put->info.table_digest = checksum(put->table_buffer, put->info.table_bytes);
-	rc = put_bytes(mover, put->table_buffer, put->info.table_offset, put->info.table_bytes, err);
+	rc = put_bytes(mover, key, put->table_buffer, put->info.table_offset, put->info.table_bytes, err);
 	return rc ? rc : mover_drain(mover, err);
 }
 
@@ -166,13 +236,13 @@ static int put_write(struct client *client, struct put *put, const struct wire_g
 	struct mover *mover = NULL;
 	int rc;
 
-	rc = mover_new(client->net, client->conn, &grant->key, client->options.timeout_ms, &calls, put,
-		       &mover, err);
+	rc = mover_new(client->net, client->conn, client->options.timeout_ms, &calls, put, &mover, err);
 	for (; extent < put->table.extents + put->table.header->extent_count && !rc; extent++)
-		rc = put_bytes(mover, put->segments[extent->segment].at, extent->set_offset, extent->bytes,
-			       err);
+		rc = put_bytes(mover, &grant->key,
+			       (uint8_t *)put->segments[extent->segment].at + extent->offset,
+			       extent->set_offset, extent->bytes, err);
 	if (!rc)
-		rc = put_table(put, mover, err);
+		rc = put_table(put, mover, &grant->key, err);
 	if (rc)
 		session_drop(client); /* before the memory of what is in flight goes */
 	mover_free(mover);
@@ -234,28 +304,58 @@ static bool put_is_there(const struct client *client, const struct put *put)
 	return false;
 }
 
+/* ---- an attempt ---- */
+
+static int put_begin(struct client *client, struct put *put, struct wire_begin_reply *begun, struct error *err)
+{
+	struct wire_begin begin = {
+		.epoch = put->epoch,
+		.kind = put->kind,
+		.keep = put->keep,
+		.bytes = put_size(put),
+	};
+
+	return control_call(&client->control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, begun,
+			    session_deadline(client, SLOTS_MAX * begin.bytes), err);
+}
+
+static int put_become_full(struct client *client, struct put *put, struct error *err)
+{
+	put->kind = SET_FULL;
+	return put_plan(put, client->identity.rank, err);
+}
+
+/* An increment that has no room, or nothing that it could follow, becomes a full set. */
+static int put_begin_either(struct client *client, struct put *put, struct wire_begin_reply *begun,
+			    struct error *err)
+{
+	int rc = 0;
+
+	if (put->kind == SET_INCREMENT) {
+		rc = put_size(put) > client->log_room ? -ENOSPC : put_begin(client, put, begun, err);
+		if (rc != -ENOSPC && rc != -ENOENT)
+			return rc;
+		rc = put_become_full(client, put, err);
+	}
+	return rc ? rc : put_begin(client, put, begun, err);
+}
+
 static int put_attempt(struct client *client, void *arg, struct error *err)
 {
 	struct wire_begin_reply begun = {0};
 	struct put *put = arg;
-	struct wire_begin begin = {
-		.epoch = put->epoch,
-		.kind = SET_FULL,
-		.keep = put->keep,
-		.bytes = put->info.table_offset + put->info.table_bytes,
-	};
 	struct wire_abort abort = {put->epoch};
 	int rc;
 
 	if (put_is_there(client, put))
 		return 0;
-	rc = control_call(&client->control, WIRE_BEGIN, wire_begin_fields, &begin,
-			  wire_begin_reply_fields, &begun,
-			  session_deadline(client, SLOTS_PER_REGION * begin.bytes), err);
+	rc = put_begin_either(client, put, &begun, err);
 	if (rc)
 		return rc;
 	TEST_POINT("client.put.after-begin");
 	sets_remove(client, begun.withdrawn_first, begun.withdrawn_last);
+	if (client->identity.mode == REGION_APPEND)
+		sets_remove(client, put->keep + 1, UINT64_MAX);
 	rc = put_register(client, put, err);
 	if (rc) {
 		put_unregister(client, put);
@@ -276,15 +376,26 @@ static int put_attempt(struct client *client, void *arg, struct error *err)
 	return 0;
 }
 
-int client_put(struct client *client, uint64_t epoch, uint64_t keep,
+int client_put(struct client *client, uint64_t epoch, uint64_t keep, enum set_kind *kind,
 	       const struct client_segment *segments, size_t count, struct error *err)
 {
-	struct put put = {.epoch = epoch, .keep = keep, .segments = segments, .count = count};
+	struct put put = {
+		.epoch = epoch,
+		.keep = keep,
+		.kind = kind ? *kind : SET_FULL,
+		.segments = segments,
+		.count = count,
+		.registrations = calloc(count + 1, sizeof(*put.registrations)),
+	};
 	int rc;
 
+	if (!put.registrations)
+		return error_nomem(err, "registrations");
 	rc = put_plan(&put, client->identity.rank, err);
 	if (!rc)
 		rc = session_retry(client, put_attempt, &put, err);
+	if (!rc && kind)
+		*kind = put.kind;
 	free(put.table_buffer);
 	free(put.registrations);
 	return rc;

@@ -52,14 +52,14 @@ err_free:
 	return rc;
 }
 
-struct mapping *mapping_use(uint64_t file, uint64_t bytes)
+struct mapping *mapping_use(uint64_t file, uint64_t offset, uint64_t bytes)
 {
 	struct mapping *mapping;
 
 	pthread_mutex_lock(&table.lock);
 	for (mapping = table.first; mapping && mapping->file != file;)
 		mapping = mapping->next;
-	if (mapping && media->bytes(mapping->map) < bytes)
+	if (mapping && (offset > media->bytes(mapping->map) || bytes > media->bytes(mapping->map) - offset))
 		mapping = NULL;
 	if (mapping)
 		mapping->uses++;

@@ -20,8 +20,8 @@ struct mapping {
 /* Maps `bytes` of fd as slot file `file`, all pages present; replaces what was there under this number. */
 int mapping_add(uint64_t file, int fd, uint64_t bytes, struct error *err);
 
-/* The mapping with one more use, or NULL where there is none of at least `bytes`. */
-struct mapping *mapping_use(uint64_t file, uint64_t bytes);
+/* The mapping with one more use, or NULL where there is none that has [offset, offset + bytes). */
+struct mapping *mapping_use(uint64_t file, uint64_t offset, uint64_t bytes);
 
 /* Gives one use back; the last unmaps. Takes NULL. */
 void mapping_release(struct mapping *mapping);

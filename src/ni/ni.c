@@ -78,7 +78,7 @@ static int map_file(const struct ni_request *request, int fd, struct error *err)
 	int rc;
 
 	if (!(request->flags & NI_ALLOCATE)) {
-		mapped = mapping_use(request->file, request->bytes);
+		mapped = mapping_use(request->file, 0, request->bytes);
 		mapping_release(mapped);
 		if (mapped)
 			return 0;
@@ -107,7 +107,7 @@ static void task_map(void *arg)
 static int check_blocks(const struct task *task, struct ni_reply *reply, struct error *err)
 {
 	const struct set_info *set = &task->request.set;
-	uint8_t *base = media->base(task->mapping->map);
+	uint8_t *base = (uint8_t *)media->base(task->mapping->map) + task->request.offset;
 	struct table table;
 	uint64_t bad_block = 0, n;
 	int rc;
@@ -150,20 +150,21 @@ static int commit_set(const struct task *task, struct error *err)
 {
 	const struct set_info *set = &task->request.set;
 	struct media_map *map = task->mapping->map;
+	uint64_t place = task->request.offset;
 	struct ni_reply found = {0};
 	struct table table;
 	int rc;
 
 	TEST_POINT("ni.commit.before-persist");
 	/* P3: data and table are durable before the set is published. */
-	rc = media->persist(map, 0, set->data_bytes, err);
+	rc = media->persist(map, place, set->data_bytes, err);
 	if (!rc)
-		rc = media->persist(map, set->table_offset, set->table_bytes, err);
+		rc = media->persist(map, place + set->table_offset, set->table_bytes, err);
 	if (rc)
 		return rc;
 	TEST_POINT("ni.commit.after-persist");
 	if (!(task->request.flags & NI_CHECK_BLOCKS))
-		return table_open((uint8_t *)media->base(map) + set->table_offset, set,
+		return table_open((uint8_t *)media->base(map) + place + set->table_offset, set,
 				  task->request.rank, &table, err);
 	rc = check_blocks(task, &found, err);
 	if (!rc && found.bad_blocks)
@@ -265,12 +266,13 @@ static int order_expose(const struct ni_request *request, struct ni_reply *reply
 		return error_nomem(err, "a grant");
 	grant->id = request->grant;
 	grant->peer = request->peer;
-	grant->mapping = mapping_use(request->file, request->bytes);
+	grant->mapping = mapping_use(request->file, request->offset, request->bytes);
 	if (!grant->mapping) {
 		rc = error_set(err, -ENOENT, "slot %llx is not mapped", (unsigned long long)request->file);
 		goto err_free;
 	}
-	rc = ni.net->expose(ni.target, request->peer, media->base(grant->mapping->map), request->bytes,
+	rc = ni.net->expose(ni.target, request->peer,
+			    (uint8_t *)media->base(grant->mapping->map) + request->offset, request->bytes,
 			    request->rights, &grant->net, &reply->key, err);
 	if (rc)
 		goto err_release;
@@ -292,7 +294,7 @@ static int order_commit(const struct ni_request *request, struct error *err)
 
 	if (!*at)
 		return error_set(err, -ENOENT, "grant %llu is gone", (unsigned long long)request->grant);
-	mapping = mapping_use((*at)->mapping->file, request->bytes);
+	mapping = mapping_use((*at)->mapping->file, request->offset, request->bytes);
 	/* Nothing may change the set from here on. */
 	grant_end(at);
 	if (!mapping)
@@ -302,7 +304,7 @@ static int order_commit(const struct ni_request *request, struct error *err)
 
 static int order_verify(const struct ni_request *request, struct error *err)
 {
-	struct mapping *mapping = mapping_use(request->file, request->bytes);
+	struct mapping *mapping = mapping_use(request->file, request->offset, request->bytes);
 
 	if (!mapping)
 		return error_set(err, -ENOENT, "slot %llx is not mapped", (unsigned long long)request->file);

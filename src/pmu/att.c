@@ -2,16 +2,17 @@
 /* att.c - the address protection and translation table. */
 #include "pmu/att.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
-struct att_entry *att_add(struct att *att, struct session *session, uint64_t file, uint64_t bytes,
-			  uint32_t rights, uint64_t generation)
+struct att_entry *att_add(struct att *att, struct session *session, uint64_t file, uint64_t offset,
+			  uint64_t bytes, uint32_t rights, uint64_t generation)
 {
 	struct att_entry *entry = malloc(sizeof(*entry));
 
 	if (!entry)
 		return NULL;
-	*entry = (struct att_entry){++att->last_grant, session, file, bytes, rights, generation, att->first};
+	*entry = (struct att_entry){++att->last_grant, session, file, offset, bytes, rights, generation, att->first};
 	att->first = entry;
 	att->count++;
 	return entry;
@@ -55,10 +56,16 @@ void att_remove_session(struct att *att, const struct session *session)
 	}
 }
 
-struct att_entry *att_next_on_file(struct att *att, struct att_entry *entry, uint64_t file)
+static bool overlaps(const struct att_entry *entry, uint64_t offset, uint64_t bytes)
 {
-	entry = entry ? entry->next : att->first;
-	while (entry && entry->file != file)
+	return entry->offset <= offset ? offset - entry->offset < entry->bytes : entry->offset - offset < bytes;
+}
+
+struct att_entry *att_find_range(struct att *att, uint64_t file, uint64_t offset, uint64_t bytes)
+{
+	struct att_entry *entry = att->first;
+
+	while (entry && (entry->file != file || !overlaps(entry, offset, bytes)))
 		entry = entry->next;
 	return entry;
 }

@@ -15,7 +15,7 @@ struct att_entry {
 	uint64_t grant;
 	struct session *session;
 	uint64_t file; /* slot file number */
-	uint64_t bytes;
+	uint64_t offset, bytes;
 	uint32_t rights; /* enum net_rights */
 	uint64_t generation;
 	struct att_entry *next;
@@ -28,8 +28,8 @@ struct att {
 };
 
 /* A new entry, with a number that was never used; NULL without memory. The table's. */
-struct att_entry *att_add(struct att *att, struct session *session, uint64_t file, uint64_t bytes,
-			  uint32_t rights, uint64_t generation);
+struct att_entry *att_add(struct att *att, struct session *session, uint64_t file, uint64_t offset,
+			  uint64_t bytes, uint32_t rights, uint64_t generation);
 
 /* The entry, if it is this session's; else NULL. */
 struct att_entry *att_find(struct att *att, const struct session *session, uint64_t grant);
@@ -38,7 +38,7 @@ struct att_entry *att_find(struct att *att, const struct session *session, uint6
 void att_remove(struct att *att, uint64_t grant);
 void att_remove_session(struct att *att, const struct session *session);
 
-/* Walks the entries on a slot file: NULL gives the first. */
-struct att_entry *att_next_on_file(struct att *att, struct att_entry *entry, uint64_t file);
+/* The first entry that reaches any of [offset, offset + bytes) of a slot file; NULL where there is none. */
+struct att_entry *att_find_range(struct att *att, uint64_t file, uint64_t offset, uint64_t bytes);
 
 #endif

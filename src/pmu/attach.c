@@ -80,9 +80,7 @@ static int open_check(const struct wire_open *open, struct error *err)
 	if (!open->ranks || open->ranks > RANKS_MAX || open->rank >= open->ranks)
 		return error_set(err, -EINVAL, "rank %u of %u: out of range (at most %u ranks)",
 				 open->rank, open->ranks, RANKS_MAX);
-	if (open->mode == REGION_APPEND)
-		return error_set(err, -ENOSYS, "append mode is not in this version");
-	if (open->mode != REGION_OVERWRITE)
+	if (open->mode != REGION_OVERWRITE && open->mode != REGION_APPEND)
 		return error_set(err, -EINVAL, "there is no region mode %u", open->mode);
 	return 0;
 }

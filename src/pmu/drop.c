@@ -9,10 +9,10 @@
 
 static void forget_region(struct session *session, struct ni_process *ni, const struct region *region)
 {
-	for (unsigned slot = 0; slot < SLOTS_PER_REGION; slot++) {
+	for (unsigned slot = 0; slot < region_slots(region); slot++) {
 		struct ni_request request = {.type = NI_UNMAP, .file = region_slot_file(region, slot)};
 
-		request_revoke_file(session, request.file);
+		request_revoke(session, request.file, 0, UINT64_MAX);
 		if (request.file && ni)
 			ni_process_order(ni, &request, -1, NULL, NULL);
 	}

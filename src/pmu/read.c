@@ -1,47 +1,72 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* read.c - READ, CLOSE and VERIFY: how a published set is read, by the fabric or by the server itself. */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
+#include <stdlib.h>
 #include "pmm/job.h"
 #include "pmm/region.h"
 #include "pmu/request.h"
 #include "pmu/server.h"
 
-/* The slot that holds the set asked for; fails the request (-ENOENT) where there is none. */
-static int find_set(struct session *session, const struct job *job, uint32_t rank, uint64_t epoch,
-		    struct region **region)
-{
-	struct error err;
-	int slot;
+/* What restores an epoch: its base's slot, and a range of the log where there are increments. */
+struct found {
+	struct region *region;
+	struct chain chain;
+	const struct set_info *set; /* of the epoch itself */
+	uint64_t place;		    /* of that, in its file */
+	struct range {
+		unsigned slot;
+		uint64_t offset, bytes;
+	} ranges[WIRE_READ_GRANTS_MAX];
+	unsigned range_count;
+};
 
-	*region = rank < job_ranks(job) ? job_region(job, rank) : NULL;
-	slot = *region ? region_slot_of(*region, epoch) : -ENOENT;
-	if (slot < 0) {
-		error_set(&err, -ENOENT, "rank %u of job '%s' holds no set of epoch %llu", rank,
-			  job_name(job), (unsigned long long)epoch);
-		session_fail(session, &err);
-	}
-	return slot;
+static uint64_t set_bytes(const struct set_info *set)
+{
+	return set->table_offset + set->table_bytes;
 }
 
-/* Has the NI map the slot, and goes on with `done`. */
-static void map_slot(struct session *session, struct region *region, unsigned slot,
-		     void (*done)(struct session *session, const struct ni_reply *reply))
+/* The smallest range of the log that has all increments of the chain: all of it, where they wrap. */
+static struct range log_range(const struct region *region, const struct chain *chain)
 {
-	struct ni_request request = {.type = NI_MAP};
-	struct error err;
-	int fd;
+	uint64_t from = UINT64_MAX, to = 0;
 
-	if (region_slot_open(region, slot, &fd, &err)) {
-		session_fail(session, &err);
-		return;
+	for (unsigned i = chain->first; i < chain->end; i++) {
+		const struct increment_info *increment = region_increment(region, i);
+		uint64_t end = increment->place + set_bytes(&increment->set);
+
+		from = increment->place < from ? increment->place : from;
+		to = end > to ? end : to;
 	}
-	request.file = region_slot_file(region, slot);
-	request.bytes = region_slot_capacity(region, slot);
-	session_order(session, &request, fd, done);
-	close(fd);
+	return (struct range){SLOT_LOG, from, to - from};
+}
+
+/* Looked up anew at each step: it may be withdrawn meanwhile. Fails the request (-ENOENT) where there is no such set. */
+static bool find_set(struct session *session, const struct job *job, uint32_t rank, uint64_t epoch,
+		     struct found *found)
+{
+	const struct increment_info *last;
+	struct error err;
+
+	found->region = rank < job_ranks(job) ? job_region(job, rank) : NULL;
+	if (!found->region || region_chain(found->region, epoch, &found->chain)) {
+		error_set(&err, -ENOENT, "rank %u of job '%s' holds no set of epoch %llu", rank, job_name(job),
+			  (unsigned long long)epoch);
+		session_fail(session, &err);
+		return false;
+	}
+	found->set = region_set(found->region, found->chain.slot);
+	found->place = 0;
+	found->ranges[0] = (struct range){found->chain.slot, 0, set_bytes(found->set)};
+	found->range_count = 1;
+	if (found->chain.first < found->chain.end) {
+		last = region_increment(found->region, found->chain.end - 1);
+		found->set = &last->set;
+		found->place = last->place;
+		found->ranges[found->range_count++] = log_range(found->region, &found->chain);
+	}
+	return true;
 }
 
 static void fail_with(struct session *session, const struct ni_reply *reply)
@@ -54,92 +79,176 @@ static void fail_with(struct session *session, const struct ni_reply *reply)
 
 /* ---- READ ---- */
 
-static void read_reply(struct session *session, struct region *region, unsigned slot,
-		       const struct net_key *key)
-{
-	struct wire_part part = {.info = *region_set(region, slot)};
-	struct wire_read_reply answer = {
-		.grant_count = 1,
-		.grants = {{session->grant, *key}},
-		.set = {*region_set(region, slot), (struct segment *)region_segments(region, slot)},
-		.part_count = 1,
-		.parts = &part,
-	};
+static void read_step(struct session *session);
 
+static bool find_read(struct session *session, struct found *found)
+{
+	return find_set(session, session->job, session->read.rank, session->read.epoch, found);
+}
+
+static struct wire_set set_described(const struct found *found)
+{
+	return (struct wire_set){*found->set,
+				 (struct segment *)region_segments_of(found->region, found->set->epoch)};
+}
+
+/* Gives up what was granted so far. */
+static void read_undo(struct session *session)
+{
+	while (session->read_granted) {
+		struct ni_request request = {
+			.type = NI_REVOKE,
+			.grant = session->read_grants[--session->read_granted].grant,
+		};
+
+		if (!att_find(&session->server->att, session, request.grant))
+			continue;
+		att_remove(&session->server->att, request.grant);
+		if (session->ni)
+			ni_process_order(session->ni, &request, -1, NULL, NULL);
+	}
+}
+
+static void read_fail(struct session *session, const struct error *err)
+{
+	read_undo(session);
+	session_fail(session, err);
+}
+
+/* What was granted is what the set needs still: somebody may have begun to overwrite, and written anew. */
+static bool read_grants_hold(const struct session *session, const struct found *found)
+{
+	for (unsigned i = 0; i < found->range_count; i++) {
+		const struct range *range = &found->ranges[i];
+		const struct att_entry *entry =
+			i < session->read_granted
+				? att_find(&session->server->att, session, session->read_grants[i].grant)
+				: NULL;
+
+		if (!entry || entry->file != region_slot_file(found->region, range->slot) ||
+		    entry->offset != range->offset || entry->bytes != range->bytes)
+			return false;
+	}
+	return true;
+}
+
+static void read_reply(struct session *session, const struct found *found)
+{
+	unsigned increments = found->chain.end - found->chain.first;
+	struct wire_read_reply answer = {
+		.grant_count = found->range_count,
+		.set = set_described(found),
+		.parts = calloc(1 + increments, sizeof(*answer.parts)),
+	};
+	struct error err;
+
+	if (!answer.parts) {
+		error_nomem(&err, "the parts of a set");
+		read_fail(session, &err);
+		return;
+	}
+	for (unsigned i = 0; i < found->range_count; i++)
+		answer.grants[i] = session->read_grants[i];
+	answer.parts[answer.part_count++].info = *region_set(found->region, found->chain.slot);
+	for (unsigned i = found->chain.first; i < found->chain.end; i++) {
+		const struct increment_info *increment = region_increment(found->region, i);
+
+		answer.parts[answer.part_count++] =
+			(struct wire_part){increment->set, 1, increment->place - found->ranges[1].offset};
+	}
+	session->server->counters.reads++;
+	session->read_granted = 0; /* they are the client's now, to be closed */
 	session_reply(session, wire_read_reply_fields, &answer);
+	free(answer.parts);
 }
 
 static void read_exposed(struct session *session, const struct ni_reply *reply)
 {
-	struct att *att = &session->server->att;
-	struct region *region;
-	int slot;
+	struct wire_grant *grant = &session->read_grants[session->read_granted++];
+	struct error err;
 
+	grant->key = reply->key;
 	if (reply->status) {
-		att_remove(att, session->grant);
-		fail_with(session, reply);
+		error_set(&err, reply->status, "%s", reply->text);
+		read_fail(session, &err);
 		return;
 	}
-	session->server->counters.reads++;
-	slot = find_set(session, session->job, session->read.rank, session->read.epoch, &region);
-	if (slot >= 0)
-		read_reply(session, region, (unsigned)slot, &reply->key);
+	read_step(session);
 }
 
 static void read_mapped(struct session *session, const struct ni_reply *reply)
 {
 	struct ni_request request = {.type = NI_EXPOSE, .peer = session->id, .rights = NET_READ};
-	const struct set_info *set;
+	const struct range *range;
 	struct att_entry *entry;
-	struct region *region;
+	struct found found;
 	struct error err;
-	int slot;
 
 	if (reply->status) {
-		fail_with(session, reply);
+		error_set(&err, reply->status, "%s", reply->text);
+		read_fail(session, &err);
 		return;
 	}
-	/* The set may have been withdrawn while the NI mapped it. */
-	slot = find_set(session, session->job, session->read.rank, session->read.epoch, &region);
-	if (slot < 0)
+	if (!find_read(session, &found)) {
+		read_undo(session);
 		return;
-	set = region_set(region, (unsigned)slot);
-	request.file = region_slot_file(region, (unsigned)slot);
-	request.bytes = set->table_offset + set->table_bytes;
-	entry = att_add(&session->server->att, session, request.file, request.bytes, NET_READ,
-			region_generation(region));
+	}
+	if (session->read_granted >= found.range_count) {
+		read_step(session); /* it is another set by now, and shorter */
+		return;
+	}
+	range = &found.ranges[session->read_granted];
+	request.file = region_slot_file(found.region, range->slot);
+	request.offset = range->offset;
+	request.bytes = range->bytes;
+	entry = att_add(&session->server->att, session, request.file, request.offset, request.bytes, NET_READ,
+			region_generation(found.region));
 	if (!entry) {
 		error_nomem(&err, "a grant");
-		session_fail(session, &err);
+		read_fail(session, &err);
 		return;
 	}
-	session->grant = request.grant = entry->grant;
+	session->read_grants[session->read_granted].grant = request.grant = entry->grant;
 	session_order(session, &request, -1, read_exposed);
+}
+
+/* Maps and exposes one range after the other, and answers. */
+static void read_step(struct session *session)
+{
+	struct found found;
+	struct error err;
+
+	if (!find_read(session, &found)) {
+		read_undo(session);
+	} else if (session->read_granted < found.range_count) {
+		request_map(session, found.region, found.ranges[session->read_granted].slot, read_mapped);
+	} else if (read_grants_hold(session, &found)) {
+		read_reply(session, &found);
+	} else {
+		error_set(&err, -EAGAIN, "epoch %llu of rank %u was overwritten while it was to be exposed: read again",
+			  (unsigned long long)session->read.epoch, session->read.rank);
+		read_fail(session, &err);
+	}
 }
 
 void request_read(struct session *session, const void *payload, size_t bytes)
 {
-	struct region *region;
+	struct found found;
 	struct error err;
-	int slot;
 
-	if (!request_unpack(session, payload, bytes, wire_read_fields, &session->read))
-		return;
-	slot = find_set(session, session->job, session->read.rank, session->read.epoch, &region);
-	if (slot < 0)
+	if (!request_unpack(session, payload, bytes, wire_read_fields, &session->read) ||
+	    !find_read(session, &found))
 		return;
 	if (session->read.layout_only) {
-		struct wire_read_reply answer = {
-			.set = {*region_set(region, (unsigned)slot),
-				(struct segment *)region_segments(region, (unsigned)slot)},
-		};
+		struct wire_read_reply answer = {.set = set_described(&found)};
 
 		session_reply(session, wire_read_reply_fields, &answer);
 	} else if (session->state == SESSION_WRITING) {
 		error_set(&err, -EPROTO, "READ between BEGIN and COMMIT: end the set first");
 		session_fail(session, &err);
 	} else {
-		map_slot(session, region, (unsigned)slot, read_mapped);
+		read_undo(session); /* what an earlier one that failed may have left */
+		read_step(session);
 	}
 }
 
@@ -171,31 +280,35 @@ void request_close(struct session *session, const void *payload, size_t bytes)
 
 /* ---- VERIFY ---- */
 
-/* The slot of the set that VERIFY named, looked up anew at each step: it may be overwritten meanwhile. */
-static int find_target(struct session *session, struct job **job, struct region **region)
+/* Looked up anew at each step: it may be overwritten meanwhile. */
+static bool find_target(struct session *session, struct job **job, struct found *found)
 {
 	const struct wire_target *target = &session->target;
 
 	*job = request_job(session, target);
-	return *job ? find_set(session, *job, target->rank, target->epoch, region) : -ENOENT;
+	return *job && find_set(session, *job, target->rank, target->epoch, found);
+}
+
+/* The last of its ranges is the one in which the set itself lies. */
+static unsigned slot_of(const struct found *found)
+{
+	return found->ranges[found->range_count - 1].slot;
 }
 
 static void verified(struct session *session, const struct ni_reply *reply)
 {
 	struct wire_verify_reply answer = {reply->blocks, reply->bad_blocks, ""};
 	struct ni_request unmap = {.type = NI_UNMAP};
-	struct region *region;
+	struct found found;
 	struct job *job;
-	int slot;
 
 	if (reply->status) {
 		fail_with(session, reply);
 		return;
 	}
-	slot = find_target(session, &job, &region);
-	if (slot < 0)
+	if (!find_target(session, &job, &found))
 		return; /* overwritten while it was read: what was found means nothing */
-	unmap.file = region_slot_file(region, (unsigned)slot);
+	unmap.file = region_slot_file(found.region, slot_of(&found));
 	if (!session_count_of_job(session->server, job, NULL))
 		ni_process_order(session->ni, &unmap, -1, NULL, NULL);
 	snprintf(answer.detail, sizeof(answer.detail), "%.255s", reply->text);
@@ -205,38 +318,34 @@ static void verified(struct session *session, const struct ni_reply *reply)
 static void verify_mapped(struct session *session, const struct ni_reply *reply)
 {
 	struct ni_request request = {.type = NI_VERIFY, .rank = session->target.rank};
-	struct region *region;
+	struct found found;
 	struct job *job;
-	int slot;
 
 	if (reply->status) {
 		fail_with(session, reply);
 		return;
 	}
-	slot = find_target(session, &job, &region);
-	if (slot < 0)
+	if (!find_target(session, &job, &found))
 		return;
-	request.file = region_slot_file(region, (unsigned)slot);
-	request.set = *region_set(region, (unsigned)slot);
-	request.bytes = request.set.table_offset + request.set.table_bytes;
+	request.file = region_slot_file(found.region, slot_of(&found));
+	request.set = *found.set;
+	request.offset = found.place;
+	request.bytes = set_bytes(found.set);
 	session_order(session, &request, -1, verified);
 }
 
 void request_verify(struct session *session, const void *payload, size_t bytes)
 {
-	struct region *region;
+	struct found found;
 	struct error err;
 	struct job *job;
-	int slot;
 
-	if (!request_unpack(session, payload, bytes, wire_target_fields, &session->target))
-		return;
-	slot = find_target(session, &job, &region);
-	if (slot < 0)
+	if (!request_unpack(session, payload, bytes, wire_target_fields, &session->target) ||
+	    !find_target(session, &job, &found))
 		return;
 	session->ni = ni_process_get(session->server, job_uid(job), &err);
 	if (!session->ni)
 		session_fail(session, &err);
 	else
-		map_slot(session, region, (unsigned)slot, verify_mapped);
+		request_map(session, found.region, slot_of(&found), verify_mapped);
 }

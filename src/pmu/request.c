@@ -89,18 +89,35 @@ struct job *request_job(struct session *session, const struct wire_target *targe
 	return job;
 }
 
-void request_revoke_file(struct session *session, uint64_t file)
+void request_revoke(struct session *session, uint64_t file, uint64_t offset, uint64_t bytes)
 {
 	struct att *att = &session->server->att;
 	struct att_entry *entry;
 
 	if (!file)
 		return;
-	while ((entry = att_next_on_file(att, NULL, file))) {
+	while ((entry = att_find_range(att, file, offset, bytes))) {
 		struct ni_request request = {.type = NI_REVOKE, .grant = entry->grant};
 
 		if (entry->session->ni)
 			ni_process_order(entry->session->ni, &request, -1, NULL, NULL);
 		att_remove(att, entry->grant);
 	}
+}
+
+void request_map(struct session *session, struct region *region, unsigned slot,
+		 void (*done)(struct session *session, const struct ni_reply *reply))
+{
+	struct ni_request request = {.type = NI_MAP};
+	struct error err;
+	int fd;
+
+	if (region_slot_open(region, slot, &fd, &err)) {
+		session_fail(session, &err);
+		return;
+	}
+	request.file = region_slot_file(region, slot);
+	request.bytes = region_slot_capacity(region, slot);
+	session_order(session, &request, fd, done);
+	close(fd);
 }

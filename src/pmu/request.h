@@ -53,10 +53,11 @@ struct job *request_job(struct session *session, const struct wire_target *targe
 /* Administrators: root, and the user that the server runs as. */
 bool request_is_admin(const struct session *session);
 
-/* Ends every grant on the slot's file, in the NI and in the ATT. */
-void request_revoke_file(struct session *session, uint64_t file);
+/* Ends every grant that reaches any of [offset, offset + bytes) of the slot's file, in the NI and in the ATT. */
+void request_revoke(struct session *session, uint64_t file, uint64_t offset, uint64_t bytes);
 
-/* Removes the region, with what the NI has of it; and the job, with its last region. */
-int request_drop_region(struct server *server, struct region *region, struct error *err);
+/* Has the NI map the slot as large as it is, and goes on with `done`; or fails the request. */
+void request_map(struct session *session, struct region *region, unsigned slot,
+		 void (*done)(struct session *session, const struct ni_reply *reply));
 
 #endif

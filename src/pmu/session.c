@@ -48,7 +48,7 @@ static void job_leave(struct session *session)
 	for (uint32_t rank = 0; rank < job_ranks(job) && session->ni; rank++) {
 		struct region *region = job_region(job, rank);
 
-		for (unsigned slot = 0; region && slot < SLOTS_PER_REGION; slot++) {
+		for (unsigned slot = 0; region && slot < region_slots(region); slot++) {
 			struct ni_request request = {
 				.type = NI_UNMAP,
 				.file = region_slot_file(region, slot),

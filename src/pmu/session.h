@@ -64,10 +64,13 @@ struct session {
 	struct wire_begin begin;
 	struct wire_commit commit;
 	unsigned slot, step;
-	uint64_t capacity_bytes, grant, withdrawn;
+	uint64_t place; /* in the slot; not 0 in the log only */
+	uint64_t capacity_bytes, grant, withdrawn_first, withdrawn_last;
 
 	/* READ, VERIFY, FENCE */
 	struct wire_read read;
+	struct wire_grant read_grants[WIRE_READ_GRANTS_MAX];
+	unsigned read_granted;
 	struct wire_target target;
 	struct region *target_region;
 };

@@ -21,30 +21,33 @@ static void begin_fail(struct session *session, const struct error *err)
 	session_fail(session, err);
 }
 
-static int begin_check(struct session *session, struct error *err)
+static int begin_check(const struct session *session, struct error *err)
 {
 	const struct wire_begin *begin = &session->begin;
-	const struct set_info *set;
+	const struct region *region = session->region;
+	bool increment = begin->kind == SET_INCREMENT;
 
-	if (begin->kind != SET_FULL)
-		return error_set(err, -ENOSYS, "increments are not in this version");
+	if ((begin->kind != SET_FULL && !increment) || (increment && region_mode(region) != REGION_APPEND))
+		return error_set(err, -EINVAL, "BEGIN: a set of kind %u does not belong into a region in %s mode",
+				 begin->kind, region_mode(region) == REGION_APPEND ? "append" : "overwrite");
 	if (!begin->epoch || begin->epoch <= begin->keep || !begin->bytes)
 		return error_set(err, -EINVAL, "BEGIN of epoch %llu, keeping %llu, of %llu bytes",
 				 (unsigned long long)begin->epoch, (unsigned long long)begin->keep,
 				 (unsigned long long)begin->bytes);
-	for (unsigned slot = 0; slot < SLOTS_PER_REGION; slot++) {
-		set = region_set(session->region, slot);
-		if (set && set->epoch == begin->epoch)
-			return error_set(err, -EEXIST, "epoch %llu of rank %u is published already",
-					 (unsigned long long)begin->epoch, session->open.rank);
-	}
+	if (region_holds(region, begin->epoch))
+		return error_set(err, -EEXIST, "epoch %llu of rank %u is published already",
+				 (unsigned long long)begin->epoch, session->open.rank);
+	if (increment && !region_holds(region, begin->keep))
+		return error_set(err, -ENOENT, "rank %u has no epoch %llu, to which epoch %llu is an increment: a full "
+				 "set is needed", session->open.rank, (unsigned long long)begin->keep,
+				 (unsigned long long)begin->epoch);
 	return 0;
 }
 
 static void exposed(struct session *session, const struct ni_reply *reply)
 {
-	struct wire_begin_reply answer = {{session->grant, reply->key}, session->withdrawn,
-					  session->withdrawn};
+	struct wire_begin_reply answer = {{session->grant, reply->key}, session->withdrawn_first,
+					  session->withdrawn_last};
 	struct error err;
 
 	if (reply->status) {
@@ -58,39 +61,114 @@ static void exposed(struct session *session, const struct ni_reply *reply)
 	session_reply(session, wire_begin_reply_fields, &answer);
 }
 
+/* Ends what others may do with the range, and has the NI expose it to this session alone. */
+static int range_expose(struct session *session, uint64_t file, uint64_t offset, uint64_t bytes,
+			struct error *err)
+{
+	struct ni_request request = {
+		.type = NI_EXPOSE,
+		.peer = session->id,
+		.file = file,
+		.offset = session->place,
+		.bytes = session->begin.bytes,
+		.rights = NET_WRITE,
+	};
+	struct att_entry *entry;
+
+	request_revoke(session, file, offset, bytes);
+	entry = att_add(&session->server->att, session, file, request.offset, request.bytes, NET_WRITE,
+			session->generation);
+	if (!entry)
+		return error_nomem(err, "a grant");
+	session->grant = request.grant = entry->grant;
+	session_order(session, &request, -1, exposed);
+	return 0;
+}
+
+static void withdraw_fail(struct session *session, const struct error *err)
+{
+	log_error("job %s rank %u: what is to be overwritten cannot be withdrawn: %s", session->open.job,
+		  session->open.rank, err->text);
+	session_close(session, "metadata cannot be changed");
+}
+
+/* What is newer than the newest complete epoch is in the way of a set that goes on from there. */
+static int withdraw_newer(struct session *session, struct error *err)
+{
+	if (region_mode(session->region) != REGION_APPEND)
+		return 0;
+	return region_withdraw_newer(session->region, session->begin.keep, err);
+}
+
+/* The epochs of the base in the chosen slot, and of its increments: they are withdrawn together. */
+static void chain_of_slot(struct session *session)
+{
+	const struct set_info *old = region_set(session->region, session->slot);
+	struct set_info set;
+	bool within = false;
+
+	session->withdrawn_first = session->withdrawn_last = old ? old->epoch : 0;
+	for (unsigned i = 0; old && region_set_at(session->region, i, &set, NULL); i++) {
+		if (set.kind == SET_FULL)
+			within = set.epoch == old->epoch;
+		if (within)
+			session->withdrawn_last = set.epoch;
+	}
+}
+
 /* All slots have their size: withdraw what the chosen one holds, and expose it. */
 static void begin_expose(struct session *session)
 {
-	struct ni_request request = {.type = NI_EXPOSE, .peer = session->id, .rights = NET_WRITE};
-	uint64_t file = region_slot_file(session->region, session->slot);
-	const struct set_info *old = region_set(session->region, session->slot);
-	struct att_entry *entry;
 	struct error err;
 
-	session->withdrawn = old ? old->epoch : 0;
-	request_revoke_file(session, file);
-	entry = att_add(&session->server->att, session, file, session->begin.bytes, NET_WRITE,
-			session->generation);
-	if (!entry) {
-		error_nomem(&err, "a grant");
+	if (withdraw_newer(session, &err)) {
+		withdraw_fail(session, &err);
+		return;
+	}
+	chain_of_slot(session);
+	session->place = 0;
+	if (range_expose(session, region_slot_file(session->region, session->slot), 0, UINT64_MAX, &err)) {
 		begin_fail(session, &err);
 		return;
 	}
-	session->grant = entry->grant;
-	request.grant = entry->grant;
-	request.file = file;
-	request.bytes = session->begin.bytes;
-	session_order(session, &request, -1, exposed);
 	/* P1: the old set is withdrawn before its slot is overwritten. The NI exposes the slot meanwhile; the
 	 * client hears of it after this. */
 	if (session->busy && session->state != SESSION_CLOSED &&
 	    region_withdraw(session->region, session->slot, &err)) {
-		log_error("job %s rank %u: the set in slot %u cannot be withdrawn: %s", session->open.job,
-			  session->open.rank, session->slot, err.text);
-		session_close(session, "metadata cannot be changed");
+		withdraw_fail(session, &err);
 		return;
 	}
 	TEST_POINT("pmm.begin.after-withdraw");
+}
+
+/* The log is mapped: find room in it, withdrawing what was there (P1), and expose that. */
+static void increment_expose(struct session *session)
+{
+	struct wire_begin *begin = &session->begin;
+	struct error err;
+
+	if (withdraw_newer(session, &err) ||
+	    region_log_place(session->region, begin->keep, begin->bytes, &session->place,
+			     &session->withdrawn_first, &session->withdrawn_last, &err)) {
+		session_fail(session, &err);
+		return;
+	}
+	TEST_POINT("pmm.begin.after-withdraw");
+	if (range_expose(session, region_slot_file(session->region, SLOT_LOG), session->place, begin->bytes, &err))
+		session_fail(session, &err);
+}
+
+static void log_mapped(struct session *session, const struct ni_reply *reply)
+{
+	struct error err;
+
+	if (reply->status) {
+		error_set(&err, reply->status, "%s", reply->text);
+		session_fail(session, &err);
+		return;
+	}
+	session->mapped[SLOT_LOG] = true;
+	increment_expose(session);
 }
 
 static void slot_mapped(struct session *session, const struct ni_reply *reply)
@@ -117,17 +195,17 @@ static void begin_step(struct session *session)
 {
 	struct ni_request request = {.type = NI_MAP};
 	struct region *region = session->region;
+	unsigned slot, slots = region_slots(region);
 	struct error err;
-	unsigned slot;
 	bool grow;
 	int fd;
 
-	for (slot = 0; slot < SLOTS_PER_REGION; slot++) {
+	for (slot = 0; slot < slots; slot++) {
 		grow = region_slot_capacity(region, slot) < session->capacity_bytes;
 		if (grow || !session->mapped[slot])
 			break;
 	}
-	if (slot == SLOTS_PER_REGION) {
+	if (slot == slots) {
 		begin_expose(session);
 		return;
 	}
@@ -143,14 +221,37 @@ static void begin_step(struct session *session)
 	close(fd);
 }
 
+static void begin_increment(struct session *session)
+{
+	struct error err;
+
+	session->slot = SLOT_LOG;
+	if (region_slot_capacity(session->region, SLOT_LOG) < session->begin.bytes) {
+		error_set(&err, -ENOSPC, "rank %u: an increment of %llu bytes is larger than the log: a full set has room",
+			  session->open.rank, (unsigned long long)session->begin.bytes);
+		session_fail(session, &err);
+	} else if (session->mapped[SLOT_LOG]) {
+		increment_expose(session);
+	} else {
+		request_map(session, session->region, SLOT_LOG, log_mapped);
+	}
+}
+
 void request_begin(struct session *session, const void *payload, size_t bytes)
 {
 	struct error err;
 
 	if (!request_unpack(session, payload, bytes, wire_begin_fields, &session->begin))
 		return;
-	if (begin_check(session, &err) ||
-	    region_pick_slot(session->region, session->begin.keep, &session->slot, &err) ||
+	if (begin_check(session, &err)) {
+		session_fail(session, &err);
+		return;
+	}
+	if (session->begin.kind == SET_INCREMENT) {
+		begin_increment(session);
+		return;
+	}
+	if (region_pick_slot(session->region, session->begin.keep, &session->slot, &err) ||
 	    region_reserve(session->region, session->begin.bytes, &session->capacity_bytes, &err)) {
 		session_fail(session, &err);
 		return;
@@ -180,6 +281,15 @@ static int commit_check(const struct session *session, struct error *err)
 	return table_check_info(&set->info, session->begin.bytes, err);
 }
 
+static int publish(struct session *session, struct error *err)
+{
+	const struct wire_set *set = &session->commit.set;
+
+	if (set->info.kind == SET_INCREMENT)
+		return region_publish_increment(session->region, session->place, &set->info, set->segments, err);
+	return region_publish(session->region, session->slot, &set->info, set->segments, err);
+}
+
 static void persisted(struct session *session, const struct ni_reply *reply)
 {
 	struct wire_commit *commit = &session->commit;
@@ -197,7 +307,7 @@ static void persisted(struct session *session, const struct ni_reply *reply)
 	}
 	commit->set.info.time_ns = clock_realtime_ns();
 	TEST_POINT("pmm.commit.before-publish");
-	if (region_publish(session->region, session->slot, &commit->set.info, commit->set.segments, &err)) {
+	if (publish(session, &err)) {
 		log_error("job %s rank %u: epoch %llu cannot be published: %s", session->open.job,
 			  session->open.rank, (unsigned long long)commit->set.info.epoch, err.text);
 		session_fail(session, &err);
@@ -208,13 +318,14 @@ static void persisted(struct session *session, const struct ni_reply *reply)
 	server->counters.commit_bytes += commit->set.info.data_bytes;
 	log_debug("job %s rank %u: epoch %llu is published", session->open.job, session->open.rank,
 		  (unsigned long long)commit->set.info.epoch);
+	answer.log_room = region_log_room(session->region);
 	session_reply(session, wire_commit_reply_fields, &answer);
 }
 
 void request_commit(struct session *session, const void *payload, size_t bytes)
 {
 	struct wire_commit *commit = &session->commit;
-	struct ni_request request = {.type = NI_COMMIT, .bytes = session->begin.bytes};
+	struct ni_request request = {.type = NI_COMMIT, .offset = session->place, .bytes = session->begin.bytes};
 	struct error err;
 
 	free(commit->set.segments);

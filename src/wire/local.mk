@@ -1,6 +1,7 @@
 noinst_LTLIBRARIES += libwire.la
 libwire_la_SOURCES = \
 	%D%/auth.c %D%/auth.h %D%/auth_none.c %D%/auth_psk.c \
+	%D%/chain.c %D%/chain.h \
 	%D%/cursor.c %D%/cursor.h \
 	%D%/ni_wire.c %D%/ni_wire.h \
 	%D%/table.c %D%/table.h \

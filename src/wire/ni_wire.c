@@ -14,6 +14,7 @@ void ni_request_fields(struct cursor *c, void *message)
 	cursor_u64(c, &m->peer);
 	cursor_u64(c, &m->file);
 	cursor_u64(c, &m->grant);
+	cursor_u64(c, &m->offset);
 	cursor_u64(c, &m->bytes);
 	cursor_u32(c, &m->rights);
 	cursor_u32(c, &m->rank);

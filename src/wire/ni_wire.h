@@ -23,10 +23,10 @@ enum ni_type {
 	NI_EXPEL,     /* peer is cut off */
 	NI_MAP,	      /* descriptor attached: give file its bytes (allocate where flagged), map, populate */
 	NI_UNMAP,     /* forget file, when its last use ends */
-	NI_EXPOSE,    /* first `bytes` of file to peer as grant, with rights; answers key */
+	NI_EXPOSE,    /* `bytes` of file from offset on to peer as grant, with rights; answers key */
 	NI_REVOKE,    /* end grant */
-	NI_COMMIT,    /* end grant; persist set in file; check its digest, and if flagged every block */
-	NI_VERIFY,    /* check every block of set in file; answers blocks, bad_blocks, text */
+	NI_COMMIT,    /* end grant; persist set at offset in file; check its digest, and if flagged every block */
+	NI_VERIFY,    /* check every block of set at offset in file; answers blocks, bad_blocks, text */
 };
 
 enum ni_flags { NI_ALLOCATE = 1, NI_CHECK_BLOCKS = 2 };
@@ -35,7 +35,7 @@ struct ni_request {
 	uint64_t id;
 	uint32_t type;
 	uint32_t flags;
-	uint64_t peer, file, grant, bytes;
+	uint64_t peer, file, grant, offset, bytes;
 	uint32_t rights; /* enum net_rights */
 	uint32_t rank;	 /* of the set */
 	uint32_t count;

@@ -262,13 +262,14 @@ int client_record(struct client *client, const struct command_line *command, str
 	return 0;
 }
 
-int client_put(struct client *client, uint64_t epoch, uint64_t keep,
+int client_put(struct client *client, uint64_t epoch, uint64_t keep, enum set_kind *kind,
 	       const struct client_segment *segments, size_t count, struct error *err)
 {
 	int code = begin(FAKE_PUT, err);
 
 	if (code)
 		return code;
+	(void)kind;
 	store.kept = keep;
 	while (store.count >= SLOTS_PER_REGION)
 		fake_drop(store.sets[store.sets[0].info.epoch == keep].info.epoch);

@@ -92,7 +92,7 @@ static void put_ok(struct client *client, uint64_t epoch, uint64_t keep, uint8_t
 	int rc;
 
 	fill(data, bytes, (unsigned)epoch);
-	rc = client_put(client, epoch, keep, &s, 1, &err);
+	rc = client_put(client, epoch, keep, NULL, &s, 1, &err);
 	ck_assert_msg(!rc, "%d %s", rc, err.text);
 }
 
@@ -181,7 +181,7 @@ START_TEST(segments_of_many_sizes_come_back_each)
 		fill(data[i], bytes, i);
 		s[i] = segment_of(name, bytes ? data[i] : NULL, bytes);
 	}
-	ck_assert(!client_put(client, 1, 0, s, 40, &err));
+	ck_assert(!client_put(client, 1, 0, NULL, s, 40, &err));
 	for (unsigned i = 0; i < 40; i++)
 		memset(data[i], 0, s[i].segment.count);
 	ck_assert_msg(!client_get(client, 0, 1, s, 40, &err), "%s", err.text);
@@ -202,7 +202,7 @@ START_TEST(a_set_may_be_empty)
 {
 	struct client *client = open_rank("job", 0, 1);
 
-	ck_assert_msg(!client_put(client, 1, 0, NULL, 0, &err), "%s", err.text);
+	ck_assert_msg(!client_put(client, 1, 0, NULL, NULL, 0, &err), "%s", err.text);
 	ck_assert_msg(!client_get(client, 0, 1, NULL, 0, &err), "%s", err.text);
 	client_close(client, false, &err);
 }
@@ -299,9 +299,9 @@ START_TEST(the_kept_epoch_is_never_overwritten)
 		get_ok(client, 0, 1, data, MIB);
 	}
 	/* a job with a complete epoch cannot say that it has none */
-	ck_assert_int_eq(client_put(client, 8, 0, &s, 1, &err), -EEXIST);
+	ck_assert_int_eq(client_put(client, 8, 0, NULL, &s, 1, &err), -EEXIST);
 	/* nor keep one that is not there */
-	ck_assert_int_eq(client_put(client, 9, 3, &s, 1, &err), -ENOENT);
+	ck_assert_int_eq(client_put(client, 9, 3, NULL, &s, 1, &err), -ENOENT);
 	get_ok(client, 0, 1, data, MIB);
 	get_ok(client, 0, 7, data, MIB);
 	client_close(client, false, &err);
@@ -317,8 +317,8 @@ START_TEST(a_full_pool_harms_nobody)
 
 	put_ok(one, 1, 0, data, 20 * MIB);
 	memset(data, 1, 40 * MIB);
-	ck_assert_int_eq(client_put(two, 1, 0, &s, 1, &err), -ENOSPC);
-	ck_assert_int_eq(client_put(one, 2, 1, &s, 1, &err), -ENOSPC);
+	ck_assert_int_eq(client_put(two, 1, 0, NULL, &s, 1, &err), -ENOSPC);
+	ck_assert_int_eq(client_put(one, 2, 1, NULL, &s, 1, &err), -ENOSPC);
 	ck_assert_str_ne(err.text, "");
 	get_ok(one, 0, 1, data, 20 * MIB);
 	put_ok(one, 2, 1, data, 20 * MIB);
@@ -412,8 +412,8 @@ static void check_takeover(struct client_identity *identity)
 	put_ok(old, 1, 0, data, sizeof(data));
 	new = open_ok(identity);
 	get_ok(new, 0, 1, data, sizeof(data));
-	ck_assert_int_eq(client_put(old, 2, 1, &s, 1, &err), -ESTALE);
-	ck_assert_int_eq(client_put(old, 2, 1, &s, 1, &err), -ESTALE);
+	ck_assert_int_eq(client_put(old, 2, 1, NULL, &s, 1, &err), -ESTALE);
+	ck_assert_int_eq(client_put(old, 2, 1, NULL, &s, 1, &err), -ESTALE);
 	put_ok(new, 2, 1, data, sizeof(data));
 	get_ok(new, 0, 2, data, sizeof(data));
 	client_close(old, false, &err);
@@ -475,7 +475,7 @@ START_TEST(a_primary_stopped_in_mid_write_changes_nothing)
 		setenv("HOLDFAST_TEST_POINT", "client.put.mid-write:stop:3", 1);
 		client = open_ok(&identity);
 		fill(data, bytes, 99);
-		status = client_put(client, 2, 1, &s, 1, &err) == -ESTALE ? 0 : 1;
+		status = client_put(client, 2, 1, NULL, &s, 1, &err) == -ESTALE ? 0 : 1;
 		client_close(client, false, &err);
 		free(data);
 		_exit(status);
@@ -551,7 +551,7 @@ START_TEST(a_server_that_stays_away_is_given_up_in_time)
 	ck_assert(!client_open(&options, &identity, &client, &err));
 	pmu_kill(&pmu);
 	start = clock_monotonic_ns();
-	rc = client_put(client, 1, 0, &s, 1, &err);
+	rc = client_put(client, 1, 0, NULL, &s, 1, &err);
 	ck_assert_int_eq(rc, -ENXIO);
 	ck_assert_msg(clock_monotonic_ns() - start < 9000000000u, "it hung");
 	client_close(client, false, &err);
@@ -591,7 +591,7 @@ START_TEST(a_server_killed_at_any_point_of_a_checkpoint_loses_nothing)
 	ck_assert(!client_open(&options, &identity, &client, &err));
 	put_ok(client, 1, 0, data, MIB);
 	fill(more, MIB, 2);
-	rc = client_put(client, 2, 1, &s, 1, &err);
+	rc = client_put(client, 2, 1, NULL, &s, 1, &err);
 	client_close(client, false, &err);
 	pmu_kill(&pmu);
 	ck_assert(pmu_start(&pmu, NULL, NULL));

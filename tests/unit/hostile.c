@@ -90,7 +90,7 @@ static void check_service(void)
 	memset(data, (int)++epoch, sizeof(data));
 	s.at = data;
 	ck_assert_msg(!client_open(&options, &identity, &client, &err), "%s", err.text);
-	ck_assert_msg(!client_put(client, epoch, epoch - 1, &s, 1, &err), "%s", err.text);
+	ck_assert_msg(!client_put(client, epoch, epoch - 1, NULL, &s, 1, &err), "%s", err.text);
 	memset(data, 0, sizeof(data));
 	ck_assert_msg(!client_get(client, 0, epoch, &s, 1, &err), "%s", err.text);
 	ck_assert_uint_eq(data[99], epoch);
@@ -372,7 +372,7 @@ START_TEST(a_write_after_commit_changes_nothing)
 
 	memset(set, 7, 4096);
 	table.header->epoch = 1;
-	table.header->segment_count = 1;
+	table.segment_ids[0] = table_segment_id(&s.segment);
 	table.extents[0].bytes = 4096;
 	table.checksums[0] = checksum(set, 4096);
 	ck_assert(!net_ofi.submit(liar.conn, &liar.begun.grant.key, &transfer, &err));
@@ -623,18 +623,18 @@ START_TEST(a_fence_cuts_off_whoever_writes)
 	for (uint32_t rank = 0; rank < 2; rank++) {
 		identity.rank = rank;
 		ck_assert_msg(!client_open(&options, &identity, &clients[rank], &err), "%s", err.text);
-		ck_assert_msg(!client_put(clients[rank], 1, 0, &s, 1, &err), "%s", err.text);
+		ck_assert_msg(!client_put(clients[rank], 1, 0, NULL, &s, 1, &err), "%s", err.text);
 	}
 	ck_assert(!call(&control, WIRE_FENCE, wire_target_fields, &target, wire_nothing_fields, NULL));
 	for (uint32_t rank = 0; rank < 2; rank++) {
-		ck_assert_int_eq(client_put(clients[rank], 2, 1, &s, 1, &err), -ESTALE);
+		ck_assert_int_eq(client_put(clients[rank], 2, 1, NULL, &s, 1, &err), -ESTALE);
 		client_close(clients[rank], false, &err);
 	}
 	/* Whoever comes next finds what was complete, and may write. */
 	identity.rank = 0;
 	ck_assert_msg(!client_open(&options, &identity, &clients[0], &err), "%s", err.text);
 	ck_assert_msg(!client_get(clients[0], 1, 1, &s, 1, &err), "%s", err.text);
-	ck_assert_msg(!client_put(clients[0], 2, 1, &s, 1, &err), "%s", err.text);
+	ck_assert_msg(!client_put(clients[0], 2, 1, NULL, &s, 1, &err), "%s", err.text);
 	client_close(clients[0], false, &err);
 	snprintf(target.job, sizeof(target.job), "none");
 	ck_assert_int_eq(call(&control, WIRE_FENCE, wire_target_fields, &target, wire_nothing_fields, NULL),
@@ -718,7 +718,7 @@ START_TEST(sixty_four_sessions_stay_below_64_mib)
 	}
 	for (uint64_t epoch = 1; epoch < 4; epoch++) {
 		for (unsigned i = 0; i < 64; i++)
-			ck_assert_msg(!client_put(clients[i], epoch, epoch - 1, &s, 1, &err), "%s", err.text);
+			ck_assert_msg(!client_put(clients[i], epoch, epoch - 1, NULL, &s, 1, &err), "%s", err.text);
 	}
 	server = anonymous_bytes(pmu.pid);
 	ni = anonymous_bytes(pmu_ni_pid(&pmu));

@@ -56,13 +56,22 @@ tests_unit_client_SOURCES = tests/unit/client.c tests/unit/pmu_fixture.c tests/u
 tests_unit_client_CFLAGS = $(unit_cflags)
 tests_unit_client_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
-unit_programs += tests/unit/wire tests/unit/table
+unit_programs += tests/unit/append
+tests_unit_append_SOURCES = tests/unit/append.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h \
+	tests/unit/unit.h
+tests_unit_append_CFLAGS = $(unit_cflags)
+tests_unit_append_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
+
+unit_programs += tests/unit/wire tests/unit/table tests/unit/chain
 tests_unit_wire_SOURCES = tests/unit/wire.c tests/unit/unit.h
 tests_unit_wire_CFLAGS = $(unit_cflags)
 tests_unit_wire_LDADD = libwire.la libcommon.la $(CHECK_LIBS)
 tests_unit_table_SOURCES = tests/unit/table.c tests/unit/unit.h
 tests_unit_table_CFLAGS = $(unit_cflags)
 tests_unit_table_LDADD = libwire.la libcommon.la $(CHECK_LIBS)
+tests_unit_chain_SOURCES = tests/unit/chain.c tests/unit/unit.h
+tests_unit_chain_CFLAGS = $(unit_cflags)
+tests_unit_chain_LDADD = libwire.la libcommon.la $(CHECK_LIBS)
 
 unit_programs += tests/unit/hostile
 tests_unit_hostile_SOURCES = tests/unit/hostile.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h \

@@ -1,0 +1,869 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* append.c - append mode against a real pmu-server: increments are written, and every epoch comes back. */
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "client/client.h"
+#include "client/control.h"
+#include "common/clock.h"
+#include "common/testpoint.h"
+#include "pmu_fixture.h"
+#include "unit.h"
+
+#define MIB	 (1u << 20)
+#define BLOCK	 SET_BLOCK_BYTES
+#define SEGMENTS 4
+#define EPOCHS	 512
+
+static struct pmu pmu;
+static struct error err;
+static uint64_t random_state = 88172645463325252u;
+
+static unsigned random_below(unsigned n)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return (unsigned)(random_state >> 33) % n;
+}
+
+static void setup(void)
+{
+	pmu_make(&pmu);
+	ck_assert(pmu_start(&pmu, NULL, NULL));
+}
+
+static void teardown(void)
+{
+	pmu_remove(&pmu);
+}
+
+static struct client_options options_of_server(void)
+{
+	return (struct client_options){
+		.server = pmu.address,
+		.auth = "none",
+		.timeout_ms = 20000,
+		.reconnect_ms = 30000,
+	};
+}
+
+static struct client_identity identity_of(uint32_t rank, uint32_t ranks)
+{
+	return (struct client_identity){
+		.job = "job",
+		.rank = rank,
+		.ranks = ranks,
+		.mode = REGION_APPEND,
+		.launch = {1},
+	};
+}
+
+static struct client *open_with(const struct client_options *options, const struct client_identity *identity)
+{
+	struct client *client = NULL;
+	int rc = client_open(options, identity, &client, &err);
+
+	ck_assert_msg(!rc, "%d %s", rc, err.text);
+	return client;
+}
+
+static struct client *open_rank(uint32_t rank, uint32_t ranks)
+{
+	struct client_identity identity = identity_of(rank, ranks);
+	struct client_options options = options_of_server();
+
+	return open_with(&options, &identity);
+}
+
+/* ---- the model: what the application's memory is, and what it was at each epoch ---- */
+
+struct memory {
+	struct client_segment segments[SEGMENTS];
+	size_t count;
+	struct client_range *ranges[SEGMENTS]; /* what changed since the last set */
+	bool changed[SEGMENTS][4096];	       /* by block */
+};
+
+struct past {
+	struct segment segments[SEGMENTS];
+	size_t count;
+	uint8_t *data[SEGMENTS];
+};
+
+static struct memory memory;
+static struct past past[EPOCHS];
+
+static uint64_t bytes_of(size_t i)
+{
+	return memory.segments[i].segment.count;
+}
+
+static uint64_t blocks_of(size_t i)
+{
+	return (bytes_of(i) + BLOCK - 1) / BLOCK;
+}
+
+/* A byte of the block, and its last one, are new. */
+static void touch(size_t segment, uint64_t block)
+{
+	uint8_t *at = memory.segments[segment].at;
+	uint64_t end = (block + 1) * BLOCK < bytes_of(segment) ? (block + 1) * BLOCK : bytes_of(segment);
+
+	at[block * BLOCK + random_below((unsigned)(end - block * BLOCK))] ^= (uint8_t)(1 + random_below(255));
+	at[end - 1]++;
+	memory.changed[segment][block] = true;
+}
+
+static void segment_new(size_t i, const char *name, uint64_t bytes)
+{
+	struct client_segment *s = &memory.segments[i];
+	uint8_t *at;
+
+	free(s->at);
+	free(memory.ranges[i]);
+	*s = (struct client_segment){.segment = {.type = ELEMENT_BYTE, .element_bytes = 1, .count = bytes}};
+	snprintf(s->segment.name, sizeof(s->segment.name), "%s", name);
+	s->at = at = malloc(bytes + 1);
+	for (uint64_t k = 0; k < bytes; k++)
+		at[k] = (uint8_t)(random_state >> (k % 57) ^ k / 251);
+	random_below(2);
+	memory.ranges[i] = calloc(blocks_of(i) + 1, sizeof(**memory.ranges));
+	memset(memory.changed[i], 1, sizeof(memory.changed[i]));
+}
+
+static void memory_make(const uint64_t *sizes, size_t count)
+{
+	char name[16];
+
+	for (memory.count = 0; memory.count < count; memory.count++) {
+		snprintf(name, sizeof(name), "segment%zu", memory.count);
+		segment_new(memory.count, name, sizes[memory.count]);
+	}
+}
+
+/* The changed blocks as ranges, runs of them as one or, now and then, as several. */
+static void ranges_make(size_t i)
+{
+	struct client_segment *s = &memory.segments[i];
+	struct client_range *range = memory.ranges[i] - 1;
+	bool running = false;
+
+	s->ranges = memory.ranges[i];
+	for (uint64_t block = 0; block < blocks_of(i); block++) {
+		uint64_t n = bytes_of(i) - block * BLOCK < BLOCK ? bytes_of(i) - block * BLOCK : BLOCK;
+
+		if (memory.changed[i][block] && running && random_below(4))
+			range->bytes += n;
+		else if (memory.changed[i][block])
+			*++range = (struct client_range){block * BLOCK, n};
+		running = memory.changed[i][block];
+	}
+	s->range_count = (size_t)(range + 1 - memory.ranges[i]);
+	if (s->range_count == 1 && range->bytes == bytes_of(i))
+		s->ranges = NULL; /* whole */
+}
+
+static void past_forget(struct past *p)
+{
+	for (size_t i = 0; i < p->count; i++)
+		free(p->data[i]);
+	*p = (struct past){0};
+}
+
+static void past_record(uint64_t epoch)
+{
+	struct past *p = &past[epoch];
+
+	past_forget(p);
+	for (p->count = 0; p->count < memory.count; p->count++) {
+		p->segments[p->count] = memory.segments[p->count].segment;
+		p->data[p->count] = malloc(bytes_of(p->count) + 1);
+		memcpy(p->data[p->count], memory.segments[p->count].at, bytes_of(p->count));
+	}
+}
+
+static void memory_free(void)
+{
+	for (size_t i = 0; i < SEGMENTS; i++) {
+		free(memory.segments[i].at);
+		free(memory.ranges[i]);
+	}
+	memset(&memory, 0, sizeof(memory));
+	for (size_t i = 0; i < EPOCHS; i++)
+		past_forget(&past[i]);
+}
+
+static int put(struct client *client, uint64_t epoch, uint64_t keep, enum set_kind *kind)
+{
+	int rc;
+
+	for (size_t i = 0; i < memory.count; i++)
+		ranges_make(i);
+	rc = client_put(client, epoch, keep, kind, memory.segments, memory.count, &err);
+	if (!rc) {
+		memset(memory.changed, 0, sizeof(memory.changed));
+		past_record(epoch);
+	}
+	return rc;
+}
+
+/* Which kind it became. */
+static enum set_kind put_ok(struct client *client, uint64_t epoch, uint64_t keep, enum set_kind kind)
+{
+	int rc = put(client, epoch, keep, &kind);
+
+	ck_assert_msg(!rc, "epoch %d: %d %s", (int)epoch, rc, err.text);
+	return kind;
+}
+
+static void put_increment(struct client *client, uint64_t epoch)
+{
+	ck_assert_int_eq(put_ok(client, epoch, epoch - 1, SET_INCREMENT), SET_INCREMENT);
+}
+
+static void get_ok(struct client *client, uint32_t rank, uint64_t epoch)
+{
+	const struct past *p = &past[epoch];
+	struct client_segment segments[SEGMENTS] = {0};
+	int rc;
+
+	for (size_t i = 0; i < p->count; i++) {
+		segments[i] = (struct client_segment){.segment = p->segments[i]};
+		segments[i].at = p->segments[i].count ? calloc(1, p->segments[i].count) : NULL;
+	}
+	rc = client_get(client, rank, epoch, segments, p->count, &err);
+	ck_assert_msg(!rc, "epoch %d: %d %s", (int)epoch, rc, err.text);
+	for (size_t i = 0; i < p->count; i++) {
+		if (segments[i].at)
+			ck_assert_msg(!memcmp(segments[i].at, p->data[i], p->segments[i].count), "epoch %d, segment %zu",
+				      (int)epoch, i);
+		free(segments[i].at);
+	}
+}
+
+static void get_all(struct client *client)
+{
+	const struct set_info *sets;
+
+	/* The list is as long again after a lost connection: by index. */
+	for (size_t i = 0; i < client_sets(client, &sets); i++)
+		get_ok(client, 0, sets[i].epoch);
+}
+
+static void get_ranges(struct client *client, uint64_t epoch, unsigned rounds)
+{
+	const struct past *p = &past[epoch];
+
+	while (rounds--) {
+		size_t i = random_below((unsigned)p->count);
+		uint64_t bytes = p->segments[i].count, offset = random_below((unsigned)bytes + 1);
+		uint64_t n = random_below((unsigned)(bytes - offset) + 1);
+		uint8_t *into = malloc(n + 1);
+		int rc = client_get_range(client, 0, epoch, p->segments[i].name, offset, into, n, &err);
+
+		ck_assert_msg(!rc, "%d %s", rc, err.text);
+		ck_assert(!memcmp(into, p->data[i] + offset, n));
+		free(into);
+	}
+}
+
+static bool holds(struct client *client, uint64_t epoch)
+{
+	const struct set_info *sets;
+	bool found = false;
+
+	for (size_t i = 0, n = client_sets(client, &sets); i < n; i++)
+		found |= sets[i].epoch == epoch;
+	return found;
+}
+
+/* ---- chains ---- */
+
+static const struct {
+	unsigned increments;
+	uint64_t last; /* bytes of the largest segment */
+	size_t chunk_bytes;
+} chains[] = {
+	{1, 3 * BLOCK + 5, 0},	     {10, 3 * BLOCK + 5, 0}, {10, 3 * BLOCK + 5, 4096}, {10, 3 * BLOCK + 5, BLOCK},
+	{10, 3 * BLOCK + 5, 100000}, {100, 9 * MIB, 0},
+};
+
+START_TEST(a_chain_of_any_length_gives_each_epoch_back)
+{
+	const uint64_t sizes[] = {20 * BLOCK + 123, 100, 0, chains[_i].last};
+	struct client_identity identity = identity_of(0, 1);
+	struct client_options options = options_of_server();
+	unsigned n = chains[_i].increments;
+	struct client *client;
+
+	options.chunk_bytes = chains[_i].chunk_bytes;
+	client = open_with(&options, &identity);
+	memory_make(sizes, 4);
+	ck_assert_int_eq(put_ok(client, 1, 0, SET_FULL), SET_FULL);
+	for (unsigned epoch = 2; epoch < n + 2; epoch++) {
+		touch(random_below(2) ? 3 : 0, random_below(3));
+		if (random_below(2))
+			touch(1, 0);
+		if (n <= 10 || epoch % 8 == 0)
+			touch(0, random_below(21));
+		put_increment(client, epoch);
+		if (n > 10 && epoch > 20 && epoch < n)
+			past_forget(&past[epoch]);
+	}
+	get_ok(client, 0, n + 1);
+	get_ranges(client, n + 1, 30);
+	for (unsigned epoch = 1; epoch <= n && epoch < 20; epoch++)
+		get_ok(client, 0, epoch);
+	client_close(client, false, &err);
+	memory_free();
+}
+END_TEST
+
+START_TEST(an_increment_may_be_empty)
+{
+	static const uint64_t sizes[] = {3 * BLOCK, 0};
+	struct client *client = open_rank(0, 1);
+
+	memory_make(sizes, 2);
+	put_ok(client, 1, 0, SET_FULL);
+	put_increment(client, 2);
+	put_increment(client, 3);
+	get_all(client);
+	client_close(client, false, &err);
+	memory_free();
+}
+END_TEST
+
+START_TEST(layouts_may_change_from_one_increment_to_the_next)
+{
+	static const uint64_t sizes[] = {5 * BLOCK + 1, 2 * BLOCK, 77};
+	static const uint64_t others[] = {0, 1, 4096, BLOCK, BLOCK + 1, 5 * BLOCK + 1, 7 * BLOCK};
+	struct client *client = open_rank(0, 1);
+	unsigned epoch, increments = 0;
+	char name[16];
+
+	memory_make(sizes, 3);
+	put_ok(client, 1, 0, SET_FULL);
+	for (epoch = 2; epoch < 80; epoch++) {
+		size_t i = random_below(3);
+
+		if (random_below(3) == 0) {
+			snprintf(name, sizeof(name), "segment%zu", i + 10 * random_below(2));
+			segment_new(i, name, others[random_below(7)]);
+		} else if (bytes_of(i)) {
+			touch(i, random_below((unsigned)blocks_of(i)));
+		}
+		memory.count = 2 + random_below(2);
+		if (memory.count == 2)
+			memset(memory.changed[2], 1, sizeof(memory.changed[2])); /* whole when it comes again */
+		increments += put_ok(client, epoch, epoch - 1, SET_INCREMENT) == SET_INCREMENT;
+		get_ok(client, 0, epoch);
+		if (epoch % 10 == 0)
+			get_all(client);
+		if (memory.count == 2)
+			memset(memory.changed[2], 1, sizeof(memory.changed[2]));
+	}
+	ck_assert_uint_gt(increments, 20);
+	client_close(client, false, &err);
+	memory_free();
+}
+END_TEST
+
+/* Every set that the server lists can be read, whenever the log came round, and whoever asks. */
+START_TEST(the_log_comes_round_many_times)
+{
+	static const uint64_t sizes[] = {9 * BLOCK + 5, 30};
+	struct client *client = open_rank(0, 1);
+	unsigned full = 0, most = 0;
+	const struct set_info *sets;
+
+	memory_make(sizes, 2);
+	put_ok(client, 1, 0, SET_FULL);
+	for (unsigned epoch = 2; epoch < 400; epoch++) {
+		for (unsigned n = random_below(epoch % 50 ? 4 : 10); n; n--)
+			touch(0, random_below(10));
+		if (random_below(2))
+			touch(1, 0);
+		full += put_ok(client, epoch, epoch - 1, SET_INCREMENT) == SET_FULL;
+		ck_assert(holds(client, epoch) && holds(client, epoch - 1));
+		if (client_sets(client, &sets) > most)
+			most = (unsigned)client_sets(client, &sets);
+		if (epoch % 16 == 0)
+			get_all(client);
+		if (epoch % 64 == 0)
+			ck_assert(!client_refresh(client, &err));
+		get_ok(client, 0, epoch);
+		if (epoch > 200)
+			past_forget(&past[epoch - 200]);
+	}
+	ck_assert_uint_gt(full, 3); /* the log was full */
+	ck_assert_uint_lt(full, 200);
+	ck_assert_uint_gt(most, 4);
+	client_close(client, false, &err);
+	memory_free();
+}
+END_TEST
+
+/* What a client knows of the sets without asking is what it is told when it asks. */
+START_TEST(going_on_from_an_older_epoch_withdraws_the_newer)
+{
+	static const uint64_t sizes[] = {4 * BLOCK};
+	struct client *client = open_rank(0, 1);
+	const struct set_info *sets;
+
+	memory_make(sizes, 1);
+	put_ok(client, 1, 0, SET_FULL);
+	for (unsigned epoch = 2; epoch < 5; epoch++) {
+		touch(0, epoch - 2);
+		put_increment(client, epoch);
+	}
+	/* Back to 2: all that changed later is as it was, and is given again. */
+	memcpy(memory.segments[0].at, past[2].data[0], bytes_of(0));
+	touch(0, 3);
+	ck_assert_int_eq(put_ok(client, 9, 2, SET_INCREMENT), SET_INCREMENT);
+	for (unsigned round = 0; round < 2; round++) {
+		ck_assert_uint_eq(client_sets(client, &sets), 3);
+		ck_assert(holds(client, 1) && holds(client, 2) && holds(client, 9));
+		get_all(client);
+		ck_assert(!client_refresh(client, &err));
+	}
+	/* A full set goes on from an older one as well. */
+	ck_assert_int_eq(put_ok(client, 12, 1, SET_FULL), SET_FULL);
+	for (unsigned round = 0; round < 2; round++) {
+		ck_assert_uint_eq(client_sets(client, &sets), 2);
+		ck_assert(holds(client, 1) && holds(client, 12));
+		get_all(client);
+		ck_assert(!client_refresh(client, &err));
+	}
+	client_close(client, false, &err);
+	memory_free();
+}
+END_TEST
+
+START_TEST(an_increment_that_cannot_be_becomes_a_full_set)
+{
+	static const uint64_t sizes[] = {4 * BLOCK, 2 * BLOCK};
+	struct client_identity overwrite = identity_of(0, 1);
+	struct client_options options = options_of_server();
+	struct client *client = open_rank(0, 1);
+
+	memory_make(sizes, 2);
+	/* nothing to be an increment to */
+	ck_assert_int_eq(put_ok(client, 1, 0, SET_INCREMENT), SET_FULL);
+	/* to what is not there: neither has a full set anything to keep */
+	touch(0, 1);
+	ck_assert_int_eq(put(client, 9, 7, &(enum set_kind){SET_INCREMENT}), -ENOENT);
+	ck_assert_int_eq(put_ok(client, 9, 1, SET_INCREMENT), SET_INCREMENT);
+	get_all(client);
+	client_close(client, true, &err);
+	overwrite.job = "overwrite";
+	overwrite.mode = REGION_OVERWRITE;
+	client = open_with(&options, &overwrite);
+	put_ok(client, 1, 0, SET_FULL);
+	touch(0, 1);
+	ck_assert_int_eq(put_ok(client, 2, 1, SET_INCREMENT), SET_FULL);
+	get_all(client);
+	client_close(client, false, &err);
+	memory_free();
+}
+END_TEST
+
+START_TEST(ranges_that_make_no_sense_are_refused)
+{
+	static const struct client_range wrong[][2] = {
+		{{1, BLOCK}, {0, 0}},		  {{0, 5}, {BLOCK, BLOCK}},  {{BLOCK, BLOCK}, {0, BLOCK}},
+		{{0, 2 * BLOCK}, {BLOCK, BLOCK}}, {{0, 4 * BLOCK}, {0, 0}},  {{0, 0}, {BLOCK, BLOCK}},
+		{{8 * BLOCK, BLOCK}, {0, 0}},	  {{BLOCK, UINT64_MAX - 5}, {0, 0}},
+	};
+	static const uint64_t sizes[] = {3 * BLOCK + 7};
+	enum set_kind kind = SET_INCREMENT;
+	struct client *client = open_rank(0, 1);
+
+	memory_make(sizes, 1);
+	put_ok(client, 1, 0, SET_FULL);
+	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		memory.segments[0].ranges = wrong[i];
+		memory.segments[0].range_count = 2;
+		ck_assert_int_eq(client_put(client, 2, 1, &kind, memory.segments, 1, &err), -EINVAL);
+	}
+	get_all(client);
+	client_close(client, false, &err);
+	memory_free();
+}
+END_TEST
+
+START_TEST(a_region_is_opened_in_its_own_mode_only)
+{
+	struct client_identity identity = identity_of(0, 1);
+	struct client_options options = options_of_server();
+	struct client *client = open_rank(0, 1);
+
+	client_close(client, false, &err);
+	identity.mode = REGION_OVERWRITE;
+	ck_assert_int_eq(client_open(&options, &identity, &client, &err), -EMEDIUMTYPE);
+}
+END_TEST
+
+/* ---- damage ---- */
+
+static void verify(uint64_t epoch, uint64_t bad_blocks)
+{
+	struct wire_target target = {.job = "job", .uid = WIRE_UID_SELF, .epoch = epoch};
+	struct client_options options = options_of_server();
+	struct wire_verify_reply reply;
+	struct control control;
+
+	ck_assert(!control_connect(&options, deadline_in_ms(10000), &control, &err));
+	ck_assert_msg(!control_call(&control, WIRE_VERIFY, wire_target_fields, &target, wire_verify_reply_fields, &reply,
+				    deadline_in_ms(10000), &err), "%s", err.text);
+	control_close(&control);
+	ck_assert_uint_eq(reply.bad_blocks, bad_blocks);
+}
+
+/* Flips a bit where these bytes are in a slot's file; they are in one alone. */
+static void flip_bit(const uint8_t *want, size_t bytes)
+{
+	char pattern[160];
+	unsigned n = 0;
+	glob_t found;
+
+	snprintf(pattern, sizeof(pattern), "%s/pool/slots/*", pmu.directory);
+	ck_assert(!glob(pattern, 0, NULL, &found));
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		FILE *file = fopen(found.gl_pathv[i], "r+");
+		uint8_t *all = malloc(4 * MIB), *at;
+		size_t size = fread(all, 1, 4 * MIB, file);
+
+		at = memmem(all, size, want, bytes);
+		if (at) {
+			n++;
+			*at ^= 0x10;
+			ck_assert(!fseek(file, at - all, SEEK_SET) && fwrite(at, 1, 1, file) == 1);
+		}
+		free(all);
+		fclose(file);
+	}
+	ck_assert_uint_eq(n, 1);
+	globfree(&found);
+}
+
+/* _i = 0: in the base; 1, 2: in the first or second increment. */
+START_TEST(damage_anywhere_in_a_chain_is_found)
+{
+	static const uint64_t sizes[] = {3 * BLOCK};
+	struct client *client = open_rank(0, 1);
+	struct client_segment s;
+	int epoch = _i + 1;
+	uint8_t *at;
+
+	memory_make(sizes, 1);
+	at = memory.segments[0].at;
+	for (unsigned i = 0; i < 3 * BLOCK; i++)
+		at[i] = (uint8_t)random_below(256);
+	put_ok(client, 1, 0, SET_FULL);
+	touch(0, 1);
+	put_increment(client, 2);
+	touch(0, 2);
+	put_increment(client, 3);
+	for (int i = 1; i <= 3; i++)
+		verify((uint64_t)i, 0);
+	/* What each set alone has of epoch 3: blocks 0, 1, 2. */
+	flip_bit(past[3].data[0] + (size_t)_i * BLOCK + BLOCK - 200, 200);
+	s = memory.segments[0];
+	ck_assert_int_eq(client_get(client, 0, 3, &s, 1, &err), -EILSEQ);
+	ck_assert_int_eq(client_get_range(client, 0, 3, "segment0", (uint64_t)_i * BLOCK, at, 1, &err), -EILSEQ);
+	/* The last to leave a job has its slots unmapped: be there again, before the server is to read them. */
+	ck_assert(!client_refresh(client, &err));
+	for (int i = 1; i <= 3; i++) {
+		verify((uint64_t)i, i == epoch);
+		if (i < epoch)
+			get_ok(client, 0, (uint64_t)i);
+	}
+	client_close(client, false, &err);
+	memory_free();
+}
+END_TEST
+
+/* ---- accidents ---- */
+
+START_TEST(a_chain_lives_through_deaths_of_server_and_ni)
+{
+	static const uint64_t sizes[] = {6 * BLOCK + 9, 50};
+	struct client *client = open_rank(0, 1);
+
+	memory_make(sizes, 2);
+	put_ok(client, 1, 0, SET_FULL);
+	for (unsigned epoch = 2; epoch < 8; epoch++) {
+		touch(0, random_below(7));
+		if (epoch % 2) {
+			pmu_kill(&pmu);
+			ck_assert(pmu_start(&pmu, NULL, NULL));
+		} else {
+			kill(pmu_ni_pid(&pmu), SIGKILL);
+		}
+		put_increment(client, epoch);
+		get_all(client);
+	}
+	client_close(client, false, &err);
+	memory_free();
+}
+END_TEST
+
+#ifdef HOLDFAST_TEST_POINTS
+static const struct {
+	const char *point;
+	int published; /* -1: either */
+} server_points[] = {
+	{"HOLDFAST_TEST_POINT=pmm.begin.after-withdraw:kill:3", 0},
+	{"HOLDFAST_TEST_POINT=pmm.begin.before-reply:kill:3", 0},
+	{"HOLDFAST_TEST_POINT=ni.commit.before-persist:kill:3", -1},
+	{"HOLDFAST_TEST_POINT=ni.commit.after-persist:kill:3", -1},
+	{"HOLDFAST_TEST_POINT=pmm.commit.before-publish:kill:3", 0},
+	{"HOLDFAST_TEST_POINT=pmm.commit.after-publish:kill:3", 1},
+	{"HOLDFAST_TEST_POINT=set-publish:kill:3", 0},
+	{"HOLDFAST_TEST_POINT=set-published:kill:3", 1},
+};
+
+START_TEST(a_server_killed_at_any_point_of_an_increment_loses_nothing)
+{
+	static const uint64_t sizes[] = {6 * BLOCK + 9, 50};
+	struct client_identity identity = identity_of(0, 1);
+	struct client_options options;
+	struct client *client;
+	bool is_there;
+	int rc;
+
+	pmu_stop(&pmu);
+	ck_assert(pmu_start(&pmu, NULL, server_points[_i].point));
+	options = options_of_server();
+	options.reconnect_ms = 1500; /* the NI's death is made good in the meantime; the PMM's not */
+	client = open_with(&options, &identity);
+	memory_make(sizes, 2);
+	put_ok(client, 1, 0, SET_FULL);
+	touch(0, 2);
+	put_increment(client, 2);
+	touch(0, 3);
+	rc = put(client, 3, 2, &(enum set_kind){SET_INCREMENT});
+	past_record(3);
+	client_close(client, false, &err);
+	pmu_kill(&pmu);
+	ck_assert(pmu_start(&pmu, NULL, NULL));
+	client = open_rank(0, 1);
+	is_there = holds(client, 3);
+	ck_assert_msg(rc || is_there, "acknowledged, and lost");
+	ck_assert(holds(client, 1) && holds(client, 2));
+	if (server_points[_i].published >= 0)
+		ck_assert_int_eq(is_there, server_points[_i].published);
+	get_all(client);
+	memory.changed[0][3] = true; /* since 2 */
+	ck_assert_int_eq(put_ok(client, 4, 2, SET_INCREMENT), SET_INCREMENT);
+	get_all(client);
+	client_close(client, false, &err);
+	memory_free();
+}
+END_TEST
+
+static const char *const client_points[] = {
+	"client.put.after-begin:kill:2",
+	"client.put.mid-write:kill:5",
+	"client.put.before-commit:kill:2",
+	"client.put.after-commit:kill:2",
+};
+
+START_TEST(a_client_killed_at_any_point_of_an_increment_loses_nothing)
+{
+	static const uint64_t sizes[] = {6 * BLOCK + 9, 50};
+	struct client *client;
+	int status;
+	pid_t child;
+
+	memory_make(sizes, 2);
+	past_record(1);
+	child = fork();
+	if (!child) {
+		setenv("HOLDFAST_TEST_POINT", client_points[_i], 1);
+		client = open_rank(0, 1);
+		put_ok(client, 1, 0, SET_FULL);
+		touch(0, 1);
+		touch(0, 3);
+		touch(0, 5);
+		put_ok(client, 2, 1, SET_INCREMENT);
+		_exit(1);
+	}
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "the test point was not met");
+	client = open_rank(0, 1);
+	get_ok(client, 0, 1);
+	ck_assert_int_eq(holds(client, 2), strstr(client_points[_i], "after-commit") != NULL);
+	memset(memory.changed, 0, sizeof(memory.changed)); /* as it is in epoch 1 */
+	touch(0, 2);
+	ck_assert_int_eq(put_ok(client, 3, 1, SET_INCREMENT), SET_INCREMENT);
+	get_all(client);
+	client_close(client, false, &err);
+	memory_free();
+}
+END_TEST
+
+/* Fenced in the middle of an increment: its successor writes there, and nothing of it is seen. */
+START_TEST(a_fenced_writer_of_an_increment_changes_nothing)
+{
+	static const uint64_t sizes[] = {12 * BLOCK};
+	struct client_identity identity = identity_of(0, 1);
+	struct client_options options = options_of_server();
+	struct client *client = open_rank(0, 1);
+	int status;
+	pid_t child;
+
+	memory_make(sizes, 1);
+	put_ok(client, 1, 0, SET_FULL);
+	touch(0, 0);
+	put_increment(client, 2);
+	client_close(client, false, &err);
+	child = fork();
+	if (!child) {
+		setenv("HOLDFAST_TEST_POINT", "client.put.mid-write:stop:3", 1);
+		client = open_rank(0, 1);
+		for (unsigned block = 0; block < 12; block += 2)
+			touch(0, block);
+		status = put(client, 3, 2, &(enum set_kind){SET_INCREMENT}) == -ESTALE ? 0 : 1;
+		client_close(client, false, &err);
+		_exit(status);
+	}
+	ck_assert_int_eq(waitpid(child, &status, WUNTRACED), child);
+	ck_assert_msg(WIFSTOPPED(status), "the test point was not met");
+	identity.incarnation = 1;
+	client = open_with(&options, &identity);
+	for (unsigned block = 0; block < 12; block += 2)
+		touch(0, block);
+	put_increment(client, 3);
+	kill(child, SIGCONT);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_msg(WIFEXITED(status) && !WEXITSTATUS(status), "the fenced primary was not told");
+	get_all(client);
+	client_close(client, false, &err);
+	memory_free();
+}
+END_TEST
+
+START_TEST(a_lost_reply_to_an_increments_commit_does_not_write_twice)
+{
+	static const uint64_t sizes[] = {6 * BLOCK};
+	const struct set_info *sets;
+	struct client *client;
+	pid_t helper;
+
+	pmu_stop(&pmu);
+	ck_assert(pmu_start(&pmu, NULL, "HOLDFAST_TEST_POINT=pmm.commit.after-publish:kill:2"));
+	client = open_rank(0, 1);
+	memory_make(sizes, 1);
+	put_ok(client, 1, 0, SET_FULL);
+	helper = fork();
+	if (!helper) { /* starts the server again when it is gone */
+		char program[64], command[512];
+
+		snprintf(program, sizeof(program), "/proc/%d/exe", (int)pmu.pid);
+		while (!access(program, F_OK))
+			usleep(1000);
+		snprintf(command, sizeof(command),
+			 "exec %s/pmu-server --pool %s/pool --size 64M --auth none --listen %s -F 2>/dev/null",
+			 getenv("top_builddir"), pmu.directory, pmu.address);
+		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+		_exit(127);
+	}
+	touch(0, 4);
+	put_increment(client, 2);
+	ck_assert_uint_eq(client_sets(client, &sets), 2);
+	get_all(client);
+	client_close(client, false, &err);
+	kill(helper, SIGTERM);
+	waitpid(helper, NULL, 0);
+	memory_free();
+}
+END_TEST
+#endif
+
+/* ---- other ranks ---- */
+
+/* Increments, and full sets where the log is full: what a reader is given is right, or gone. */
+START_TEST(a_chain_is_read_while_its_rank_writes_on)
+{
+	static const uint64_t sizes[] = {10 * BLOCK};
+	struct client *writer = open_rank(0, 2), *reader = open_rank(1, 2);
+	unsigned reads = 0;
+	int status = 0;
+	pid_t child;
+
+	memory_make(sizes, 1);
+	put_ok(writer, 1, 0, SET_FULL);
+	for (unsigned epoch = 2; epoch < 6; epoch++) {
+		touch(0, epoch);
+		put_increment(writer, epoch);
+	}
+	client_close(writer, false, &err);
+	child = fork();
+	if (!child) {
+		writer = open_rank(0, 2);
+		for (unsigned epoch = 6; epoch < 200; epoch++) {
+			touch(0, random_below(10));
+			put_ok(writer, epoch, epoch - 1, SET_INCREMENT);
+			if (!holds(writer, 5))
+				break;
+		}
+		client_close(writer, false, &err);
+		_exit(0);
+	}
+	do {
+		const struct past *p = &past[5];
+		struct client_segment s = {.segment = p->segments[0], .at = calloc(1, p->segments[0].count)};
+		int rc = client_get(reader, 0, 5, &s, 1, &err);
+
+		ck_assert_msg(!rc || rc == -ENOENT, "%d %s", rc, err.text);
+		if (!rc)
+			ck_assert(!memcmp(s.at, p->data[0], p->segments[0].count));
+		reads += !rc;
+		free(s.at);
+	} while (!waitpid(child, &status, WNOHANG));
+	ck_assert(WIFEXITED(status) && !WEXITSTATUS(status));
+	ck_assert_uint_gt(reads, 0);
+	client_close(reader, false, &err);
+	memory_free();
+}
+END_TEST
+
+static Suite *unit_suite(void)
+{
+	Suite *suite = suite_create("append");
+	TCase *tc = tcase_create("append");
+
+	setenv("top_builddir", ".", 0);
+	tcase_set_timeout(tc, 300);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_loop_test(tc, a_chain_of_any_length_gives_each_epoch_back, 0, sizeof(chains) / sizeof(chains[0]));
+	tcase_add_test(tc, an_increment_may_be_empty);
+	tcase_add_test(tc, layouts_may_change_from_one_increment_to_the_next);
+	tcase_add_test(tc, the_log_comes_round_many_times);
+	tcase_add_test(tc, going_on_from_an_older_epoch_withdraws_the_newer);
+	tcase_add_test(tc, an_increment_that_cannot_be_becomes_a_full_set);
+	tcase_add_test(tc, ranges_that_make_no_sense_are_refused);
+	tcase_add_test(tc, a_region_is_opened_in_its_own_mode_only);
+	tcase_add_loop_test(tc, damage_anywhere_in_a_chain_is_found, 0, 3);
+	tcase_add_test(tc, a_chain_lives_through_deaths_of_server_and_ni);
+#ifdef HOLDFAST_TEST_POINTS
+	tcase_add_loop_test(tc, a_server_killed_at_any_point_of_an_increment_loses_nothing, 0,
+			    sizeof(server_points) / sizeof(server_points[0]));
+	tcase_add_loop_test(tc, a_client_killed_at_any_point_of_an_increment_loses_nothing, 0,
+			    sizeof(client_points) / sizeof(client_points[0]));
+	tcase_add_test(tc, a_fenced_writer_of_an_increment_changes_nothing);
+	tcase_add_test(tc, a_lost_reply_to_an_increments_commit_does_not_write_twice);
+#endif
+	tcase_add_test(tc, a_chain_is_read_while_its_rank_writes_on);
+	suite_add_tcase(suite, tc);
+	return suite;
+}
