@@ -1,10 +1,14 @@
 # Built here to be tried and tested; what is installed is their source.
 examplesdir = $(docdir)/examples
 dist_examples_DATA = \
-	%D%/minimal.c %D%/minimal.f90 \
+	%D%/minimal.c %D%/minimal.f90 %D%/particles.c \
 	%D%/stencil.c %D%/plate.c %D%/plate.h %D%/pgm.c %D%/pgm.h
 
-noinst_PROGRAMS += examples/minimal examples/stencil
+noinst_PROGRAMS += examples/minimal examples/particles examples/stencil
+
+examples_particles_SOURCES = %D%/particles.c
+examples_particles_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS)
+examples_particles_LDADD = libholdfast.la $(MPI_LIBS)
 
 examples_minimal_SOURCES = %D%/minimal.c
 examples_minimal_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS)

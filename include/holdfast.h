@@ -59,7 +59,14 @@ enum hf_code {
 enum hf_kind {
 	HF_AUTO = 0,      /* what the region's mode makes best; a full one in overwrite mode */
 	HF_FULL = 1,      /* all of every protected segment */
-	HF_INCREMENT = 2, /* what changed since the last one; HF_ENOSYS in overwrite mode */
+	HF_INCREMENT = 2, /* what changed since the last one; HF_EINVAL in mode full */
+};
+
+/* What hf_hint() says of a segment. */
+enum hf_hint {
+	HF_HINT_NONE = 0,
+	HF_HINT_NIC_WRITTEN = 1, /* a network card or another process writes to it: changes are found by reading it all */
+	HF_HINT_VOLATILE = 2,    /* nearly all of it changes every time: it is not looked at, and counts as changed */
 };
 
 /* A job as this rank sees it. Owned by the library, from hf_attach() to hf_detach(). */
@@ -96,6 +103,13 @@ hf_job_t hf_world(void);
  * (more than HF_SEGMENTS_MAX).
  */
 int hf_protect(hf_job_t job, const char *name, void *addr, size_t count, MPI_Datatype type);
+
+/*
+ * Says how the changes of the segment `name` are to be found in mode incremental (enum hf_hint), from the next
+ * checkpoint on; it holds until hf_unprotect(). Local. In mode full it changes nothing. HF_EINVAL: there is no such
+ * segment, or hint.
+ */
+int hf_hint(hf_job_t job, const char *name, int hint);
 
 /* Forgets the segment `name`; stored sets keep theirs. Local. HF_EINVAL: there is none. */
 int hf_unprotect(hf_job_t job, const char *name);

@@ -73,7 +73,7 @@ static int region_open(struct hf_job *job)
 		.job = job->name.job,
 		.rank = (uint32_t)job->rank,
 		.ranks = (uint32_t)job->ranks,
-		.mode = REGION_OVERWRITE,
+		.mode = job->changes.track ? REGION_APPEND : REGION_OVERWRITE,
 		.incarnation = job->name.incarnation,
 		.force = options->takeover,
 	};
@@ -96,6 +96,7 @@ static void job_free(struct hf_job *job)
 {
 	int finalized = 1;
 
+	changes_close(&job->changes);
 	segments_free(&job->segments);
 	layout_free(&job->layout);
 	options_free(&job->options);
@@ -164,6 +165,8 @@ int hf_attach(MPI_Comm comm, const char *job_name, hf_job_t *out)
 		wish_begin(job); /* before anybody can know that the job is there */
 		code = name_agree(job, job_name);
 	}
+	if (!code)
+		code = outcome_agree(job->comm, changes_open(&job->changes, &job->options, &job->err), &job->err, NULL);
 	if (!code)
 		code = server_choose(job);
 	if (!code)

@@ -10,20 +10,29 @@
 
 static int kind_check(struct hf_job *job, int kind)
 {
-	switch (kind) {
-	case HF_AUTO:
-	case HF_FULL:
-		return HF_OK;
-	case HF_INCREMENT:
-		return job_fail(job, HF_ENOSYS,
-				"increments are not in this version; use HF_AUTO or HF_FULL");
-	default:
+	if (kind == HF_INCREMENT && !job->changes.track)
+		return job_fail(job, HF_EINVAL,
+				"increments are for jobs of mode incremental, and this one is of mode %s; use HF_AUTO "
+				"or HF_FULL", job->options.mode);
+	if (kind != HF_AUTO && kind != HF_FULL && kind != HF_INCREMENT)
 		return job_fail(job, HF_EINVAL, "there is no kind %d of checkpoint", kind);
-	}
+	return HF_OK;
 }
 
-/* This rank's part of epoch `epoch`; `layout` is what it then holds. */
-static int set_put(struct hf_job *job, int kind, uint64_t epoch, struct layout *layout)
+/* What there is to write. An increment needs a set that it is one to; HF_AUTO has one where that is much less. */
+static enum set_kind kind_choose(const struct hf_job *job, int kind)
+{
+	const struct changes *changes = &job->changes;
+
+	if (!changes->track || kind == HF_FULL || !job->complete || changes->epoch != job->complete)
+		return SET_FULL;
+	if (kind == HF_AUTO && (changes->chain >= job->options.chain || changes->changed > changes->bytes / 2))
+		return SET_FULL;
+	return SET_INCREMENT;
+}
+
+/* This rank's part of epoch `epoch`; `layout` is what it then holds, *wrote what it became. */
+static int set_put(struct hf_job *job, int kind, uint64_t epoch, struct layout *layout, enum set_kind *wrote)
 {
 	int code = kind_check(job, kind);
 
@@ -31,9 +40,12 @@ static int set_put(struct hf_job *job, int kind, uint64_t epoch, struct layout *
 		code = job_fenced(job);
 	if (!code)
 		code = layout_of_segments(layout, epoch, &job->segments, &job->err);
+	if (!code && job->changes.track)
+		code = changes_find(&job->changes, &job->segments, &job->err);
 	if (code)
 		return code;
-	code = client_put(job->client, epoch, job->complete, NULL, job->segments.list, job->segments.count,
+	*wrote = kind_choose(job, kind);
+	code = client_put(job->client, epoch, job->complete, wrote, job->segments.list, job->segments.count,
 			  &job->err);
 	if (code) {
 		/* The reply may be lost, and the set there all the same. */
@@ -120,6 +132,7 @@ static int wishes_fulfil(struct hf_job *job, int wanted, int code)
 int hf_checkpoint(hf_job_t job, int kind)
 {
 	uint64_t begin = clock_monotonic_ns(), epoch;
+	enum set_kind wrote = SET_FULL;
 	struct layout layout = {0};
 	int code = HF_OK, wanted;
 
@@ -135,13 +148,14 @@ int hf_checkpoint(hf_job_t job, int kind)
 	if (code)
 		goto out;
 	epoch = ++job->highest;
-	code = outcome_agree(job->comm, set_put(job, kind, epoch, &layout), &job->err, NULL);
+	code = outcome_agree(job->comm, set_put(job, kind, epoch, &layout, &wrote), &job->err, NULL);
 	if (code) {
 		job->unsettled = true;
 		layout_free(&layout);
 		goto out;
 	}
 	job->complete = epoch;
+	changes_settled(&job->changes, epoch, wrote);
 	layout_free(&job->layout);
 	job->layout = layout;
 out:

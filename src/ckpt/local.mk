@@ -2,6 +2,7 @@
 noinst_LTLIBRARIES += libckpt.la
 libckpt_la_SOURCES = \
 	%D%/attach.c \
+	%D%/changes.c %D%/changes.h \
 	%D%/checkpoint.c \
 	%D%/epoch.c %D%/epoch.h \
 	%D%/exit.c %D%/exit.h \
@@ -26,7 +27,7 @@ libckpt_la_LIBADD = $(SODIUM_LIBS) $(JANSSON_LIBS) $(MPI_LIBS) -lm
 
 lib_LTLIBRARIES += libholdfast.la
 libholdfast_la_SOURCES =
-libholdfast_la_LIBADD = libckpt.la liblaunch.la libclient.la libnet.la libwire.la libcommon.la
+libholdfast_la_LIBADD = libckpt.la libtrack.la liblaunch.la libclient.la libnet.la libwire.la libcommon.la
 libholdfast_la_LDFLAGS = -version-info 0:0:0 -export-symbols-regex '^hf_' -no-undefined
 
 include_HEADERS += %D%/holdfast.f90

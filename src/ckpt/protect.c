@@ -48,6 +48,28 @@ int hf_protect(hf_job_t job, const char *name, void *addr, size_t count, MPI_Dat
 	return protect_element(job, name, addr, &element);
 }
 
+_Static_assert((int)HF_HINT_NONE == (int)TRACK_NORMAL && (int)HF_HINT_NIC_WRITTEN == (int)TRACK_NIC_WRITTEN &&
+		       (int)HF_HINT_VOLATILE == (int)TRACK_VOLATILE, "hints");
+
+int hf_hint(hf_job_t job, const char *name, int hint)
+{
+	struct client_segment *segment;
+	int code;
+
+	if (!job)
+		return message_no_job();
+	code = segment_name_check(name, &job->err);
+	if (code)
+		return code;
+	segment = segments_find(&job->segments, name);
+	if (!segment)
+		return job_fail(job, HF_EINVAL, "there is no protected segment %s", name);
+	if (hint < HF_HINT_NONE || hint > HF_HINT_VOLATILE)
+		return job_fail(job, HF_EINVAL, "there is no hint %d", hint);
+	segment->hint = (uint32_t)hint;
+	return HF_OK;
+}
+
 int hf_unprotect(hf_job_t job, const char *name)
 {
 	int code;

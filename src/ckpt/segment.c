@@ -27,7 +27,7 @@ int segment_name_check(const char *name, struct error *err)
 	return HF_OK;
 }
 
-static struct client_segment *segments_find(const struct segments *segments, const char *name)
+struct client_segment *segments_find(const struct segments *segments, const char *name)
 {
 	for (size_t i = 0; i < segments->count; i++)
 		if (!strcmp(segments->list[i].segment.name, name))
@@ -40,7 +40,10 @@ int segments_set(struct segments *segments, const struct client_segment *segment
 	struct client_segment *known = segments_find(segments, segment->segment.name);
 
 	if (known) {
+		uint32_t hint = known->hint;
+
 		*known = *segment;
+		known->hint = hint;
 		return HF_OK;
 	}
 	if (segments->count == HF_SEGMENTS_MAX)

@@ -27,6 +27,9 @@ int segment_name_check(const char *name, struct error *err);
 /* Adds one, or replaces that of the same name. HF_ENOMEM, HF_ENOSPC. */
 int segments_set(struct segments *segments, const struct client_segment *segment, struct error *err);
 
+/* NULL: there is none of this name. */
+struct client_segment *segments_find(const struct segments *segments, const char *name);
+
 /* HF_EINVAL: there is none of this name. */
 int segments_remove(struct segments *segments, const char *name, struct error *err);
 

@@ -97,19 +97,18 @@ int client_asked(struct client *client, uint64_t served, uint64_t epoch, struct 
 int client_record(struct client *client, const struct command_line *command, struct command_line *before,
 		  struct error *err);
 
-/* Bytes of a segment. */
-struct client_range {
-	uint64_t offset, bytes;
-};
-
 /* One segment to write, or to read into: `at` is the application's memory. */
 struct client_segment {
 	struct segment segment;
 	void *at;
 	/* An increment: what has changed, in order, each from a multiple of SET_BLOCK_BYTES to another or to the
 	 * segment's end. NULL: all of it. */
-	const struct client_range *ranges;
+	const struct segment_range *ranges;
 	size_t range_count;
+	/* One a block of SET_BLOCK_BYTES, or NULL: client_put() believes those that are not 0, and fills in the
+	 * others of what it writes. */
+	uint64_t *checksums;
+	uint32_t hint; /* the caller's own */
 };
 
 /*

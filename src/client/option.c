@@ -35,7 +35,11 @@ static const struct option table[] = {
 	OPTION("job", TYPE_STRING, job, "", NULL,
 	       "name of the job; without one it is called after the batch job, else after this run"),
 	OPTION("mode", TYPE_STRING, mode, "full", "full|incremental",
-	       "full: every checkpoint is whole; incremental: not in this version"),
+	       "full: every checkpoint is whole; incremental: it is what changed since the last one, where that is less"),
+	OPTION("chain", TYPE_COUNT, chain, "100", NULL,
+	       "in mode incremental: increments between two full checkpoints, at most"),
+	OPTION("tracker", TYPE_STRING, tracker, "auto", "auto|hash|uffd",
+	       "in mode incremental: how changes are found; hash reads all, uffd has the kernel watch writes, auto tries both"),
 	OPTION("interval", TYPE_INTERVAL, interval_ms, "600", NULL,
 	       "seconds between checkpoints, for hf_due(); 0: it never says so; auto: the best for what a "
 	       "checkpoint costs and how often the job fails"),
@@ -415,9 +419,6 @@ static int defaults_set(struct options *options, struct error *err)
 /* What no single variable tells. */
 static int options_check(struct options *options, struct error *err)
 {
-	if (!strcmp(options->mode, "incremental"))
-		return error_set(err, -ENOSYS,
-				 "mode = incremental is not in this version; use mode = full");
 	if (options->leave_signal && options->leave_signal == options->checkpoint_signal)
 		return error_set(err, -EINVAL, "checkpoint_signal and leave_signal cannot be the same, %s",
 				 sigabbrev_np(options->leave_signal));

@@ -20,6 +20,7 @@ struct options {
 	char *server; /* NULL: embedded.h */
 	char *job;
 	char *mode;
+	char *tracker;
 	char *fabric;
 	char *net;
 	char *auth; /* "psk" or "none", never NULL once loaded */
@@ -31,6 +32,7 @@ struct options {
 	uint64_t reconnect_ms;
 	uint64_t chunk_bytes;
 	uint64_t window;
+	uint64_t chain; /* increments between two full sets, at most */
 	uint64_t pool_size; /* bytes; 0: chosen */
 	uint64_t pool_idle_ms;
 	uint64_t epoch;	       /* to restore; 0: the newest */

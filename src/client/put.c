@@ -32,14 +32,14 @@ static uint64_t segment_bytes(const struct segment *segment)
 /* ---- the plan ---- */
 
 /* The i-th extent of a segment; false: there are no more. */
-static bool extent_at(const struct put *put, const struct client_segment *s, size_t i, struct client_range *range)
+static bool extent_at(const struct put *put, const struct client_segment *s, size_t i, struct segment_range *range)
 {
 	if (put->kind == SET_INCREMENT && s->ranges) {
 		if (i < s->range_count)
 			*range = s->ranges[i];
 		return i < s->range_count;
 	}
-	*range = (struct client_range){0, segment_bytes(&s->segment)};
+	*range = (struct segment_range){0, segment_bytes(&s->segment)};
 	return !i && range->bytes;
 }
 
@@ -48,7 +48,7 @@ static int ranges_check(const struct client_segment *s, struct error *err)
 	uint64_t from = 0, bytes = segment_bytes(&s->segment);
 
 	for (size_t i = 0; s->ranges && i < s->range_count; i++) {
-		const struct client_range *range = &s->ranges[i];
+		const struct segment_range *range = &s->ranges[i];
 
 		if (!range->bytes || range->offset < from || range->offset > bytes ||
 		    range->bytes > bytes - range->offset || range->offset % SET_BLOCK_BYTES ||
@@ -87,7 +87,7 @@ static void plan_extents(struct put *put)
 {
 	struct table_extent *extent = put->table.extents;
 	uint64_t offset = 0, blocks = 0;
-	struct client_range range;
+	struct segment_range range;
 
 	for (size_t i = 0; i < put->count; i++) {
 		put->table.segment_ids[i] = table_segment_id(&put->segments[i].segment);
@@ -109,7 +109,7 @@ static void plan_extents(struct put *put)
 static int put_plan(struct put *put, uint32_t rank, struct error *err)
 {
 	uint64_t offset = 0, blocks = 0, extents = 0;
-	struct client_range range;
+	struct segment_range range;
 	int rc = segments_check(put, err);
 
 	if (rc)
@@ -150,7 +150,7 @@ static uint64_t put_size(const struct put *put)
 
 static int put_register(struct client *client, struct put *put, struct error *err)
 {
-	struct client_range range;
+	struct segment_range range;
 	int rc = 0;
 
 	for (size_t i = 0; i < put->count && !rc; i++) {
@@ -175,21 +175,33 @@ static void put_unregister(struct client *client, struct put *put)
 	}
 }
 
+/* The checksum of a block, which the caller may know. */
+static uint64_t block_checksum(const struct client_segment *s, uint64_t offset, uint64_t bytes)
+{
+	uint64_t *known = s->checksums ? &s->checksums[offset / SET_BLOCK_BYTES] : NULL;
+	uint64_t sum = known ? *known : 0;
+
+	if (!sum)
+		sum = checksum((const uint8_t *)s->at + offset, bytes);
+	if (known)
+		*known = sum;
+	return sum;
+}
+
 /* Checksums the next block; false: all are done. */
 static bool put_hash_block(void *arg)
 {
 	struct put *put = arg;
 	const struct table_extent *extent = &put->table.extents[put->hashed_extents];
-	const uint8_t *at;
 	uint64_t n;
 
 	if (put->hashed_extents == put->table.header->extent_count)
 		return false;
-	at = (const uint8_t *)put->segments[extent->segment].at + extent->offset;
 	n = extent->bytes - put->hashed_bytes;
 	if (n > SET_BLOCK_BYTES)
 		n = SET_BLOCK_BYTES;
-	put->table.checksums[put->hashed_blocks++] = checksum(at + put->hashed_bytes, n);
+	put->table.checksums[put->hashed_blocks++] =
+		block_checksum(&put->segments[extent->segment], extent->offset + put->hashed_bytes, n);
 	put->hashed_bytes += n;
 	if (put->hashed_bytes == extent->bytes) {
 		put->hashed_extents++;

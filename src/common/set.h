@@ -62,6 +62,11 @@ struct segment {
 	uint64_t count;
 };
 
+/* Bytes of a segment. */
+struct segment_range {
+	uint64_t offset, bytes;
+};
+
 struct set_info {
 	uint64_t epoch; /* 0: no set */
 	uint32_t kind;	/* enum set_kind */

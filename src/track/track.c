@@ -25,7 +25,7 @@ enum watch {
 struct tables {
 	uint64_t *reference;	    /* checksums in the last committed set; 0: unknown */
 	uint64_t *current;	    /* as of the last collect; 0: unknown, or the sender's to make */
-	struct track_range *ranges; /* half as many as blocks, rounded up */
+	struct segment_range *ranges; /* half as many as blocks, rounded up */
 	bool *suspects;		    /* may have been written since `current` was made */
 };
 
@@ -140,13 +140,13 @@ static int tables_allocate(struct tables *tables, uint64_t blocks)
 	const uint64_t ranges = blocks / 2 + 1;
 	uint8_t *all;
 
-	all = calloc(1, 2 * blocks * sizeof(uint64_t) + ranges * sizeof(struct track_range) +
+	all = calloc(1, 2 * blocks * sizeof(uint64_t) + ranges * sizeof(struct segment_range) +
 				blocks * sizeof(bool));
 	if (!all)
 		return -ENOMEM;
 	tables->reference = (uint64_t *)all;
 	tables->current = tables->reference + blocks;
-	tables->ranges = (struct track_range *)(tables->current + blocks);
+	tables->ranges = (struct segment_range *)(tables->current + blocks);
 	tables->suspects = (bool *)(tables->ranges + ranges);
 	return 0;
 }
@@ -380,7 +380,7 @@ static bool block_changed(const struct track_segment *segment, uint64_t i)
 /* Merges the changed blocks to ranges; returns their bytes. */
 static uint64_t ranges_make(struct track_segment *segment)
 {
-	struct track_range *range = NULL;
+	struct segment_range *range = NULL;
 	uint64_t offset, size, bytes = 0;
 
 	segment->range_count = 0;
@@ -393,7 +393,7 @@ static uint64_t ranges_make(struct track_segment *segment)
 			range->bytes += size;
 		} else {
 			range = &segment->tables.ranges[segment->range_count++];
-			*range = (struct track_range){offset, size};
+			*range = (struct segment_range){offset, size};
 		}
 		bytes += size;
 	}

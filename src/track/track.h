@@ -27,6 +27,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "common/error.h"
+#include "common/set.h"
 
 #define TRACK_BLOCK_BYTES_MIN 4096u
 #define TRACK_BLOCK_BYTES_MAX (4u << 20)
@@ -37,14 +38,9 @@ enum track_hint {
 	TRACK_VOLATILE,	   /* always changed, and never hashed here */
 };
 
-/* Bytes of a segment: whole blocks, but for the segment's end. */
-struct track_range {
-	uint64_t offset, bytes;
-};
-
 /* What a collect found. All of it is the segment's, until its next collect, move or removal. */
 struct track_changes {
-	const struct track_range *ranges; /* by offset; neighbours are merged */
+	const struct segment_range *ranges; /* whole blocks, but for the segment's end; by offset, neighbours are merged */
 	uint64_t count;
 	uint64_t bytes; /* sum of the ranges */
 	uint64_t blocks; /* of the whole segment */

@@ -21,6 +21,7 @@ system_tests = \
 	%D%/0230-restart-by-hand.t \
 	%D%/0240-fence.t \
 	%D%/0250-requeue.t \
+	%D%/0260-increments.t \
 	%D%/0300-wrong-server.t \
 	%D%/0310-keys.t \
 	%D%/0320-mismatch.t \
@@ -76,7 +77,7 @@ check_PROGRAMS += %D%/segments
 check_PROGRAMS += %D%/ckpt_ranks
 %C%_ckpt_ranks_SOURCES = %D%/ckpt_ranks.c %D%/fake_client.c %D%/fake_client.h
 %C%_ckpt_ranks_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS)
-%C%_ckpt_ranks_LDADD = libckpt.la liblaunch.la libclient.la libnet.la libwire.la libcommon.la
+%C%_ckpt_ranks_LDADD = libckpt.la libtrack.la liblaunch.la libclient.la libnet.la libwire.la libcommon.la
 
 # An MPI program that has an accident.
 check_PROGRAMS += %D%/mishap

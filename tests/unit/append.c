@@ -87,7 +87,7 @@ static struct client *open_rank(uint32_t rank, uint32_t ranks)
 struct memory {
 	struct client_segment segments[SEGMENTS];
 	size_t count;
-	struct client_range *ranges[SEGMENTS]; /* what changed since the last set */
+	struct segment_range *ranges[SEGMENTS]; /* what changed since the last set */
 	bool changed[SEGMENTS][4096];	       /* by block */
 };
 
@@ -152,7 +152,7 @@ static void memory_make(const uint64_t *sizes, size_t count)
 static void ranges_make(size_t i)
 {
 	struct client_segment *s = &memory.segments[i];
-	struct client_range *range = memory.ranges[i] - 1;
+	struct segment_range *range = memory.ranges[i] - 1;
 	bool running = false;
 
 	s->ranges = memory.ranges[i];
@@ -162,7 +162,7 @@ static void ranges_make(size_t i)
 		if (memory.changed[i][block] && running && random_below(4))
 			range->bytes += n;
 		else if (memory.changed[i][block])
-			*++range = (struct client_range){block * BLOCK, n};
+			*++range = (struct segment_range){block * BLOCK, n};
 		running = memory.changed[i][block];
 	}
 	s->range_count = (size_t)(range + 1 - memory.ranges[i]);
@@ -477,7 +477,7 @@ END_TEST
 
 START_TEST(ranges_that_make_no_sense_are_refused)
 {
-	static const struct client_range wrong[][2] = {
+	static const struct segment_range wrong[][2] = {
 		{{1, BLOCK}, {0, 0}},		  {{0, 5}, {BLOCK, BLOCK}},  {{BLOCK, BLOCK}, {0, BLOCK}},
 		{{0, 2 * BLOCK}, {BLOCK, BLOCK}}, {{0, 4 * BLOCK}, {0, 0}},  {{0, 0}, {BLOCK, BLOCK}},
 		{{8 * BLOCK, BLOCK}, {0, 0}},	  {{BLOCK, UINT64_MAX - 5}, {0, 0}},

@@ -112,7 +112,7 @@ static void check_ranges(const struct mirror *mirror)
 	uint64_t sum = 0;
 
 	for (uint64_t i = 0; i < mirror->changes.count; i++) {
-		const struct track_range *range = &mirror->changes.ranges[i];
+		const struct segment_range *range = &mirror->changes.ranges[i];
 
 		ck_assert_uint_eq(range->offset % block, 0);
 		ck_assert_uint_gt(range->bytes, 0);

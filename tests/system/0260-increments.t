@@ -1,0 +1,75 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# Mode incremental: checkpoints are increments, a chain of them is restored after a kill -9, and by whichever tracker
+# the result is the same.
+TIME_LIMIT=300
+. "${0%/*}/lib.sh"
+plan 19
+particles=$(run_program particles)
+
+result()
+{
+	grep '^particles: steps=' "$run_dir/$1.out"
+}
+
+resumed()
+{
+	sed -n 's/^particles: resumed from epoch \([0-9]*\).*/\1/p' "$run_dir/$1.err"
+}
+
+# particles_start JOB [ARGUMENT]...: some 6 s of it, and 30 checkpoints.
+particles_start()
+{
+	particles_job=$1
+	shift
+	job_start "$particles_job" 3 "$particles" --steps 300 --every 10 --delay-ms 20 "$@"
+}
+
+# sets KIND: bytes of all sets of that kind, a line each.
+sets()
+{
+	"$pmuctl" -s "$server" show chained | awk -v kind="$1" '$1 == "epoch" && $3 == kind'
+}
+
+ok "the server starts" start_server
+particles_start plain
+ok "the computation works in mode full" job_wait
+expected=$(result plain)
+ok "and has a result" test -n "$expected"
+
+job_options='--mca hook_holdfast_mode incremental --mca hook_holdfast_tracker hash'
+particles_start chained
+ok "epochs get complete" wait_for 60 epoch_reached chained 8
+ok "one full set a rank" test "$(sets full | wc -l)" -eq 3
+ok "and increments behind it" test "$(sets increment | wc -l)" -ge 18
+ok "which are all smaller" test "$(sets increment | grep -c ' 8 MiB in ')" -eq 0
+ok "a rank can be killed" kill -KILL "$(rank_pid 1)"
+ok "mpirun reports the failure" fails job_wait
+epoch=$(newest_epoch chained)
+ok "every set is sound" "$pmuctl" -s "$server" verify chained
+
+job_options='--mca hook_holdfast_mode full'
+ok "it is not gone on with in mode full" fails job chained 3 "$particles"
+ok "which is said" grep -q 'is stored in incremental mode and is run in full mode' "$run_dir/chained.err"
+
+job_options='--mca hook_holdfast_mode incremental --mca hook_holdfast_tracker auto --mca hook_holdfast_chain 4'
+particles_start chained
+ok "the same command goes on" job_wait
+is "from the newest complete epoch" "$(resumed chained)" "$epoch"
+is "to the same result" "$(result chained)" "$expected"
+
+# Killed again and again, by a tracker that watches writes where there is one.
+failures=0
+job_options='--mca hook_holdfast_mode incremental'
+for round in 1 2 3; do
+	particles_start again
+	wait_for 60 epoch_reached again $((round * 6)) || break
+	kill -KILL "$(rank_pid $((round % 3)))"
+	job_wait || failures=$((failures + 1))
+done
+is "killed three times" $failures 3
+particles_start again
+ok "it ends well" job_wait
+is "with the same result" "$(result again)" "$expected"
+ok "the server stops without complaint" stop_server
+done_testing
