@@ -13,6 +13,7 @@
 #include "client/control.h"
 #include "common/clock.h"
 #include "common/testpoint.h"
+#include "net/net.h"
 #include "pmu_fixture.h"
 #include "unit.h"
 
@@ -837,6 +838,194 @@ START_TEST(a_chain_is_read_while_its_rank_writes_on)
 }
 END_TEST
 
+/* ---- a client that keeps no rule ---- */
+
+struct raw {
+	struct control control;
+	struct net_conn *conn;
+};
+
+static int call(struct raw *raw, enum wire_type type, wire_fields_fn *fields, void *message,
+		wire_fields_fn *reply_fields, void *reply)
+{
+	return control_call(&raw->control, type, fields, message, reply_fields, reply, deadline_in_ms(20000), &err);
+}
+
+static struct raw raw_open(enum wire_type type, uint32_t rank, uint32_t ranks, enum region_mode mode)
+{
+	struct wire_open open = {.job = "job", .rank = rank, .ranks = ranks, .mode = mode, .flags = WIRE_OPEN_FORCE};
+	struct client_options options = options_of_server();
+	struct wire_open_reply reply = {0};
+	struct net_params params = {0};
+	struct raw raw = {0};
+
+	ck_assert(!control_connect(&options, deadline_in_ms(10000), &raw.control, &err));
+	ck_assert_msg(!call(&raw, type, wire_open_fields, &open, wire_open_reply_fields, &reply), "%s", err.text);
+	params.provider = reply.provider;
+	ck_assert_msg(!net_ofi.connect(&params, &reply.address, reply.token, deadline_in_ms(10000), &raw.conn, &err),
+		      "%s", err.text);
+	wire_open_reply_free(&reply);
+	return raw;
+}
+
+static void raw_close(struct raw *raw)
+{
+	net_ofi.close(raw->conn);
+	control_close(&raw->control);
+}
+
+static bool raw_move(struct raw *raw, const struct net_key *key, uint64_t offset, void *at, size_t bytes, bool write)
+{
+	struct net_transfer transfer = {.local = at, .offset = offset, .bytes = bytes, .write = write}, *done;
+
+	return !net_ofi.submit(raw->conn, key, &transfer, &err) &&
+	       net_ofi.reap(raw->conn, &done, 1, deadline_in_ms(20000), &err) == 1 && !transfer.status;
+}
+
+static int raw_begin(struct raw *raw, uint64_t epoch, uint32_t kind, uint64_t keep, uint64_t bytes,
+		     struct wire_begin_reply *begun)
+{
+	struct wire_begin begin = {epoch, kind, keep, bytes};
+
+	return call(raw, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, begun);
+}
+
+/* A full set and three increments, of rank 0. */
+static void short_chain(uint32_t ranks)
+{
+	static const uint64_t sizes[] = {8 * BLOCK};
+	struct client *client = open_rank(0, ranks);
+
+	memory_make(sizes, 1);
+	put_ok(client, 1, 0, SET_FULL);
+	for (unsigned epoch = 2; epoch < 5; epoch++) {
+		touch(0, epoch);
+		put_increment(client, epoch);
+	}
+	client_close(client, false, &err);
+}
+
+static void check_short_chain(uint32_t ranks)
+{
+	struct client_identity identity = identity_of(0, ranks);
+	struct client_options options = options_of_server();
+	struct client *client;
+
+	identity.force = true;
+	client = open_with(&options, &identity);
+	ck_assert(holds(client, 4));
+	get_all(client);
+	touch(0, 5);
+	put_increment(client, 5);
+	get_all(client);
+	client_close(client, false, &err);
+}
+
+START_TEST(a_malformed_begin_changes_nothing)
+{
+	static const struct {
+		uint64_t epoch;
+		uint32_t kind;
+		uint64_t keep, bytes;
+		int code;
+	} wrong[] = {
+		{5, 3, 4, 4096, -EINVAL},	       {5, 0, 4, 4096, -EINVAL},
+		{4, SET_INCREMENT, 4, 4096, -EINVAL},  {5, SET_INCREMENT, 4, 0, -EINVAL},
+		{4, SET_INCREMENT, 3, 4096, -EEXIST},  {5, SET_INCREMENT, 0, 4096, -ENOENT},
+		{9, SET_INCREMENT, 7, 4096, -ENOENT},  {5, SET_INCREMENT, 4, 1ull << 40, -ENOSPC},
+		{5, SET_INCREMENT, 4, UINT64_MAX, -ENOSPC}, {5, SET_FULL, 4, UINT64_MAX, -ENOSPC},
+	};
+	struct wire_begin_reply begun;
+	struct raw raw;
+
+	short_chain(1);
+	raw = raw_open(WIRE_OPEN, 0, 1, REGION_APPEND);
+	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		ck_assert_int_eq(raw_begin(&raw, wrong[i].epoch, wrong[i].kind, wrong[i].keep, wrong[i].bytes, &begun),
+				 wrong[i].code);
+	raw_close(&raw);
+	check_short_chain(1);
+	memory_free();
+}
+END_TEST
+
+START_TEST(overwrite_mode_takes_no_increment)
+{
+	struct raw raw = raw_open(WIRE_CREATE, 0, 1, REGION_OVERWRITE);
+	struct wire_begin_reply begun;
+
+	ck_assert_int_eq(raw_begin(&raw, 2, SET_INCREMENT, 1, 4096, &begun), -EINVAL);
+	raw_close(&raw);
+}
+END_TEST
+
+/* _i = 0: beyond the grant's end; 1: before its beginning; 2: nothing of that, but no COMMIT; 3: a COMMIT of another kind. */
+START_TEST(a_grant_for_an_increment_reaches_its_range_alone)
+{
+	static uint8_t garbage[BLOCK];
+	struct wire_begin_reply begun;
+	struct wire_commit commit = {0};
+	struct wire_commit_reply committed;
+	struct raw raw;
+
+	short_chain(1);
+	raw = raw_open(WIRE_OPEN, 0, 1, REGION_APPEND);
+	ck_assert_msg(!raw_begin(&raw, 5, SET_INCREMENT, 4, BLOCK, &begun), "%s", err.text);
+	ck_assert_uint_eq(begun.grant.key.bytes, BLOCK);
+	ck_assert(raw_move(&raw, &begun.grant.key, 0, garbage, BLOCK, true));
+	if (_i == 0)
+		ck_assert(!raw_move(&raw, &begun.grant.key, 1, garbage, BLOCK, true));
+	if (_i == 1)
+		ck_assert(!raw_move(&raw, &begun.grant.key, (uint64_t)-4096, garbage, 4096, true));
+	if (_i == 3) {
+		commit.grant = begun.grant.grant;
+		commit.set.info = (struct set_info){.epoch = 5, .kind = SET_FULL, .table_bytes = 64};
+		ck_assert_int_eq(call(&raw, WIRE_COMMIT, wire_commit_fields, &commit, wire_commit_reply_fields,
+				      &committed), -EINVAL);
+	}
+	raw_close(&raw);
+	check_short_chain(1);
+	memory_free();
+}
+END_TEST
+
+/* Of rank 0's chain by rank 1; _i: by the grant for the base, or for the log. */
+START_TEST(a_grant_to_read_a_chain_ends_before_it_is_overwritten)
+{
+	struct wire_read read = {0, 4, 0};
+	struct wire_read_reply reply = {0};
+	struct client *client;
+	struct raw raw;
+	uint8_t first;
+
+	short_chain(2);
+	raw = raw_open(WIRE_CREATE, 1, 2, REGION_APPEND);
+	ck_assert_msg(!call(&raw, WIRE_READ, wire_read_fields, &read, wire_read_reply_fields, &reply), "%s", err.text);
+	ck_assert_uint_eq(reply.grant_count, 2);
+	ck_assert_uint_eq(reply.part_count, 4);
+	ck_assert(raw_move(&raw, &reply.grants[_i].key, 0, &first, 1, false));
+	/* The log's is no larger than the three increments, and not to be written to. */
+	ck_assert_uint_eq(reply.grants[1].key.bytes,
+			  reply.parts[3].place + reply.parts[3].info.table_offset + reply.parts[3].info.table_bytes);
+	client = open_rank(0, 2);
+	/* As long as it is there, it can be read. */
+	touch(0, 0);
+	put_increment(client, 5);
+	ck_assert(raw_move(&raw, &reply.grants[_i].key, 0, &first, 1, false));
+	/* The slot is used by the second full set from here, the log by what follows the next. */
+	for (unsigned epoch = 6; epoch < 40; epoch++) {
+		touch(0, 0);
+		put_ok(client, epoch, epoch - 1, epoch % 4 ? SET_INCREMENT : SET_FULL);
+	}
+	ck_assert(!holds(client, 4));
+	ck_assert(!raw_move(&raw, &reply.grants[_i].key, 0, &first, 1, false));
+	wire_read_reply_free(&reply);
+	client_close(client, false, &err);
+	raw_close(&raw);
+	memory_free();
+}
+END_TEST
+
 static Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("append");
@@ -864,6 +1053,10 @@ static Suite *unit_suite(void)
 	tcase_add_test(tc, a_lost_reply_to_an_increments_commit_does_not_write_twice);
 #endif
 	tcase_add_test(tc, a_chain_is_read_while_its_rank_writes_on);
+	tcase_add_test(tc, a_malformed_begin_changes_nothing);
+	tcase_add_test(tc, overwrite_mode_takes_no_increment);
+	tcase_add_loop_test(tc, a_grant_for_an_increment_reaches_its_range_alone, 0, 4);
+	tcase_add_loop_test(tc, a_grant_to_read_a_chain_ends_before_it_is_overwritten, 0, 2);
 	suite_add_tcase(suite, tc);
 	return suite;
 }
