@@ -18,6 +18,7 @@ module holdfast
     HF_ENOCKPT = -14, HF_ESEGMENT = -15, HF_EDAMAGED = -16, HF_EPEER = -17, &
     HF_ETIMEDOUT = -18, HF_EIO = -19
   integer, parameter, public :: HF_AUTO = 0, HF_FULL = 1, HF_INCREMENT = 2
+  integer, parameter, public :: HF_HINT_NONE = 0, HF_HINT_NIC_WRITTEN = 1, HF_HINT_VOLATILE = 2
 
   ! A job; that of no job at all when it is new.
   type, public :: hf_job
@@ -25,7 +26,7 @@ module holdfast
     type(c_ptr) :: handle = c_null_ptr
   end type
 
-  public :: hf_attach, hf_world, hf_attached, hf_protect, hf_unprotect, hf_stored
+  public :: hf_attach, hf_world, hf_attached, hf_protect, hf_hint, hf_unprotect, hf_stored
   public :: hf_restore, hf_restore_epoch, hf_epochs, hf_due, hf_checkpoint, hf_read
   public :: hf_detach, hf_strerror, hf_message
 
@@ -68,6 +69,12 @@ module holdfast
       character(kind=c_char), intent(in) :: name(*)
       integer(c_size_t), value :: count, bytes
       integer(c_int), value :: element, contiguous
+    end function
+    integer(c_int) function c_hint(job, name, hint) bind(C, name="hf_hint")
+      import :: c_int, c_ptr, c_char
+      type(c_ptr), value :: job
+      character(kind=c_char), intent(in) :: name(*)
+      integer(c_int), value :: hint
     end function
     integer(c_int) function c_unprotect(job, name) bind(C, name="hf_unprotect")
       import :: c_int, c_ptr, c_char
@@ -158,6 +165,15 @@ contains
 
     hf_attached = c_associated(job%handle)
   end function
+
+  subroutine hf_hint(job, name, hint, ierr)
+    type(hf_job), intent(in) :: job
+    character(len=*), intent(in) :: name
+    integer, intent(in) :: hint
+    integer, intent(out) :: ierr
+
+    ierr = c_hint(job%handle, c_text(name), int(hint, c_int))
+  end subroutine
 
   subroutine hf_unprotect(job, name, ierr)
     type(hf_job), intent(in) :: job

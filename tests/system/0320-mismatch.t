@@ -41,8 +41,8 @@ ok "a segment that was resized is not restored" ran resized 3 protect-resized re
 ok "and named" said resized "segment value is protected as 2 x int32 of 4 bytes, but epoch 2 holds 1 x int32"
 
 job_options="--mca hook_holdfast_mode incremental"
-ok "a mode that there is not is refused" ran mode 3 protect restore
-ok "and told so" said mode "mode = incremental is not in this version; use mode = full"
+ok "another mode than it was stored with is refused" ran mode 3 protect restore
+ok "and told so" said mode "is stored in full mode and is run in incremental mode"
 job_options="--mca hook_holdfast_mode whole"
 ok "a mode that is none is refused" ran word 3 protect restore
 ok "and told so" said word "mode cannot be \"whole\"; allowed: full|incremental"

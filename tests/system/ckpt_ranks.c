@@ -198,7 +198,9 @@ static void checkpoint_and_restore(void)
 	EXPECT(hf_read(job, -1, 0, "value", 0, &got, 4) == HF_EINVAL);
 	EXPECT(hf_read(job, rank, 9, "value", 0, &got, 4) == HF_ENOCKPT);
 	EXPECT(hf_read(job, rank, 0, "value", 1, &got, 4) == HF_ESEGMENT);
-	EXPECT(hf_checkpoint(job, HF_INCREMENT) == HF_ENOSYS);
+	EXPECT(hf_checkpoint(job, HF_INCREMENT) == HF_EINVAL);
+	EXPECT(hf_hint(job, "value", HF_HINT_VOLATILE) == HF_OK && hf_hint(job, "value", 3) == HF_EINVAL);
+	EXPECT(hf_hint(job, "no such", HF_HINT_NONE) == HF_EINVAL);
 	EXPECT(hf_checkpoint(job, 17) == HF_EINVAL);
 	EXPECT(hf_checkpoint_start(job, HF_FULL) == HF_ENOSYS && hf_checkpoint_wait(job) == HF_ENOSYS);
 	EXPECT(hf_detach(job, 1) == HF_OK && fake_finished());
