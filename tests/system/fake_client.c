@@ -31,7 +31,7 @@ static struct {
 	uint64_t kept;
 	char job[JOB_NAME_BYTES];
 	uint32_t incarnation;
-	uint64_t generation;
+	uint64_t generation, launch_generation;
 	struct client_wish wish;
 	uint64_t served, served_epoch;
 	struct command_line recorded;
@@ -189,6 +189,8 @@ int client_open(const struct client_options *options, const struct client_identi
 	store.incarnation = identity->incarnation;
 	store.forced = identity->force;
 	store.generation++;
+	if (!identity->incarnation)
+		store.launch_generation = store.generation;
 	*client = calloc(1, sizeof(**client));
 	if (!*client)
 		return error_nomem(err, "a fake");
@@ -220,7 +222,7 @@ uint64_t client_generation(const struct client *client)
 uint64_t client_launch_generation(const struct client *client)
 {
 	(void)client;
-	return store.generation;
+	return store.launch_generation;
 }
 
 int client_refresh(struct client *client, struct error *err)
