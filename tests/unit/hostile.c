@@ -419,6 +419,7 @@ START_TEST(a_published_epoch_cannot_be_begun_again)
 	begin = (struct wire_begin){3, SET_FULL, 2, 1 << 20};
 	ck_assert_msg(!call(&control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, &begun),
 		      "%s", err.text);
+	wire_open_reply_free(&reply);
 	net_ofi.close(conn);
 	control_close(&control);
 	check_service();

@@ -492,7 +492,7 @@ static void script_show(unsigned *script, unsigned n)
 
 START_TEST(random_scripts_keep_to_the_model)
 {
-	unsigned scripts = getenv("HOLDFAST_UNIT_THOROUGH") ? 200 : RUNNING_ON_VALGRIND ? 1 : 4;
+	unsigned scripts = getenv("HOLDFAST_UNIT_THOROUGH") ? 200 : RUNNING_ON_VALGRIND ? 1 : 2;
 	unsigned n = RUNNING_ON_VALGRIND ? 30 : SCRIPT_MAX, script[SCRIPT_MAX];
 	bool holds = true;
 
