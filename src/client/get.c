@@ -254,9 +254,12 @@ static int read_segments(struct client *client, struct get *get, struct mover *m
 
 		if (!s)
 			continue;
-		if (!piece->offset)
-			rc = client->net->register_local(client->conn, s->at, s->segment.count * s->segment.element_bytes,
-							 &registrations[piece->segment], err);
+		if (!piece->offset) {
+			uint64_t bytes = s->segment.count * s->segment.element_bytes;
+
+			memory_will_fill(s->at, bytes);
+			rc = client->net->register_local(client->conn, s->at, bytes, &registrations[piece->segment], err);
+		}
 		if (!rc)
 			rc = move_piece(get, mover, piece, piece->offset, (uint8_t *)s->at + piece->offset, piece->bytes,
 					err);
