@@ -141,7 +141,7 @@ static void segment_new(size_t i, const char *name, uint64_t bytes)
 
 static void memory_make(const uint64_t *sizes, size_t count)
 {
-	char name[16];
+	char name[32];
 
 	for (memory.count = 0; memory.count < count; memory.count++) {
 		snprintf(name, sizeof(name), "segment%zu", memory.count);
@@ -348,7 +348,7 @@ START_TEST(layouts_may_change_from_one_increment_to_the_next)
 	static const uint64_t others[] = {0, 1, 4096, BLOCK, BLOCK + 1, 5 * BLOCK + 1, 7 * BLOCK};
 	struct client *client = open_rank(0, 1);
 	unsigned epoch, increments = 0;
-	char name[16];
+	char name[32];
 
 	memory_make(sizes, 3);
 	put_ok(client, 1, 0, SET_FULL);
