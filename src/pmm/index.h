@@ -55,6 +55,7 @@ struct job {
 struct region {
 	struct job *job;
 	struct region_record *record;
+	unsigned slots; /* what the record says, and said when it is gone */
 	uint64_t reserved_capacity; /* of each slot; at least what the slots' records say */
 	struct set_info sets[SLOTS_MAX]; /* that of the log is always empty */
 	struct increment *increments; /* oldest first */

@@ -480,6 +480,7 @@ static int load_region(struct place *at, uint64_t offset, struct error *err)
 		return error_nomem(err, "the index of a pool");
 	region->job = at->job;
 	region->record = record;
+	region->slots = record->slot_count;
 	at->job->regions[at->rank] = region;
 	at->pool->regions++;
 	for (at->slot = 0; at->slot < record->slot_count; at->slot++) {

@@ -61,7 +61,7 @@ static int region_create_change(struct pool *pool, void *arg)
 	record->rank = change->rank;
 	record->job = change->job->record->number;
 	record->mode = change->mode;
-	record->slot_count = change->mode == REGION_APPEND ? SLOTS_MAX : SLOTS_PER_REGION;
+	record->slot_count = change->region->slots;
 	record->generation = 1;
 	record_seal(record);
 	for (unsigned slot = 0; slot < SLOTS_MAX; slot++)
@@ -88,6 +88,7 @@ int region_create(struct job *job, uint32_t rank, enum region_mode mode, struct 
 	if (!region)
 		return error_nomem(err, "a region");
 	region->job = job;
+	region->slots = mode == REGION_APPEND ? SLOTS_MAX : SLOTS_PER_REGION;
 	change.region = region;
 	rc = transaction(job->pool, region_create_change, &change, err, "create a region");
 	if (rc) {
@@ -199,7 +200,7 @@ uint64_t region_launch_generation(const struct region *region)
 
 unsigned region_slots(const struct region *region)
 {
-	return region->record->slot_count;
+	return region->slots;
 }
 
 uint64_t region_reserved_bytes(const struct region *region)
