@@ -54,8 +54,8 @@ static int options_read(struct hf_job *job)
 	int rc = options_load(&job->options, &job->err);
 
 	if (rc)
-		job->err.code = rc == -ENOSYS ? HF_ENOSYS : rc == -ENOMEM ? HF_ENOMEM : HF_ECONFIG;
-	return rc ? job->err.code : HF_OK;
+		job->err.code = rc == -ENOMEM ? HF_ENOMEM : HF_ECONFIG;
+	return rc ? job->err.code : changes_open(&job->changes, &job->options, &job->err);
 }
 
 static int region_open(struct hf_job *job)
@@ -165,8 +165,6 @@ int hf_attach(MPI_Comm comm, const char *job_name, hf_job_t *out)
 		wish_begin(job); /* before anybody can know that the job is there */
 		code = name_agree(job, job_name);
 	}
-	if (!code)
-		code = outcome_agree(job->comm, changes_open(&job->changes, &job->options, &job->err), &job->err, NULL);
 	if (!code)
 		code = server_choose(job);
 	if (!code)

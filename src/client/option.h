@@ -56,7 +56,7 @@ const struct option_text *option_at(size_t index);
  * "" takes that back. -EINVAL: no such variable. -ENOMEM. Not while an options_load() runs. */
 int option_override(const char *name, const char *value);
 
-/* Fills `options` from all sources. -EINVAL, -ENOSYS, -ENOMEM; nothing is to be freed then. */
+/* Fills `options` from all sources. -EINVAL, -ENOMEM; nothing is to be freed then. */
 int options_load(struct options *options, struct error *err);
 
 /* Frees the strings; options that were zeroed are fine. */

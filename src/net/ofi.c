@@ -9,6 +9,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define OFI_API_VERSION FI_VERSION(1, 17)
 #define OFI_PROVIDER_DEFAULT "tcp"
@@ -107,6 +108,7 @@ int ofi_query(const char *provider, const char *node, const struct net_address *
 }
 
 static pthread_t preparing;
+static pid_t preparing_in;
 
 static void *prepare(void *arg)
 {
@@ -119,10 +121,12 @@ static void *prepare(void *arg)
 	return NULL;
 }
 
-/* libfabric must not be unloaded below it. */
+/* libfabric must not be unloaded below it. A child that was forked meanwhile has no such thread, and would wait for it
+ * for ever. */
 static void prepare_end(void)
 {
-	pthread_join(preparing, NULL);
+	if (getpid() == preparing_in)
+		pthread_join(preparing, NULL);
 }
 
 static void prepare_begin(void)
@@ -130,6 +134,7 @@ static void prepare_begin(void)
 	sigset_t all, before;
 
 	/* The application's signals are for its own threads. */
+	preparing_in = getpid();
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	if (!pthread_create(&preparing, NULL, prepare, NULL))

@@ -330,6 +330,25 @@ START_TEST(who_ends_while_it_is_prepared_ends_well)
 }
 END_TEST
 
+/* Without the thread that its parent has. */
+START_TEST(a_child_that_was_forked_meanwhile_ends_well)
+{
+	pid_t parent = fork();
+	int status = 0;
+
+	ck_assert_int_ge(parent, 0);
+	if (!parent) {
+		net_prepare();
+		if (!fork())
+			exit(4);
+		_exit(wait(&status) > 0 && WIFEXITED(status) ? WEXITSTATUS(status) : 1);
+	}
+	ck_assert_int_eq(waitpid(parent, &status, 0), parent);
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), 4);
+}
+END_TEST
+
 START_TEST(a_full_window_and_wrong_sizes_are_refused_at_once)
 {
 	struct net_params with = params();
@@ -1325,6 +1344,7 @@ static Suite *unit_suite(void)
 	ADD(transfers_of_many_sizes_arrive_and_come_back);
 	ADD(what_is_being_prepared_disturbs_nothing);
 	ADD(who_ends_while_it_is_prepared_ends_well);
+	ADD(a_child_that_was_forked_meanwhile_ends_well);
 	ADD(a_full_window_and_wrong_sizes_are_refused_at_once);
 	ADD(sixty_four_peers_at_once);
 	ADD(an_unknown_token_is_rejected_and_says_so);
