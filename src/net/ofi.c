@@ -121,8 +121,8 @@ static void *prepare(void *arg)
 	return NULL;
 }
 
-/* libfabric must not be unloaded below it. A child that was forked meanwhile has no such thread, and would wait for it
- * for ever. */
+/* libfabric must not be unloaded below it. A child that was forked meanwhile has no such thread to join: what that would
+ * do POSIX leaves open (glibc returns at once, and frees the stack that fork() has freed already). */
 static void prepare_end(void)
 {
 	if (getpid() == preparing_in)
