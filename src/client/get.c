@@ -117,7 +117,6 @@ static int move_bytes(struct get *get, struct mover *mover, uint32_t set, uint64
 		n = bytes - done;
 		if (n > get->step_bytes)
 			n = get->step_bytes;
-		memory_populate(into + done, n); /* while what was asked for before is under way */
 		rc = mover_start(mover, &get->set.grants[part->grant].key, false, into + done,
 				 part->place + offset + done, n, (void *)(uintptr_t)piece, err);
 	}

@@ -14,10 +14,11 @@
 int memory_populate(void *at, size_t bytes);
 
 /*
- * All of [at, at + bytes) is about to be written. Advises huge pages where none of a huge page's memory is there yet:
- * with them the first writes to fresh memory are an order of magnitude cheaper, most of all on a virtual machine. What
- * is there already keeps what was decided for it, and so does a system or a process that wants no huge pages
- * (madvise(2), MADV_HUGEPAGE). Changes no byte; what fails is left as it is.
+ * All of [at, at + bytes) is about to be written. Faults in what is not there yet, by way of huge pages where none of
+ * a huge page's memory is: the first writes to fresh memory are an order of magnitude cheaper so, most of all on a
+ * virtual machine. What is there already keeps what was decided for it, and so does a system or a process that wants
+ * no huge pages (madvise(2), MADV_HUGEPAGE). Looks at each page's presence, which costs little (mincore(2)). Changes no
+ * byte; what fails is left as it is.
  */
 void memory_will_fill(void *at, size_t bytes);
 

@@ -102,12 +102,17 @@ static bool has_flag(const void *at, const char *flag)
 START_TEST(fresh_memory_is_advised_huge_pages_and_no_other)
 {
 	size_t bytes = 8 * HUGE, changed = 0;
+	static unsigned char there[8 * HUGE / 4096];
 	uint8_t *all = mmap(NULL, bytes + HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	uint8_t *at = (uint8_t *)(((uintptr_t)all + HUGE - 1) & ~(uintptr_t)(HUGE - 1));
 
 	ck_assert(all != MAP_FAILED);
 	at[3 * HUGE + page] = 1;
-	memory_will_fill(at + 1, bytes - 2); /* the first and the last are not whole */
+	memory_will_fill(at + page, bytes - 2 * page); /* the first and the last are not whole */
+	ck_assert_int_eq(mincore(at, bytes, there), 0);
+	ck_assert(!(there[0] & 1) && !(there[bytes / page - 1] & 1));
+	ck_assert(there[1] & there[HUGE / page] & there[bytes / page - 2] & 1);
+	ck_assert(!(there[3 * HUGE / page] & 1)); /* some of it was there: it is left alone */
 	if (madvise(at, HUGE, MADV_HUGEPAGE)) {
 		fprintf(stderr, "# this kernel has no huge pages: %s\n", strerror(errno));
 	} else {
