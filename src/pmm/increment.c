@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * increment.c - the increments of a region in append mode: a list in the order of their epochs, and the log that
- * they lie in, which goes on at its beginning where its end is reached. What is freed in it is always the oldest, or
- * the newest; so the free room is one gap, or the two ends.
+ * they lie in, each in a gap between others.
  */
 #include "pmm/index.h"
 
@@ -253,29 +252,46 @@ int region_withdraw_newer(struct region *region, uint64_t keep, struct error *er
 
 /* ---- room in the log ---- */
 
-/* The largest gap where increments from `first` on stay, and where it begins. */
-static uint64_t gap(const struct region *region, unsigned first, uint64_t bytes, uint64_t *place)
+static int compare_ranges(const void *left, const void *right)
 {
-	uint64_t capacity = region->record->slots[SLOT_LOG].capacity / SET_ALIGN * SET_ALIGN, begin, end;
-	const struct increment_info *oldest, *newest;
+	const struct log_range *a = left, *b = right;
 
+	return a->begin < b->begin ? -1 : a->begin > b->begin;
+}
+
+unsigned log_used(const struct region *region, unsigned first, struct log_range other,
+		  struct log_range used[INCREMENTS_MAX + 1])
+{
+	unsigned n = 0;
+
+	used[n++] = other;
+	for (unsigned i = first; i < region->increment_count; i++) {
+		const struct increment_info *info = &region->increments[i].info;
+
+		used[n++] = (struct log_range){info->place, increment_end(info)};
+	}
+	qsort(used, n, sizeof(*used), compare_ranges);
+	return n;
+}
+
+uint64_t log_gap(const struct region *region, unsigned first, struct log_range other, uint64_t bytes, uint64_t *place)
+{
+	uint64_t capacity = region->record->slots[SLOT_LOG].capacity / SET_ALIGN * SET_ALIGN, begin = 0, best = 0;
+	struct log_range used[INCREMENTS_MAX + 2];
+	unsigned n = log_used(region, first, other, used);
+
+	used[n++] = (struct log_range){capacity, capacity};
 	*place = 0;
-	if (first == region->increment_count)
-		return capacity;
-	oldest = &region->increments[first].info;
-	newest = &region->increments[region->increment_count - 1].info;
-	begin = oldest->place;
-	end = increment_end(newest);
-	if (newest->place < oldest->place) {
-		*place = end;
-		return begin - end;
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t size = used[i].begin > begin ? used[i].begin - begin : 0;
+
+		if (best < bytes ? size > best : size >= bytes && size < best) {
+			best = size;
+			*place = begin;
+		}
+		begin = used[i].end > begin ? used[i].end : begin;
 	}
-	/* Behind the newest, as long as it fits there. */
-	if (capacity - end >= bytes || capacity - end >= begin) {
-		*place = end;
-		return capacity - end;
-	}
-	return begin;
+	return best;
 }
 
 /* From where on increments belong to the chain of the newest set. */
@@ -297,14 +313,16 @@ uint64_t region_log_room(const struct region *region)
 	if (region_mode(region) != REGION_APPEND || !newest_epoch(region) ||
 	    region->increment_count - first >= INCREMENTS_MAX)
 		return 0;
-	return gap(region, first, UINT64_MAX, &place);
+	return log_gap(region, first, (struct log_range){0, 0}, UINT64_MAX, &place);
 }
 
 int region_log_place(struct region *region, uint64_t keep, uint64_t bytes, uint64_t *place,
 		     uint64_t *withdrawn_first, uint64_t *withdrawn_last, struct error *err)
 {
 	struct cut cut = {.region = region, .end = newest_chain(region)};
-	char need[32], room[32];
+	struct log_range reserved = merge_reserved(region);
+	char need[32], left[32];
+	uint64_t room;
 	int rc;
 
 	*withdrawn_first = *withdrawn_last = 0;
@@ -317,13 +335,16 @@ int region_log_place(struct region *region, uint64_t keep, uint64_t bytes, uint6
 	if (newest_epoch(region) != keep)
 		return error_set(err, -EINVAL, "job %s, rank %u: epoch %" PRIu64 ", to which this is an increment, is "
 				 "not the newest", region->job->name, region_rank(region), keep);
-	if (region->increment_count < INCREMENTS_MAX && gap(region, 0, bytes, place) >= bytes)
-		return 0;
-	if (bytes > region_log_room(region))
+	if (region->increment_count < INCREMENTS_MAX && log_gap(region, 0, reserved, bytes, place) >= bytes)
+		goto out;
+	room = region->increment_count - cut.end < INCREMENTS_MAX
+		       ? log_gap(region, cut.end, reserved, bytes, place)
+		       : 0;
+	if (bytes > room || !cut.end)
 		return error_set(err, -ENOSPC, "job %s, rank %u: no room for an increment of %s: the log has %s left; a "
 				 "full checkpoint has room", region->job->name, region_rank(region),
 				 size_format(bytes, need, sizeof(need)),
-				 size_format(region_log_room(region), room, sizeof(room)));
+				 size_format(room, left, sizeof(left)));
 	*withdrawn_first = region->increments[0].info.set.epoch;
 	*withdrawn_last = region->increments[cut.end - 1].info.set.epoch;
 	rc = transaction(region->job->pool, cut_change, &cut, err, "withdraw old increments");
@@ -331,7 +352,8 @@ int region_log_place(struct region *region, uint64_t keep, uint64_t bytes, uint6
 		return region_context(region, err, rc);
 	increments_cut(region, 0, cut.end);
 	TEST_POINT("set-withdrawn");
-	gap(region, 0, bytes, place);
+out:
+	region->placed = (struct log_range){*place, *place + size_round_up(bytes, SET_ALIGN)};
 	return 0;
 }
 
@@ -340,18 +362,13 @@ int region_log_place(struct region *region, uint64_t keep, uint64_t bytes, uint6
 struct publication {
 	struct region *region;
 	uint64_t place;
-	unsigned slot;
-	struct chain chain;
 	const struct set_info *set;
 	const struct segment *segments; /* NULL: those of the set before */
 	struct increment_record *record;
 };
 
-static bool layout_is(const struct region *region, const struct set_info *set, const struct segment *segments)
+bool layout_is(const struct segments_record *layout, const struct set_info *set, const struct segment *segments)
 {
-	const struct segments_record *layout =
-		layout_of(region, (unsigned)base_of(region, UINT64_MAX), (int)region->increment_count - 1);
-
 	return layout->segment_count == set->segment_count &&
 	       (!set->segment_count ||
 		!memcmp(layout->segments, segments, set->segment_count * sizeof(*segments)));
@@ -359,6 +376,10 @@ static bool layout_is(const struct region *region, const struct set_info *set, c
 
 static bool place_is_free(const struct region *region, uint64_t place, uint64_t bytes)
 {
+	struct log_range reserved = merge_reserved(region);
+
+	if (place < reserved.end && reserved.begin < place + bytes)
+		return false;
 	for (unsigned i = 0; i < region->increment_count; i++) {
 		const struct increment_info *info = &region->increments[i].info;
 
@@ -387,6 +408,7 @@ static int increment_check(const struct region *region, uint64_t place, const st
 static int increment_change(struct pool *pool, void *arg)
 {
 	static const struct segment none;
+	const struct segments_record *before;
 	struct publication *p = arg;
 	struct region *region = p->region;
 	int rc;
@@ -401,7 +423,8 @@ static int increment_change(struct pool *pool, void *arg)
 		.older = region->record->newest_increment,
 		.place = p->place,
 	};
-	if (!layout_is(region, p->set, p->segments))
+	before = layout_of(region, (unsigned)base_of(region, UINT64_MAX), (int)region->increment_count - 1);
+	if (!layout_is(before, p->set, p->segments))
 		p->segments = p->segments ? p->segments : &none;
 	else
 		p->segments = NULL;
@@ -432,64 +455,7 @@ int region_publish_increment(struct region *region, uint64_t place, const struct
 	added = &region->increments[region->increment_count++];
 	*added = (struct increment){{.place = place}, p.record};
 	set_record_info(&p.record->set, &added->info.set);
-	region_set_counted(region, set->epoch);
-	return 0;
-}
-
-/* ---- consolidate ---- */
-
-static int consolidate_change(struct pool *pool, void *arg)
-{
-	struct publication *p = arg;
-	struct region *region = p->region;
-	const struct set_record *last = &region->increments[p->chain.end - 1].record->set;
-	struct slot_record *slot = &region->record->slots[p->slot];
-	uint64_t generation = last->generation;
-	int rc = change_record(slot, sizeof(*slot));
-
-	if (!rc)
-		rc = set_record_change(pool, region, &slot->set, p->slot, p->set, p->segments);
-	if (rc)
-		return rc;
-	slot->set.generation = generation;
-	record_seal(slot);
-	rc = slot_clear_change(pool, &region->record->slots[p->chain.slot]);
-	return rc ? rc : increments_cut_change(pool, region, p->chain.first, p->chain.end);
-}
-
-int region_consolidate(struct region *region, unsigned slot, const struct set_info *set, struct error *err)
-{
-	struct publication p = {.region = region, .slot = slot};
-	struct set_info base = *set;
-	int rc;
-
-	if (region_chain(region, set->epoch, &p.chain) || p.chain.first == p.chain.end)
-		return error_set(err, -ENOENT, "job %s, rank %u: there is no increment of epoch %" PRIu64 " any more",
-				 region->job->name, region_rank(region), set->epoch);
-	if (slot >= SLOTS_PER_REGION || region->sets[slot].epoch || set->kind != SET_FULL)
-		return error_set(err, -EINVAL, "job %s, rank %u: slot %u is not free for a base",
-				 region->job->name, region_rank(region), slot);
-	base.time_ns = region->increments[p.chain.end - 1].info.set.time_ns;
-	base.segment_count = region->increments[p.chain.end - 1].info.set.segment_count;
-	p.segments = layout_of(region, p.chain.slot, (int)p.chain.end - 1)->segments;
-	p.set = &base;
-	if (base.table_offset % SET_ALIGN || base.data_bytes > base.table_offset ||
-	    base.table_offset > region->record->slots[slot].capacity ||
-	    base.table_bytes > region->record->slots[slot].capacity - base.table_offset)
-		return error_set(err, -EINVAL, "job %s, rank %u: a base does not fit into slot %u", region->job->name,
-				 region_rank(region), slot);
-	if (epoch_reserve(region->job))
-		return error_nomem(err, "the index of a pool");
-	TEST_POINT("set-publish");
-	/* P4: one transaction puts the new base in the place of what it was made of. */
-	rc = transaction(region->job->pool, consolidate_change, &p, err, "publish a consolidated base");
-	if (rc)
-		return region_context(region, err, rc);
-	TEST_POINT("set-published");
-	set_record_info(&region->record->slots[slot].set, &region->sets[slot]);
-	region_set_counted(region, set->epoch);
-	region_set_gone(region, region->sets[p.chain.slot].epoch);
-	region->sets[p.chain.slot] = (struct set_info){0};
-	increments_cut(region, p.chain.first, p.chain.end);
+	region_set_counted(region, &added->info.set);
+	region->placed = (struct log_range){0, 0};
 	return 0;
 }

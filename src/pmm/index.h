@@ -34,7 +34,8 @@ struct pool {
 
 struct epoch_count {
 	uint64_t epoch;
-	uint32_t ranks; /* that have a set of it */
+	uint64_t time_ns; /* of its last set */
+	uint32_t ranks;	  /* that have a set of it */
 };
 
 struct job {
@@ -52,6 +53,11 @@ struct job {
 	struct job_wish wish;
 };
 
+/* Bytes of the log. Where they are none, begin and end are the same. */
+struct log_range {
+	uint64_t begin, end;
+};
+
 struct region {
 	struct job *job;
 	struct region_record *record;
@@ -60,6 +66,9 @@ struct region {
 	struct set_info sets[SLOTS_MAX]; /* that of the log is always empty */
 	struct increment *increments; /* oldest first */
 	unsigned increment_count, increment_capacity;
+	struct log_range placed; /* the room of the increment that is being written */
+	struct merge merge;	 /* under way; to = 0: none */
+	bool merge_lost;	 /* a set that it is made of is gone */
 };
 
 struct increment {
@@ -119,17 +128,17 @@ void index_job_unlink(struct job *job);
 
 /* Counting of epochs: room first, as the count cannot fail once the set is published. */
 int epoch_reserve(struct job *job);
-void epoch_add(struct job *job, uint64_t epoch);
+void epoch_add(struct job *job, const struct set_info *set);
 void epoch_remove(struct job *job, uint64_t epoch);
 
 void set_record_info(const struct set_record *record, struct set_info *set);
 
-/* ---- sets (region.c, increment.c) ---- */
+/* ---- sets (region.c, increment.c, merge.c) ---- */
 
 /* "job NAME, rank N: " in front of the text that is there; returns `code`. */
 int region_context(const struct region *region, struct error *err, int code);
 /* After the change: what the index counts. */
-void region_set_counted(struct region *region, uint64_t epoch);
+void region_set_counted(struct region *region, const struct set_info *set);
 void region_set_gone(struct region *region, uint64_t epoch);
 
 /* For use in `change`. Fills a set's record, with a layout of its own, or the one of the set before it. */
@@ -145,11 +154,23 @@ void increments_cut(struct region *region, unsigned first, unsigned end);
 void increments_of_base(const struct region *region, unsigned slot, unsigned *first, unsigned *end);
 /* The layout that the set of increment `i`, or (i < 0) of `slot`, has. */
 const struct segments_record *layout_of(const struct region *region, unsigned slot, int i);
-/* Is a set's description sound, and does it fit `capacity`? */
+/* Are these the set's segments? */
+bool layout_is(const struct segments_record *layout, const struct set_info *set, const struct segment *segments);
+/* Does the set fit `capacity`? */
+int set_fits(const struct set_info *set, uint64_t capacity, struct error *err);
+/* Is a set's description sound, and does it fit? */
 int set_sound(const struct region *region, const struct set_info *set, const struct segment *segments,
 	      uint64_t capacity, struct error *err);
 /* Room for one more in the index. */
 int increments_reserve(struct region *region);
+
+/* What increments from `first` on, and `other`, take of the log, by place; how many they are. */
+unsigned log_used(const struct region *region, unsigned first, struct log_range other,
+		  struct log_range used[INCREMENTS_MAX + 1]);
+/* The smallest gap between increments from `first` on and `other` that has the bytes; where none has, the largest. */
+uint64_t log_gap(const struct region *region, unsigned first, struct log_range other, uint64_t bytes, uint64_t *place);
+/* What a merge under way has reserved of the log. */
+struct log_range merge_reserved(const struct region *region);
 
 /* ---- probe.c ---- */
 

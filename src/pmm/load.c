@@ -169,16 +169,18 @@ static void epoch_find_complete(struct job *job)
 	job->complete_epoch = complete;
 }
 
-void epoch_add(struct job *job, uint64_t epoch)
+void epoch_add(struct job *job, const struct set_info *set)
 {
 	unsigned i = 0;
 
-	while (i < job->epoch_count && job->epochs[i].epoch != epoch)
+	while (i < job->epoch_count && job->epochs[i].epoch != set->epoch)
 		i++;
 	if (i == job->epoch_count)
-		job->epochs[job->epoch_count++] = (struct epoch_count){epoch, 0};
-	if (++job->epochs[i].ranks == job->ranks && epoch > job->complete_epoch)
-		job->complete_epoch = epoch;
+		job->epochs[job->epoch_count++] = (struct epoch_count){.epoch = set->epoch};
+	if (set->time_ns > job->epochs[i].time_ns)
+		job->epochs[i].time_ns = set->time_ns;
+	if (++job->epochs[i].ranks == job->ranks && set->epoch > job->complete_epoch)
+		job->complete_epoch = set->epoch;
 }
 
 void epoch_remove(struct job *job, uint64_t epoch)
@@ -346,7 +348,7 @@ static int load_slot(const struct place *at, struct region *region, struct error
 	if (epoch_reserve(at->job))
 		return error_nomem(err, "the index of a pool");
 	set_record_info(&slot->set, &region->sets[at->slot]);
-	region_set_counted(region, slot->set.epoch);
+	region_set_counted(region, &region->sets[at->slot]);
 	return 0;
 }
 
@@ -380,36 +382,22 @@ static int load_increment(const struct place *at, struct region *region, uint64_
 	added = &region->increments[region->increment_count++];
 	*added = (struct increment){{.place = record->place}, record};
 	set_record_info(&record->set, &added->info.set);
-	region_set_counted(region, record->set.epoch);
+	region_set_counted(region, &added->info.set);
 	*older = record->older;
 	return 0;
-}
-
-static int compare_places(const void *left, const void *right)
-{
-	const struct increment *a = left, *b = right;
-
-	return a->info.place < b->info.place ? -1 : a->info.place > b->info.place;
 }
 
 /* None lies over another: by place, each ends where the next begins, or before. */
 static bool places_apart(const struct region *region)
 {
-	unsigned n = region->increment_count;
-	struct increment *by_place = malloc((n + 1) * sizeof(*by_place));
-	bool apart = by_place;
+	struct log_range used[INCREMENTS_MAX + 1];
+	unsigned n = log_used(region, 0, (struct log_range){0, 0}, used);
 
-	for (unsigned i = 0; apart && i < n; i++)
-		by_place[i] = region->increments[i];
-	if (apart)
-		qsort(by_place, n, sizeof(*by_place), compare_places);
-	for (unsigned i = 1; apart && i < n; i++) {
-		const struct set_info *set = &by_place[i - 1].info.set;
-
-		apart = by_place[i - 1].info.place + set->table_offset + set->table_bytes <= by_place[i].info.place;
+	for (unsigned i = 1; i < n; i++) {
+		if (used[i - 1].end > used[i].begin)
+			return false;
 	}
-	free(by_place);
-	return apart;
+	return true;
 }
 
 /* Each epoch once, and each increment behind a base, with as many segments as its layout has. */

@@ -3,6 +3,7 @@ libpmm_la_SOURCES = \
 	%D%/format.h %D%/increment.c %D%/index.h \
 	%D%/job.c %D%/job.h \
 	%D%/load.c \
+	%D%/merge.c \
 	%D%/pool.c %D%/pool.h \
 	%D%/probe.c \
 	%D%/record.c \

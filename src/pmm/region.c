@@ -123,9 +123,9 @@ static void account(struct region *region, uint64_t capacity)
 	region->job->pool->reserved_bytes += region_reserved_bytes(region) - old;
 }
 
-void region_set_counted(struct region *region, uint64_t epoch)
+void region_set_counted(struct region *region, const struct set_info *set)
 {
-	epoch_add(region->job, epoch);
+	epoch_add(region->job, set);
 	region->job->pool->sets++;
 }
 
@@ -133,6 +133,8 @@ void region_set_gone(struct region *region, uint64_t epoch)
 {
 	epoch_remove(region->job, epoch);
 	region->job->pool->sets--;
+	if (epoch >= region->merge.from && epoch <= region->merge.to)
+		region->merge_lost = true;
 }
 
 static void slot_emptied(struct region *region, unsigned slot)
@@ -290,6 +292,11 @@ int region_slot_of(const struct region *region, uint64_t epoch)
 	return -ENOENT;
 }
 
+static bool merge_goes_to(const struct region *region, unsigned slot)
+{
+	return region->merge.to && region->merge.slot == slot;
+}
+
 int region_pick_slot(const struct region *region, uint64_t keep, unsigned *slot, struct error *err)
 {
 	uint64_t complete = region->job->complete_epoch;
@@ -310,6 +317,9 @@ int region_pick_slot(const struct region *region, uint64_t keep, unsigned *slot,
 		if (picked < 0 || region->sets[i].epoch < region->sets[picked].epoch)
 			picked = i;
 	}
+	if (merge_goes_to(region, (unsigned)picked))
+		return error_set(err, -EBUSY, "job %s, rank %u: sets are being merged into slot %d: try again when "
+				 "that has ended", region->job->name, region_rank(region), picked);
 	*slot = (unsigned)picked;
 	return 0;
 }
@@ -595,16 +605,26 @@ static bool segments_valid(const struct set_info *set, const struct segment *seg
 	return true;
 }
 
-int set_sound(const struct region *region, const struct set_info *set, const struct segment *segments,
-	      uint64_t capacity, struct error *err)
+int set_fits(const struct set_info *set, uint64_t capacity, struct error *err)
 {
-	if (!set->epoch || region_holds(region, set->epoch))
-		return error_set(err, -EEXIST, "epoch %" PRIu64 " is 0, or has a set already", set->epoch);
 	if (set->table_offset > capacity || set->table_bytes > capacity - set->table_offset ||
 	    set->data_bytes > set->table_offset || set->table_offset % SET_ALIGN)
 		return error_set(err, -EINVAL, "a set of %" PRIu64 " bytes with a table of %" PRIu64 " at %" PRIu64
 				 " does not fit into the %" PRIu64 " bytes there are for it", set->data_bytes,
 				 set->table_bytes, set->table_offset, capacity);
+	return 0;
+}
+
+int set_sound(const struct region *region, const struct set_info *set, const struct segment *segments,
+	      uint64_t capacity, struct error *err)
+{
+	int rc;
+
+	if (!set->epoch || region_holds(region, set->epoch))
+		return error_set(err, -EEXIST, "epoch %" PRIu64 " is 0, or has a set already", set->epoch);
+	rc = set_fits(set, capacity, err);
+	if (rc)
+		return rc;
 	if (set->segment_count > SET_SEGMENTS_MAX || !segments_valid(set, segments))
 		return error_set(err, -EINVAL, "the set's layout makes no sense");
 	return 0;
@@ -616,6 +636,8 @@ static int set_check(const struct region *region, unsigned slot, const struct se
 	if (region->sets[slot].epoch)
 		return error_set(err, -EEXIST, "slot %u holds the set of epoch %" PRIu64, slot,
 				 region->sets[slot].epoch);
+	if (merge_goes_to(region, slot))
+		return error_set(err, -EBUSY, "sets are being merged into slot %u", slot);
 	if (set->kind != SET_FULL)
 		return error_set(err, -EINVAL, "a set of kind %u is none for a slot", set->kind);
 	return set_sound(region, set, segments, region->record->slots[slot].capacity, err);
@@ -704,6 +726,6 @@ int region_publish(struct region *region, unsigned slot, const struct set_info *
 		return region_context(region, err, rc);
 	TEST_POINT("set-published");
 	set_record_info(&region->record->slots[slot].set, &region->sets[slot]);
-	region_set_counted(region, set->epoch);
+	region_set_counted(region, &region->sets[slot]);
 	return 0;
 }

@@ -61,7 +61,7 @@ int region_slot_of(const struct region *region, uint64_t epoch);
  * Picks the slot for a new set: one that does not hold epoch `keep`; an empty one rather than one with a
  * set, the older set rather than the newer. keep = 0 says that the job has no complete epoch.
  * -ENOENT: keep is not 0 and the region does not hold it. -EEXIST: keep is 0 though the job has a complete
- * epoch, which the caller would lose. Changes nothing.
+ * epoch, which the caller would lose. -EBUSY: a merge under way goes there. Changes nothing.
  */
 int region_pick_slot(const struct region *region, uint64_t keep, unsigned *slot, struct error *err);
 
@@ -102,8 +102,7 @@ int region_publish(struct region *region, unsigned slot, const struct set_info *
 /*
  * ---- increments (append mode) ----
  *
- * They lie in the log one behind the other, in the order of their epochs, and go on at its beginning where its end
- * is reached. Each follows the set before it: the base in a slot, or an increment.
+ * They lie in the log, anywhere. Each follows the set before it: the base in a slot, or an increment.
  */
 
 /* An increment, and where it begins in the log. */
@@ -128,7 +127,7 @@ int region_chain(const struct region *region, uint64_t epoch, struct chain *chai
 const struct segment *region_segments_of(const struct region *region, uint64_t epoch);
 
 /* Bytes of the largest increment that fits into the log as it is, or would where the increments of chains older than
- * that of the newest set were withdrawn; 0 in overwrite mode and without a set. */
+ * that of the newest set were withdrawn, and a merge under way given up; 0 in overwrite mode and without a set. */
 uint64_t region_log_room(const struct region *region);
 
 /* Withdraws all sets that are newer than epoch `keep`, in one transaction. None is fine. */
@@ -137,8 +136,9 @@ int region_withdraw_newer(struct region *region, uint64_t keep, struct error *er
 /*
  * Finds room in the log for an increment of `bytes` (data and table) to the region's newest set, which must be `keep`;
  * withdraws the increments of older chains where there is none otherwise, and tells their epochs (0 to 0: none).
- * Reserves nothing: a region has one writer. -ENOSPC: no room; a full set has. -ENOENT: `keep` is not there.
- * -EINVAL: it is not the newest set, or the region is in overwrite mode.
+ * The room is kept from merges until the increment is published or the next one's room is found: a region has one
+ * writer. -ENOSPC: no room; a full set has, and the log may have when the merge under way has ended. -ENOENT: `keep` is
+ * not there. -EINVAL: it is not the newest set, or the region is in overwrite mode.
  */
 int region_log_place(struct region *region, uint64_t keep, uint64_t bytes, uint64_t *place,
 		     uint64_t *withdrawn_first, uint64_t *withdrawn_last, struct error *err);
@@ -148,10 +148,56 @@ int region_publish_increment(struct region *region, uint64_t place, const struct
 			     const struct segment *segments, struct error *err);
 
 /*
- * Publishes a new base, whose data is durable in the empty `slot`, in place of the base of its epoch's chain and all
- * increments up to that epoch, in one transaction. Its epoch and generation are those of the increment that it ends
- * with; -ENOENT: there is none such any more.
+ * ---- merging (append mode) ----
+ *
+ * Epochs that need not be kept any longer go, and their data with them where it was changed later: each such set
+ * becomes one with the set after it. Who merges asks region_merge_plan() what, makes room by region_merge_begin(),
+ * writes the merged set there, makes it durable, and publishes it in the place of the sets that it was made of. None of
+ * that changes what a set that stays restores to.
  */
-int region_consolidate(struct region *region, unsigned slot, const struct set_info *set, struct error *err);
+
+/* How long sets are kept. */
+struct retention {
+	uint64_t keep;	   /* newest complete epochs of a region that stay; at least 1 */
+	uint64_t span_ns;  /* of the older ones, the last of each span of this length (time_ns / span_ns); 0: none */
+	uint64_t spans;	   /* how many spans back from now, beside the one that now is in */
+	uint64_t merge_at; /* merge when so many sets need not be kept, or when the log's room runs out; 0: never */
+};
+
+/* Adjacent sets of one chain that become one, of the last one's epoch. */
+struct merge {
+	uint64_t from, to;     /* epochs of the first and the last, from < to */
+	uint64_t to_digest;    /* table_digest of the last, by which it is known again */
+	unsigned slot;	       /* where the new set goes: a slot where `from` is a base, else SLOT_LOG */
+	uint64_t place, bytes; /* in its file: the room that it has; place is 0 and bytes the capacity in a slot */
+};
+
+/* What is best merged next, by the policy; false: nothing. Changes nothing; fills from, to, to_digest, slot. */
+bool region_merge_plan(const struct region *region, const struct retention *retention, uint64_t now_ns,
+		       struct merge *merge);
+
+/*
+ * Makes room for it: withdraws the chain of the older base where its slot is needed (the plan made sure that none of
+ * its epochs is to be kept), or reserves room in the log (volatile: region_log_place() does not use it until the merge
+ * ends); fills place and bytes; tells the withdrawn epochs as region_log_place() does. No full set may be on its way
+ * into the slot. -ENOSPC, -ENOENT (no longer there), -EBUSY (the region has a merge under way).
+ */
+int region_merge_begin(struct region *region, struct merge *merge, uint64_t *withdrawn_first,
+		       uint64_t *withdrawn_last, struct error *err);
+
+/*
+ * Publishes the merged set, whose data is durable at its place, in the place of what it was made of, in one
+ * transaction. Its time, layout and generation are those of the last of these, whatever `set` says. -ENOENT: it is not
+ * under way, a source is gone, or `to` is another one by now. -EINVAL: `set` is not of this merge. Ends the merge in
+ * any case.
+ */
+int region_merge_publish(struct region *region, const struct merge *merge, const struct set_info *set,
+			 struct error *err);
+
+/* Gives it up: the reserved room is free. Nothing under way is fine. */
+void region_merge_cancel(struct region *region);
+
+/* The merge under way; NULL. */
+const struct merge *region_merging(const struct region *region);
 
 #endif

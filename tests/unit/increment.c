@@ -19,10 +19,12 @@
 #define LOG_BYTES   (4u * SLOT_BYTES) /* a slot's capacity, and so the log's */
 #define SCRIPT_MAX  400
 #define UNIT	    SET_ALIGN
+#define EPOCH_NS    10u /* from one to the next */
 
 struct model_set {
 	uint64_t epoch, kind, digest, layout, generation, place, bytes;
 	unsigned slot; /* of a base; SLOT_LOG */
+	unsigned id;   /* no other set has */
 };
 
 struct model {
@@ -34,6 +36,7 @@ struct model {
 /* Shared with the process that runs the script, and may be killed anywhere in it. */
 struct told {
 	struct model now, next; /* while a change is made it may be either */
+	unsigned ids;
 	unsigned at;		/* the operation under way */
 	bool done;
 	char why[512];
@@ -73,6 +76,7 @@ static void model_add(struct model *m, struct model_set set)
 {
 	unsigned i = m->count++;
 
+	set.id = ++told->ids;
 	for (; i && m->sets[i - 1].epoch > set.epoch; i--)
 		m->sets[i] = m->sets[i - 1];
 	m->sets[i] = set;
@@ -110,12 +114,14 @@ static void example(const struct model_set *from, struct set_info *set, struct s
 	set->table_digest = from->digest;
 	set->table_bytes = 512;
 	set->table_offset = set->data_bytes = from->bytes - UNIT;
+	set->time_ns = from->epoch * EPOCH_NS;
 }
 
 static bool same(const struct set_info *got, const struct model_set *set)
 {
 	return got->epoch == set->epoch && got->kind == set->kind && got->table_digest == set->digest &&
-	       got->generation == set->generation && got->table_offset == set->bytes - UNIT;
+	       got->generation == set->generation && got->table_offset == set->bytes - UNIT &&
+	       got->time_ns == set->epoch * EPOCH_NS;
 }
 
 static bool chain_matches(const struct region *region, const struct model *m, unsigned i)
@@ -199,6 +205,172 @@ static bool do_withdraw_slot(struct region *region, unsigned slot)
 	return true;
 }
 
+static bool free_in_model(const struct model *m, uint64_t place, uint64_t bytes)
+{
+	for (unsigned i = 0; i < m->count; i++)
+		if (m->sets[i].kind != SET_FULL && place < m->sets[i].place + m->sets[i].bytes &&
+		    m->sets[i].place < place + bytes)
+			return false;
+	return place + bytes <= LOG_BYTES;
+}
+
+/* ---- merges: begun by one operation, ended by a later one, or by a crash ---- */
+
+static struct merge under_way; /* to = 0: none */
+static struct model sources;   /* its sets when it was begun */
+static struct segment_range in_flight; /* of the increment that has its place and is not published */
+
+static bool apart(struct segment_range range, uint64_t place, uint64_t bytes)
+{
+	return place >= range.offset + range.bytes || range.offset >= place + bytes;
+}
+
+static bool reserved(uint64_t place, uint64_t bytes)
+{
+	struct segment_range range = {under_way.place, under_way.bytes};
+
+	return under_way.to && under_way.slot == SLOT_LOG && !apart(range, place, bytes);
+}
+
+/* The policy, in the simplest way: which sets are to be kept. */
+static bool model_keeps(const struct model *m, const struct retention *r, uint64_t now_ns, unsigned i)
+{
+	uint64_t span, next;
+
+	if (m->count - i <= r->keep)
+		return true;
+	if (!r->span_ns)
+		return false;
+	span = m->sets[i].epoch * EPOCH_NS / r->span_ns;
+	next = m->sets[i + 1].epoch * EPOCH_NS / r->span_ns;
+	return span != next && span + r->spans >= now_ns / r->span_ns;
+}
+
+/* Nothing that is to be kept goes, and a base is replaced only where the other slot has nothing of that. */
+static bool planned_well(const struct model *m, const struct retention *r, uint64_t now_ns, const struct merge *merge)
+{
+	unsigned base = model_base(m, m->count - 1), first = base;
+
+	while (first < m->count && m->sets[first].epoch != merge->from)
+		first++;
+	for (unsigned i = first; i + 1 < m->count && m->sets[i].epoch < merge->to; i++) {
+		if (model_keeps(m, r, now_ns, i) || m->sets[i + 1].epoch > merge->to)
+			return false;
+	}
+	for (unsigned i = 0; first == base && i < base; i++) {
+		if (model_keeps(m, r, now_ns, i))
+			return false;
+	}
+	return first < m->count && merge->from < merge->to && model_of((struct model *)m, merge->to) &&
+	       merge->to_digest == model_of((struct model *)m, merge->to)->digest &&
+	       merge->slot == (first == base ? 1 - m->sets[base].slot : SLOT_LOG);
+}
+
+/* Two of these beside each other can be merged: is that surely seen? */
+static bool must_be_planned(const struct model *m, const struct retention *r, uint64_t now_ns)
+{
+	unsigned base = model_base(m, m->count - 1), unkept = 0;
+	bool older_kept = false;
+
+	for (unsigned i = 0; i < m->count; i++) {
+		older_kept |= i < base && model_keeps(m, r, now_ns, i);
+		unkept += i >= base && !model_keeps(m, r, now_ns, i);
+	}
+	return unkept >= r->merge_at && !older_kept && !model_keeps(m, r, now_ns, base);
+}
+
+static bool do_merge_begin(struct region *region, unsigned word)
+{
+	struct retention retention = {1 + word % 4, word / 4 % 2 ? 70 : 0, word / 8 % 4, 1 + word / 32 % 3};
+	uint64_t now_ns = told->now.last_epoch * EPOCH_NS, first = 0, last = 0;
+	struct merge merge = {0};
+	struct model *m;
+	int rc;
+
+	if (!region_merge_plan(region, &retention, now_ns, &merge)) {
+		expect(under_way.to || !told->now.count || !must_be_planned(&told->now, &retention, now_ns));
+		return true;
+	}
+	expect(!under_way.to && planned_well(&told->now, &retention, now_ns, &merge));
+	m = change_begin();
+	if (merge.slot != SLOT_LOG)
+		model_remove(m, 1, merge.from - 1);
+	rc = region_merge_begin(region, &merge, &first, &last, &pool_err);
+	expect(!rc);
+	expect(merge.slot != SLOT_LOG || (!last && merge.place % UNIT == 0 && free_in_model(m, merge.place, merge.bytes) &&
+					  apart(in_flight, merge.place, merge.bytes)));
+	expect(merge.slot == SLOT_LOG || merge.bytes == LOG_BYTES);
+	expect(m->count == told->now.count || (first == told->now.sets[0].epoch && last < merge.from));
+	change_end();
+	expect(region_merging(region) && region_merging(region)->to == merge.to);
+	expect(region_merge_begin(region, &merge, &first, &last, &pool_err) == -EBUSY);
+	under_way = merge;
+	sources = told->now;
+	return true;
+}
+
+/* Each set that the merge was begun with is there, and no other has its epoch. */
+static bool sources_are_there(const struct model *m)
+{
+	for (unsigned i = 0; i < sources.count; i++) {
+		const struct model_set *source = &sources.sets[i], *now = model_of((struct model *)m, source->epoch);
+
+		if (source->epoch >= under_way.from && source->epoch <= under_way.to &&
+		    (!now || now->id != source->id))
+			return false;
+	}
+	return true;
+}
+
+static bool do_merge_publish(struct region *region, unsigned word)
+{
+	bool there = sources_are_there(&told->now);
+	struct merge merge = under_way;
+	struct segment segments[SEGMENTS];
+	struct model_set made;
+	struct set_info set;
+	struct model *m;
+
+	if (!merge.to)
+		return true;
+	m = change_begin();
+	made = *model_of(&sources, merge.to);
+	made.slot = merge.slot;
+	made.kind = merge.slot == SLOT_LOG ? SET_INCREMENT : SET_FULL;
+	made.digest = set_word(word, made.epoch + 1);
+	made.place = merge.place;
+	made.bytes = merge.slot == SLOT_LOG ? UNIT * (2 + word % (merge.bytes / UNIT - 1)) : SLOT_BYTES;
+	if (there) {
+		model_remove(m, merge.from, merge.to);
+		model_add(m, made);
+	}
+	example(&made, &set, segments);
+	under_way.to = 0;
+	expect(region_merge_publish(region, &merge, &set, &pool_err) == (there ? 0 : -ENOENT));
+	change_end();
+	expect(!region_merging(region));
+	expect(region_merge_publish(region, &merge, &set, &pool_err) == -ENOENT);
+	return true;
+}
+
+static void do_merge_cancel(struct region *region)
+{
+	region_merge_cancel(region);
+	under_way.to = 0;
+}
+
+static bool do_merge(struct region *region, unsigned word)
+{
+	if (!under_way.to)
+		return do_merge_begin(region, word);
+	if (word % 8)
+		return do_merge_publish(region, word);
+	do_merge_cancel(region);
+	return true;
+}
+
+/* ---- sets ---- */
+
 static bool do_full(struct region *region, unsigned word)
 {
 	uint64_t keep = told->now.count ? told->now.sets[word % told->now.count].epoch : 0, epoch;
@@ -207,17 +379,24 @@ static bool do_full(struct region *region, unsigned word)
 	struct model *m;
 	struct set_info set;
 	unsigned slot = 99;
+	int rc;
 
 	if (!do_withdraw_newer(region, keep))
 		return false;
-	expect(!region_pick_slot(region, keep, &slot, &pool_err));
+	rc = region_pick_slot(region, keep, &slot, &pool_err);
+	if (rc == -EBUSY) {
+		expect(under_way.to && under_way.slot != SLOT_LOG);
+		do_merge_cancel(region);
+		rc = region_pick_slot(region, keep, &slot, &pool_err);
+	}
+	expect(!rc && !(under_way.to && under_way.slot == slot));
 	expect(!keep || (!region_chain(region, keep, &chain) && chain.slot != slot));
 	if (!do_withdraw_slot(region, slot))
 		return false;
 	m = change_begin();
 	epoch = m->last_epoch + 1 + word % 3;
 	model_add(m, (struct model_set){epoch, SET_FULL, set_word(word, epoch), 1 + word % 5, m->generation, 0,
-					SLOT_BYTES, slot});
+					SLOT_BYTES, slot, 0});
 	example(model_of(m, epoch), &set, segments);
 	expect(!region_publish(region, slot, &set, segments, &pool_err));
 	change_end();
@@ -242,19 +421,11 @@ static void model_remove_increments(struct model *m, uint64_t first, uint64_t la
 	m->count = kept;
 }
 
-static bool free_in_model(const struct model *m, uint64_t place, uint64_t bytes)
-{
-	for (unsigned i = 0; i < m->count; i++)
-		if (m->sets[i].kind != SET_FULL && place < m->sets[i].place + m->sets[i].bytes &&
-		    m->sets[i].place < place + bytes)
-			return false;
-	return place + bytes <= LOG_BYTES;
-}
-
 static bool do_increment(struct region *region, unsigned word)
 {
 	uint64_t bytes = (2 + word % 31) * UNIT, place = 0, first = 0, last = 0, room, keep, epoch;
 	struct segment segments[SEGMENTS];
+	unsigned merges = word >> 15 & 3;
 	struct set_info set;
 	struct model *m;
 	int rc;
@@ -270,6 +441,10 @@ static bool do_increment(struct region *region, unsigned word)
 	if (model_base(m, m->count - 1))
 		model_remove_increments(m, 1, m->sets[model_base(m, m->count - 1)].epoch);
 	rc = region_log_place(region, keep, bytes, &place, &first, &last, &pool_err);
+	if (rc == -ENOSPC && under_way.to) {
+		do_merge_cancel(region);
+		rc = region_log_place(region, keep, bytes, &place, &first, &last, &pool_err);
+	}
 	if (rc == -ENOSPC) {
 		expect(bytes > room);
 		return matches(region, &told->now);
@@ -280,53 +455,21 @@ static bool do_increment(struct region *region, unsigned word)
 	if (last)
 		model_remove_increments(m, first, last);
 	change_end();
-	expect(place % SET_ALIGN == 0 && free_in_model(&told->now, place, bytes));
+	expect(place % SET_ALIGN == 0 && free_in_model(&told->now, place, bytes) && !reserved(place, bytes));
+	in_flight = (struct segment_range){place, bytes};
+	while (word >> 14 & 1 && merges-- && matches(region, &told->now))
+		if (!do_merge(region, word >> 6))
+			return false;
+	in_flight = (struct segment_range){0, 0};
 	m = change_begin();
 	epoch = keep + 1 + word % 2;
-	epoch = epoch > m->last_epoch ? epoch : m->last_epoch + 1;
+	/* Some epochs' numbers are used again. */
+	epoch = epoch > m->last_epoch || word & 8 ? epoch : m->last_epoch + 1;
 	model_add(m, (struct model_set){epoch, SET_INCREMENT, set_word(word, epoch),
 					word % 4 ? m->sets[m->count - 1].layout : 1 + word % 5, m->generation, place,
-					bytes, SLOT_LOG});
+					bytes, SLOT_LOG, 0});
 	example(model_of(m, epoch), &set, segments);
 	expect(!region_publish_increment(region, place, &set, segments, &pool_err));
-	change_end();
-	return true;
-}
-
-static bool do_consolidate(struct region *region, unsigned word)
-{
-	struct segment segments[SEGMENTS];
-	unsigned base, end, i;
-	struct model_set made;
-	struct set_info set;
-	struct model *m;
-
-	if (!told->now.count)
-		return true;
-	base = model_base(&told->now, told->now.count - 1);
-	end = model_chain_end(&told->now, base);
-	made = told->now.sets[base];
-	if (end - base < 2) {
-		example(&made, &set, segments);
-		expect(region_consolidate(region, 1 - made.slot, &set, &pool_err) == -ENOENT);
-		return true;
-	}
-	i = base + 1 + word % (end - base - 1);
-	made = told->now.sets[i];
-	if (!do_withdraw_slot(region, 1 - told->now.sets[base].slot))
-		return false;
-	m = change_begin();
-	i = (unsigned)(model_of(m, made.epoch) - m->sets);
-	base = model_base(m, i);
-	made.slot = 1 - m->sets[base].slot;
-	made.kind = SET_FULL;
-	made.digest = set_word(word, made.epoch + 1);
-	made.place = 0;
-	made.bytes = SLOT_BYTES;
-	model_remove(m, m->sets[base].epoch, made.epoch);
-	model_add(m, made);
-	example(&made, &set, segments);
-	expect(!region_consolidate(region, made.slot, &set, &pool_err));
 	change_end();
 	return true;
 }
@@ -347,12 +490,12 @@ static bool do_fence(struct region *region)
 static void do_refused(struct region *region, unsigned word)
 {
 	uint64_t place, first, last, newest = told->now.count ? told->now.sets[told->now.count - 1].epoch : 0;
-	struct model_set set = {newest + !(word % 2), SET_INCREMENT, 1, 1, 1, UNIT * (word % 70), 3 * UNIT, SLOT_LOG};
+	struct model_set set = {newest + !(word % 2), SET_INCREMENT, 1, 1, 1, UNIT * (word % 70), 3 * UNIT, SLOT_LOG, 0};
 	struct segment segments[SEGMENTS];
 	struct set_info info;
 
 	example(&set, &info, segments);
-	if (!newest || word % 2 || !free_in_model(&told->now, set.place, set.bytes))
+	if (!newest || word % 2 || !free_in_model(&told->now, set.place, set.bytes) || reserved(set.place, set.bytes))
 		ck_assert_int_ne(region_publish_increment(region, set.place, &info, segments, &pool_err), 0);
 	ck_assert_int_ne(region_log_place(region, newest + 1, UNIT, &place, &first, &last, &pool_err), 0);
 	ck_assert_int_ne(region_withdraw_newer(region, newest + 7, &pool_err), 0);
@@ -367,8 +510,7 @@ static struct region *region_open(struct pool *pool)
 
 	if (region)
 		return region;
-	/* Of two ranks, so that no epoch is ever complete, and all may be withdrawn. */
-	must(job_create(pool, UID, UID, "alpha", 2, &job, &pool_err));
+	must(job_create(pool, UID, UID, "alpha", 1, &job, &pool_err));
 	must(region_create(job, 0, REGION_APPEND, &region, &pool_err));
 	for (unsigned slot = 0; slot < region_slots(region); slot++)
 		slot_grow(region, slot, LOG_BYTES);
@@ -392,6 +534,7 @@ static bool operate(struct pool **pool, struct region **region, unsigned word)
 	if (what == 14) {
 		if (armed)
 			return true; /* it would not survive the opening */
+		under_way.to = 0;
 		pool_close(*pool);
 		*pool = pool_get();
 		*region = region_open(*pool);
@@ -404,7 +547,7 @@ static bool operate(struct pool **pool, struct region **region, unsigned word)
 	if (what == 11)
 		return do_refused(*region, word), true;
 	if (what >= 9)
-		return do_consolidate(*region, word);
+		return do_merge(*region, word);
 	return what < 2 ? do_full(*region, word) : do_increment(*region, word);
 }
 
