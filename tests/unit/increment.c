@@ -281,7 +281,12 @@ static bool must_be_planned(const struct model *m, const struct retention *r, ui
 
 static bool do_merge_begin(struct region *region, unsigned word)
 {
-	struct retention retention = {1 + word % 4, word / 4 % 2 ? 70 : 0, word / 8 % 4, 1 + word / 32 % 3};
+	struct retention retention = {
+		.keep = 1 + word % 3,
+		.span_ns = word / 4 % 4 ? (2 + word / 16 % 5) * EPOCH_NS : 0,
+		.spans = word / 128 % 32,
+		.merge_at = 1 + word / 32 % 3,
+	};
 	uint64_t now_ns = told->now.last_epoch * EPOCH_NS, first = 0, last = 0;
 	struct merge merge = {0};
 	struct model *m;
@@ -423,7 +428,7 @@ static void model_remove_increments(struct model *m, uint64_t first, uint64_t la
 
 static bool do_increment(struct region *region, unsigned word)
 {
-	uint64_t bytes = (2 + word % 31) * UNIT, place = 0, first = 0, last = 0, room, keep, epoch;
+	uint64_t bytes = (2 + word % (word % 3 ? 7 : 31)) * UNIT, place = 0, first = 0, last = 0, room, keep, epoch;
 	struct segment segments[SEGMENTS];
 	unsigned merges = word >> 15 & 3;
 	struct set_info set;
@@ -548,7 +553,7 @@ static bool operate(struct pool **pool, struct region **region, unsigned word)
 		return do_refused(*region, word), true;
 	if (what >= 9)
 		return do_merge(*region, word);
-	return what < 2 ? do_full(*region, word) : do_increment(*region, word);
+	return what < 1 ? do_full(*region, word) : do_increment(*region, word);
 }
 
 /* A process of its own: it may be killed. */
