@@ -24,6 +24,11 @@ tests_unit_increment_SOURCES = tests/unit/increment.c tests/unit/pools.h tests/u
 tests_unit_increment_CFLAGS = $(unit_cflags) $(PMEMOBJ_CFLAGS)
 tests_unit_increment_LDADD = libpmm.la libmedia.la libcommon.la $(PMEMOBJ_LIBS) $(CHECK_LIBS)
 
+unit_programs += tests/unit/merge
+tests_unit_merge_SOURCES = tests/unit/merge.c tests/unit/pools.h tests/unit/scratch.h tests/unit/unit.h
+tests_unit_merge_CFLAGS = $(unit_cflags) $(PMEMOBJ_CFLAGS)
+tests_unit_merge_LDADD = libpmm.la libmedia.la libcommon.la $(PMEMOBJ_LIBS) $(CHECK_LIBS)
+
 unit_programs += tests/unit/option tests/unit/name
 tests_unit_option_SOURCES = tests/unit/option.c tests/unit/unit.h
 tests_unit_option_CFLAGS = $(unit_cflags) $(MPI_CFLAGS)
