@@ -122,11 +122,10 @@ static void view_keep(struct view *view, const struct retention *retention, uint
 {
 	uint64_t left = retention->keep ? retention->keep : 1, span = 0, newer_span = UINT64_MAX;
 
-	for (unsigned i = view->count; i--;) {
+	/* Newer ones stay, whatever is said here. */
+	for (unsigned i = view->end; i--;) {
 		struct viewed *at = &view->sets[i];
 
-		if (at->set->epoch > view->region->job->complete_epoch)
-			at->kept = true;
 		if (at->complete) {
 			span = retention->span_ns ? at->time_ns / retention->span_ns : 0;
 			at->kept = left || (retention->span_ns && span != newer_span &&
@@ -165,8 +164,7 @@ static struct run run_that_fits(const struct view *view, struct run run, uint64_
 			data_bytes -= view->sets[part.first].set->table_offset;
 			table_bytes -= view->sets[part.first].set->table_bytes;
 		}
-		if (bytes_at_most(data_bytes, table_bytes) <= room)
-			run_take_longer(&best, part);
+		run_take_longer(&best, part);
 	}
 	return best;
 }

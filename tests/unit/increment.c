@@ -107,6 +107,7 @@ static void example(const struct model_set *from, struct set_info *set, struct s
 {
 	set_make(0, from->epoch, set, segments);
 	for (unsigned i = 0; i < SEGMENTS; i++) {
+		memset(segments[i].name, 0, sizeof(segments[i].name));
 		snprintf(segments[i].name, sizeof(segments[i].name), "segment %u", i);
 		segments[i].count = from->layout + i;
 	}
