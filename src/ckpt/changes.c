@@ -126,11 +126,10 @@ int changes_find(struct changes *changes, struct segments *segments, struct erro
 	return HF_OK;
 }
 
-void changes_settled(struct changes *changes, uint64_t epoch, enum set_kind kind)
+void changes_settled(struct changes *changes, uint64_t epoch)
 {
 	if (!changes->track)
 		return;
 	track_arm(changes->track);
 	changes->epoch = epoch;
-	changes->chain = kind == SET_INCREMENT ? changes->chain + 1 : 0;
 }

@@ -18,7 +18,6 @@ struct changes {
 	struct watched *list; /* in the order of the segments, as far as they stay */
 	size_t count, capacity;
 	uint64_t epoch; /* that the changes are relative to; 0: none */
-	uint64_t chain; /* increments since this rank's last full set */
 	uint64_t bytes, changed; /* of the last changes_find() */
 };
 
@@ -35,6 +34,6 @@ void changes_close(struct changes *changes);
 int changes_find(struct changes *changes, struct segments *segments, struct error *err);
 
 /* All ranks have the set of what was found last, as this epoch. */
-void changes_settled(struct changes *changes, uint64_t epoch, enum set_kind kind);
+void changes_settled(struct changes *changes, uint64_t epoch);
 
 #endif

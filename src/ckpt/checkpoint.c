@@ -26,7 +26,8 @@ static enum set_kind kind_choose(const struct hf_job *job, int kind)
 
 	if (!changes->track || kind == HF_FULL || !job->complete || changes->epoch != job->complete)
 		return SET_FULL;
-	if (kind == HF_AUTO && (changes->chain >= job->options.chain || changes->changed > changes->bytes / 2))
+	if (kind == HF_AUTO &&
+	    (client_chain(job->client) >= job->options.chain || changes->changed > changes->bytes / 2))
 		return SET_FULL;
 	return SET_INCREMENT;
 }
@@ -155,7 +156,7 @@ int hf_checkpoint(hf_job_t job, int kind)
 		goto out;
 	}
 	job->complete = epoch;
-	changes_settled(&job->changes, epoch, wrote);
+	changes_settled(&job->changes, epoch);
 	layout_free(&job->layout);
 	job->layout = layout;
 out:

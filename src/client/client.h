@@ -76,6 +76,9 @@ uint64_t client_generation(const struct client *client);
  * region was made, and nobody took it over since. */
 uint64_t client_launch_generation(const struct client *client);
 
+/* How many increments followed the newest base of the rank's own region at its last COMMIT. */
+uint32_t client_chain(const struct client *client);
+
 /* Learns the list anew from the server (connecting again where needed). */
 int client_refresh(struct client *client, struct error *err);
 

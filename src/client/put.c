@@ -261,6 +261,22 @@ static int put_write(struct client *client, struct put *put, const struct wire_g
 	return rc;
 }
 
+/* The server has merged sets: these epochs are left. */
+static void sets_keep(struct client *client, const uint64_t *epochs, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < client->set_count; i++) {
+		for (size_t k = 0; k < count; k++) {
+			if (client->sets[i].epoch != epochs[k])
+				continue;
+			client->sets[kept++] = client->sets[i];
+			break;
+		}
+	}
+	client->set_count = kept;
+}
+
 static int put_commit(struct client *client, struct put *put, uint64_t grant, struct error *err)
 {
 	struct wire_commit commit = {.grant = grant, .set = {.info = put->info}};
@@ -276,8 +292,13 @@ static int put_commit(struct client *client, struct put *put, uint64_t grant, st
 	rc = control_call(&client->control, WIRE_COMMIT, wire_commit_fields, &commit, wire_commit_reply_fields,
 			  &reply, session_deadline(client, put->info.data_bytes), err);
 	free(commit.set.segments);
-	if (!rc)
+	if (!rc) {
 		client->log_room = reply.log_room;
+		client->chain = reply.chain;
+	}
+	if (!rc && reply.epoch_count)
+		sets_keep(client, reply.epochs, reply.epoch_count);
+	free(reply.epochs);
 	return rc;
 }
 

@@ -328,6 +328,11 @@ int client_close(struct client *client, bool finished, struct error *err)
 	return rc;
 }
 
+uint32_t client_chain(const struct client *client)
+{
+	return client->chain;
+}
+
 size_t client_sets(const struct client *client, const struct set_info **sets)
 {
 	*sets = client->sets;

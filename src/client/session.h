@@ -24,6 +24,7 @@ struct client {
 	bool fenced;
 	struct error fence;
 	uint64_t log_room; /* append mode: what the server said last */
+	uint32_t chain;	   /* append mode: as log_room, increments that follow the newest base */
 	size_t set_count;
 	struct set_info *sets; /* room for one more than there are */
 };

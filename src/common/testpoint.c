@@ -26,6 +26,8 @@ void testpoint_pass(const char *name)
 		kill(getpid(), SIGKILL);
 	else if (!strncmp(action, "stop", 4))
 		raise(SIGSTOP); /* this thread, at once; kill() would let it go on while another one stops */
+	else if (!strncmp(action, "sleep", 5))
+		sleep(3);
 	else
 		_exit(99);
 }

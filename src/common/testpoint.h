@@ -3,8 +3,8 @@
  * testpoint.h - named points at which a test stops or kills the process; nothing in production builds.
  *
  * With --enable-test-points, HOLDFAST_TEST_POINT="NAME:ACTION[:COUNT]" in the environment makes the
- * COUNTth passage (default 1) of TEST_POINT("NAME") do ACTION: "kill" (SIGKILL), "stop" (SIGSTOP) or
- * "exit" (_exit(99)).
+ * COUNTth passage (default 1) of TEST_POINT("NAME") do ACTION: "kill" (SIGKILL), "stop" (SIGSTOP),
+ * "sleep" (this thread, for 3 s) or "exit" (_exit(99)).
  */
 #ifndef HOLDFAST_TESTPOINT_H
 #define HOLDFAST_TESTPOINT_H

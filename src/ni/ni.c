@@ -12,6 +12,7 @@
 #include "common/testpoint.h"
 #include "ni/locality.h"
 #include "ni/mapping.h"
+#include "ni/merge.h"
 #include "ni/worker.h"
 #include "net/net.h"
 #include "wire/ni_wire.h"
@@ -311,6 +312,15 @@ static int order_verify(const struct ni_request *request, struct error *err)
 	return task_submit(task_verify, request, mapping, -1, err);
 }
 
+static void merged(const struct ni_request *request, const struct set_info *made, const struct error *err)
+{
+	struct ni_reply reply = {.id = request->id, .status = err->code, .set = *made};
+
+	if (reply.status)
+		memcpy(reply.text, err->text, sizeof(reply.text));
+	reply_send(&reply);
+}
+
 /* Long orders answer by themselves, unless they could not even begin. */
 static void order(const struct ni_request *request, int fd)
 {
@@ -353,6 +363,14 @@ static void order(const struct ni_request *request, int fd)
 	case NI_VERIFY:
 		reply.status = order_verify(request, &err);
 		answered = !reply.status;
+		break;
+	case NI_MERGE:
+		reply.status = merge_begin(request, fd, merged, &err);
+		fd = -1;
+		answered = !reply.status;
+		break;
+	case NI_CANCEL:
+		merge_cancel();
 		break;
 	default:
 		reply.status = error_set(&err, -ENOSYS, "unknown order %u", request->type);

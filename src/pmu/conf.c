@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <ini.h>
 #include "common/address.h"
+#include "common/set.h"
 #include "common/size.h"
 
 enum kind { STRING, SIZE, NUMBER, FLAG, LEVEL, LISTEN };
@@ -64,6 +65,15 @@ static const struct conf_option {
 	 "End when there has been no client for this long; 0: never (0)."},
 	{"check-blocks", 264, FLAG, offsetof(struct conf, check_blocks), 0, 0, NULL,
 	 "Check every block's checksum before a set is published."},
+	{"keep", 267, NUMBER, offsetof(struct conf, keep), 2, SETS_MAX, "N",
+	 "Increments: the newest complete epochs of a job that are kept (4)."},
+	{"keep-span", 268, NUMBER, offsetof(struct conf, keep_span_s), 0, 1000000000, "SECONDS",
+	 "Increments: of older epochs, the last one of each span of this length is kept, too; 0: none (0)."},
+	{"keep-spans", 269, NUMBER, offsetof(struct conf, keep_spans), 1, SETS_MAX, "N",
+	 "How many spans back (24)."},
+	{"merge-at", 270, NUMBER, offsetof(struct conf, merge_at), 0, SETS_MAX, "N",
+	 "Increments: when so many of a region's sets need not be kept, they are merged with those that must; 0: "
+	 "never (32)."},
 	{"accept-damage", 265, FLAG, offsetof(struct conf, accept_damage), 0, 0, NULL,
 	 "Start although slot files are missing or short; their sets are given up."},
 	{0},
@@ -248,6 +258,9 @@ static int defaults_set(struct conf *conf, struct error *err)
 		.ni_threads = 2,
 		.max_sessions = 4096,
 		.ni_timeout_s = 300,
+		.keep = 4,
+		.keep_spans = 24,
+		.merge_at = 32,
 	};
 	if (set_string(&conf->net, "ofi", err) || set_string(&conf->fabric, "tcp", err) ||
 	    set_string(&conf->auth, "psk", err))

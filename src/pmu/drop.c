@@ -4,15 +4,17 @@
 #include "common/log.h"
 #include "pmm/job.h"
 #include "pmm/region.h"
+#include "pmu/merge.h"
 #include "pmu/request.h"
 #include "pmu/server.h"
 
 static void forget_region(struct session *session, struct ni_process *ni, const struct region *region)
 {
+	merge_forget(session->server, region);
 	for (unsigned slot = 0; slot < region_slots(region); slot++) {
 		struct ni_request request = {.type = NI_UNMAP, .file = region_slot_file(region, slot)};
 
-		request_revoke(session, request.file, 0, UINT64_MAX);
+		request_revoke(session->server, request.file, 0, UINT64_MAX);
 		if (request.file && ni)
 			ni_process_order(ni, &request, -1, NULL, NULL);
 	}

@@ -203,6 +203,8 @@ static void stat_server(struct wire_stat_reply *reply, const struct server *serv
 	stat_add(reply, "count.reads", "%" PRIu64, server->counters.reads);
 	stat_add(reply, "count.refused_logins", "%" PRIu64, server->counters.refused_logins);
 	stat_add(reply, "count.ni_deaths", "%" PRIu64, server->counters.ni_deaths);
+	stat_add(reply, "count.merges", "%" PRIu64, server->counters.merges);
+	stat_add(reply, "count.merge_bytes", "%" PRIu64, server->counters.merge_bytes);
 	for (struct ni_process *ni = NULL; (ni = ni_process_next(server, ni));) {
 		snprintf(key, sizeof(key), "ni.%u.pid", ni_process_uid(ni));
 		stat_add(reply, key, "%d", (int)ni_process_pid(ni));

@@ -7,6 +7,7 @@ pmu_server_SOURCES = \
 	%D%/drop.c \
 	%D%/list.c \
 	%D%/main.c \
+	%D%/merge.c %D%/merge.h \
 	%D%/ni_process.c %D%/ni_process.h \
 	%D%/read.c \
 	%D%/request.c %D%/request.h \

@@ -4,12 +4,13 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include "pmm/job.h"
 #include "pmm/region.h"
 #include "pmu/request.h"
 #include "pmu/server.h"
 
-/* What restores an epoch: its base's slot, and a range of the log where there are increments. */
+/* What restores an epoch: its base's slot, and ranges of the log where there are increments. */
 struct found {
 	struct region *region;
 	struct chain chain;
@@ -27,19 +28,69 @@ static uint64_t set_bytes(const struct set_info *set)
 	return set->table_offset + set->table_bytes;
 }
 
-/* The smallest range of the log that has all increments of the chain: all of it, where they wrap. */
-static struct range log_range(const struct region *region, const struct chain *chain)
+static int by_place(const void *a, const void *b)
 {
-	uint64_t from = UINT64_MAX, to = 0;
+	const struct range *one = a, *two = b;
 
-	for (unsigned i = chain->first; i < chain->end; i++) {
-		const struct increment_info *increment = region_increment(region, i);
-		uint64_t end = increment->place + set_bytes(&increment->set);
+	return one->offset < two->offset ? -1 : one->offset > two->offset;
+}
 
-		from = increment->place < from ? increment->place : from;
-		to = end > to ? end : to;
+/* What lies between range i and the one before it. */
+static uint64_t gap_before(const struct range *ranges, unsigned i)
+{
+	return ranges[i].offset - (ranges[i - 1].offset + ranges[i - 1].bytes);
+}
+
+/* Joins range i with the one before it. */
+static void join(struct range *ranges, unsigned *count, unsigned i)
+{
+	ranges[i - 1].bytes = ranges[i].offset + ranges[i].bytes - ranges[i - 1].offset;
+	memmove(&ranges[i], &ranges[i + 1], (--*count - i) * sizeof(*ranges));
+}
+
+/*
+ * The ranges of the log that the chain's increments lie in: those that lie side by side are one, and then as many as
+ * grants allow, with the smallest gaps in them. What is free between is somebody's to write: that would cut readers off.
+ */
+static int log_ranges(struct found *found, struct error *err)
+{
+	unsigned count = found->chain.end - found->chain.first, narrowest;
+	struct range *ranges = calloc(count, sizeof(*ranges));
+
+	if (!ranges)
+		return error_nomem(err, "the ranges of a chain");
+	for (unsigned i = 0; i < count; i++) {
+		const struct increment_info *increment = region_increment(found->region, found->chain.first + i);
+
+		ranges[i] = (struct range){SLOT_LOG, increment->place, set_bytes(&increment->set)};
 	}
-	return (struct range){SLOT_LOG, from, to - from};
+	qsort(ranges, count, sizeof(*ranges), by_place);
+	for (unsigned i = count; i-- > 1;) {
+		if (gap_before(ranges, i) < SET_ALIGN)
+			join(ranges, &count, i);
+	}
+	while (count > WIRE_READ_GRANTS_MAX - 1) {
+		narrowest = 1;
+		for (unsigned i = 2; i < count; i++) {
+			if (gap_before(ranges, i) < gap_before(ranges, narrowest))
+				narrowest = i;
+		}
+		join(ranges, &count, narrowest);
+	}
+	memcpy(&found->ranges[1], ranges, count * sizeof(*ranges));
+	found->range_count = 1 + count;
+	free(ranges);
+	return 0;
+}
+
+/* Which of the ranges an increment lies in. */
+static unsigned range_of(const struct found *found, const struct increment_info *increment)
+{
+	unsigned i = found->range_count - 1;
+
+	while (found->ranges[i].offset > increment->place)
+		i--;
+	return i;
 }
 
 /* Looked up anew at each step: it may be withdrawn meanwhile. Fails the request (-ENOENT) where there is no such set. */
@@ -64,7 +115,10 @@ static bool find_set(struct session *session, const struct job *job, uint32_t ra
 		last = region_increment(found->region, found->chain.end - 1);
 		found->set = &last->set;
 		found->place = last->place;
-		found->ranges[found->range_count++] = log_range(found->region, &found->chain);
+		if (log_ranges(found, &err)) {
+			session_fail(session, &err);
+			return false;
+		}
 	}
 	return true;
 }
@@ -152,9 +206,10 @@ static void read_reply(struct session *session, const struct found *found)
 	answer.parts[answer.part_count++].info = *region_set(found->region, found->chain.slot);
 	for (unsigned i = found->chain.first; i < found->chain.end; i++) {
 		const struct increment_info *increment = region_increment(found->region, i);
+		unsigned range = range_of(found, increment);
 
-		answer.parts[answer.part_count++] =
-			(struct wire_part){increment->set, 1, increment->place - found->ranges[1].offset};
+		answer.parts[answer.part_count++] = (struct wire_part){
+			increment->set, range, increment->place - found->ranges[range].offset};
 	}
 	session->server->counters.reads++;
 	session->read_granted = 0; /* they are the client's now, to be closed */
@@ -300,6 +355,7 @@ static void verified(struct session *session, const struct ni_reply *reply)
 	struct wire_verify_reply answer = {reply->blocks, reply->bad_blocks, ""};
 	struct ni_request unmap = {.type = NI_UNMAP};
 	struct found found;
+	struct error err;
 	struct job *job;
 
 	if (reply->status) {
@@ -308,6 +364,12 @@ static void verified(struct session *session, const struct ni_reply *reply)
 	}
 	if (!find_target(session, &job, &found))
 		return; /* overwritten while it was read: what was found means nothing */
+	if (found.set->table_digest != session->verified_digest) {
+		error_set(&err, -EAGAIN, "epoch %llu of rank %u was merged with others while it was read: verify it again",
+			  (unsigned long long)session->target.epoch, session->target.rank);
+		session_fail(session, &err);
+		return;
+	}
 	unmap.file = region_slot_file(found.region, slot_of(&found));
 	if (!session_count_of_job(session->server, job, NULL))
 		ni_process_order(session->ni, &unmap, -1, NULL, NULL);
@@ -329,6 +391,7 @@ static void verify_mapped(struct session *session, const struct ni_reply *reply)
 		return;
 	request.file = region_slot_file(found.region, slot_of(&found));
 	request.set = *found.set;
+	session->verified_digest = found.set->table_digest;
 	request.offset = found.place;
 	request.bytes = set_bytes(found.set);
 	session_order(session, &request, -1, verified);

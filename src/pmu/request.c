@@ -89,9 +89,9 @@ struct job *request_job(struct session *session, const struct wire_target *targe
 	return job;
 }
 
-void request_revoke(struct session *session, uint64_t file, uint64_t offset, uint64_t bytes)
+void request_revoke(struct server *server, uint64_t file, uint64_t offset, uint64_t bytes)
 {
-	struct att *att = &session->server->att;
+	struct att *att = &server->att;
 	struct att_entry *entry;
 
 	if (!file)

@@ -22,6 +22,7 @@ void request_open(struct session *session, const void *payload, size_t bytes);
 void request_open_again(struct session *session); /* when the former primary is gone */
 /* set.c */
 void request_begin(struct session *session, const void *payload, size_t bytes);
+void request_begin_again(struct session *session); /* when a merge has ended */
 void request_commit(struct session *session, const void *payload, size_t bytes);
 void request_abort(struct session *session, const void *payload, size_t bytes);
 /* read.c */
@@ -54,7 +55,7 @@ struct job *request_job(struct session *session, const struct wire_target *targe
 bool request_is_admin(const struct session *session);
 
 /* Ends every grant that reaches any of [offset, offset + bytes) of the slot's file, in the NI and in the ATT. */
-void request_revoke(struct session *session, uint64_t file, uint64_t offset, uint64_t bytes);
+void request_revoke(struct server *server, uint64_t file, uint64_t offset, uint64_t bytes);
 
 /* Has the NI map the slot as large as it is, and goes on with `done`; or fails the request. */
 void request_map(struct session *session, struct region *region, unsigned slot,

@@ -16,6 +16,7 @@
 #include "common/address.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "pmu/merge.h"
 #include "pmu/ni_process.h"
 #include "pmu/session.h"
 
@@ -207,9 +208,13 @@ static void reload(evutil_socket_t number, short events, void *arg)
 		server->conf.max_sessions = fresh.max_sessions;
 		server->conf.ni_timeout_s = fresh.ni_timeout_s;
 		server->conf.check_blocks = fresh.check_blocks;
+		server->conf.keep = fresh.keep;
+		server->conf.keep_span_s = fresh.keep_span_s;
+		server->conf.keep_spans = fresh.keep_spans;
+		server->conf.merge_at = fresh.merge_at;
 		log_open("pmu-server", fresh.log_level, server->conf.syslog);
-		log_info("configuration read again: log-level, lease, max-sessions, ni-timeout and "
-			 "check-blocks are in force, the rest needs a new start");
+		log_info("configuration read again: log-level, lease, max-sessions, ni-timeout, "
+			 "check-blocks, keep, keep-span, keep-spans and merge-at are in force, the rest needs a new start");
 	}
 	conf_free(&fresh);
 }
@@ -350,6 +355,7 @@ int server_run(struct server *server, int (*ready)(struct server *server, struct
 	listeners_close();
 	server->stopping = true;
 	ni_process_stop_all(server);
+	merge_free_all(server);
 	session_free_all(server);
 	for (unsigned i = 0; i < 4; i++) {
 		if (events[i])

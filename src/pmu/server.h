@@ -13,6 +13,7 @@
 #include "wire/auth.h"
 
 struct session;
+struct merging;
 struct ni_process;
 
 struct server {
@@ -27,12 +28,13 @@ struct server {
 	struct session *sessions;
 	uint64_t session_count, last_session;
 	struct ni_process *nis;
+	struct merging *merges; /* regions whose sets are to be merged, in the order of their turns */
 	uint32_t numa_node; /* of the pool's memory; NI_NUMA_UNKNOWN */
 	bool stopping;
 	uint64_t started_ns;
 	uint64_t idle_since_ns; /* monotonic: the end of the last session, or the start */
 	struct { /* since the start, for STAT */
-		uint64_t commits, commit_bytes, aborts, takeovers, reads, refused_logins, ni_deaths;
+		uint64_t commits, commit_bytes, aborts, takeovers, reads, refused_logins, ni_deaths, merges, merge_bytes;
 	} counters;
 };
 

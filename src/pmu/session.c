@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "pmm/job.h"
 #include "pmm/region.h"
+#include "pmu/merge.h"
 #include "pmu/request.h"
 #include "pmu/server.h"
 
@@ -48,7 +49,9 @@ static void job_leave(struct session *session)
 	for (uint32_t rank = 0; rank < job_ranks(job) && session->ni; rank++) {
 		struct region *region = job_region(job, rank);
 
-		for (unsigned slot = 0; region && slot < region_slots(region); slot++) {
+		if (!region || merge_is_under_way(session->server, region))
+			continue;
+		for (unsigned slot = 0; slot < region_slots(region); slot++) {
 			struct ni_request request = {
 				.type = NI_UNMAP,
 				.file = region_slot_file(region, slot),

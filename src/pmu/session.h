@@ -50,6 +50,7 @@ struct session {
 	uint64_t request_id;
 	unsigned pending; /* orders that the NI has not answered */
 	struct session *waits_for; /* its end, to take over or (FENCE) to answer */
+	const struct merging *waits_for_merge; /* its end, to begin a full set */
 
 	/* READY and on */
 	struct wire_open open;
@@ -59,6 +60,7 @@ struct session {
 	struct region *region;
 	uint64_t generation;
 	bool mapped[SLOTS_MAX];
+	bool merged; /* sets went since the last reply to COMMIT */
 
 	/* the set begun */
 	struct wire_begin begin;
@@ -73,6 +75,7 @@ struct session {
 	unsigned read_granted;
 	struct wire_target target;
 	struct region *target_region;
+	uint64_t verified_digest; /* of the set's table */
 };
 
 /* Takes a connection over. */

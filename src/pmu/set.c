@@ -9,6 +9,7 @@
 #include "common/testpoint.h"
 #include "pmm/job.h"
 #include "pmm/region.h"
+#include "pmu/merge.h"
 #include "pmu/request.h"
 #include "pmu/server.h"
 #include "wire/table.h"
@@ -75,7 +76,7 @@ static int range_expose(struct session *session, uint64_t file, uint64_t offset,
 	};
 	struct att_entry *entry;
 
-	request_revoke(session, file, offset, bytes);
+	request_revoke(session->server, file, offset, bytes);
 	entry = att_add(&session->server->att, session, file, request.offset, request.bytes, NET_WRITE,
 			session->generation);
 	if (!entry)
@@ -146,10 +147,14 @@ static void increment_expose(struct session *session)
 {
 	struct wire_begin *begin = &session->begin;
 	struct error err;
+	int rc = withdraw_newer(session, &err);
 
-	if (withdraw_newer(session, &err) ||
-	    region_log_place(session->region, begin->keep, begin->bytes, &session->place,
-			     &session->withdrawn_first, &session->withdrawn_last, &err)) {
+	if (!rc)
+		rc = region_log_place(session->region, begin->keep, begin->bytes, &session->place,
+				      &session->withdrawn_first, &session->withdrawn_last, &err);
+	if (rc == -ENOSPC && merge_stop(session))
+		return; /* its room may be what is needed: begun again when it has ended */
+	if (rc) {
 		session_fail(session, &err);
 		return;
 	}
@@ -239,10 +244,14 @@ static void begin_increment(struct session *session)
 
 void request_begin(struct session *session, const void *payload, size_t bytes)
 {
+	if (request_unpack(session, payload, bytes, wire_begin_fields, &session->begin))
+		request_begin_again(session);
+}
+
+void request_begin_again(struct session *session)
+{
 	struct error err;
 
-	if (!request_unpack(session, payload, bytes, wire_begin_fields, &session->begin))
-		return;
 	if (begin_check(session, &err)) {
 		session_fail(session, &err);
 		return;
@@ -251,6 +260,8 @@ void request_begin(struct session *session, const void *payload, size_t bytes)
 		begin_increment(session);
 		return;
 	}
+	if (merge_stop(session))
+		return; /* it may be in the slot */
 	if (region_pick_slot(session->region, session->begin.keep, &session->slot, &err) ||
 	    region_reserve(session->region, session->begin.bytes, &session->capacity_bytes, &err)) {
 		session_fail(session, &err);
@@ -290,11 +301,39 @@ static int publish(struct session *session, struct error *err)
 	return region_publish(session->region, session->slot, &set->info, set->segments, err);
 }
 
+/* How many increments follow the newest base. */
+static uint32_t chain_length(const struct region *region)
+{
+	struct chain chain;
+	struct set_info set;
+	unsigned count = region_set_count(region);
+
+	if (!count || !region_set_at(region, count - 1, &set, NULL) || region_chain(region, set.epoch, &chain))
+		return 0;
+	return chain.end - chain.first;
+}
+
+static void commit_reply(struct session *session)
+{
+	struct region *region = session->region;
+	struct wire_commit_reply answer = {region_log_room(region), chain_length(region), 0, NULL};
+	struct set_info set;
+
+	if (session->merged)
+		answer.epochs = calloc(region_set_count(region), sizeof(*answer.epochs));
+	while (answer.epochs && region_set_at(region, answer.epoch_count, &set, NULL))
+		answer.epochs[answer.epoch_count++] = set.epoch;
+	/* Without memory, the next reply tells. */
+	session->merged = session->merged && !answer.epochs;
+	session_reply(session, wire_commit_reply_fields, &answer);
+	free(answer.epochs);
+}
+
 static void persisted(struct session *session, const struct ni_reply *reply)
 {
+	struct region *region = session->region;
 	struct wire_commit *commit = &session->commit;
 	struct server *server = session->server;
-	struct wire_commit_reply answer = {0};
 	struct error err;
 
 	/* The grant is gone, whatever came of the rest. */
@@ -318,8 +357,8 @@ static void persisted(struct session *session, const struct ni_reply *reply)
 	server->counters.commit_bytes += commit->set.info.data_bytes;
 	log_debug("job %s rank %u: epoch %llu is published", session->open.job, session->open.rank,
 		  (unsigned long long)commit->set.info.epoch);
-	answer.log_room = region_log_room(session->region);
-	session_reply(session, wire_commit_reply_fields, &answer);
+	commit_reply(session);
+	merge_consider(server, region);
 }
 
 void request_commit(struct session *session, const void *payload, size_t bytes)

@@ -29,6 +29,7 @@ struct chain {
 	uint32_t *here;	       /* for each segment of the set looked at: its index in the newest layout */
 	struct owner *owners;  /* of each block */
 	uint64_t blocks, left; /* all, and those not found yet */
+	uint64_t blocks_max;   /* of a part of a chain; 0: the sets have all */
 	uint32_t segment_count;
 };
 
@@ -71,9 +72,9 @@ static int layout_check(struct chain *chain, struct error *err)
 /* No more blocks than all tables have checksums: a layout that lies about its size costs no memory. */
 static int layout_measure(struct chain *chain, struct error *err)
 {
-	uint64_t known = 0;
+	uint64_t known = chain->blocks_max;
 
-	for (size_t i = 0; i < chain->count; i++)
+	for (size_t i = 0; i < chain->count && !chain->blocks_max; i++)
 		known += chain->tables[i].header->block_count;
 	for (uint32_t i = 0; i < chain->segment_count; i++) {
 		const struct segment *s = &chain->segments[i];
@@ -189,6 +190,8 @@ static void pieces_fill(const struct chain *chain, struct chain_piece *piece)
 			n = chain->places[i].bytes - offset;
 			if (n > SET_BLOCK_BYTES)
 				n = SET_BLOCK_BYTES;
+			if (!owner->extent)
+				continue;
 			if (before && before->extent == owner->extent) {
 				piece[-1].bytes += n;
 				continue;
@@ -214,7 +217,7 @@ static size_t pieces_count(const struct chain *chain)
 		const struct owner *first = &chain->owners[chain->places[i].first];
 
 		for (uint64_t n = 0; n < table_blocks(chain->places[i].bytes); n++)
-			count += !n || first[n].extent != first[n - 1].extent;
+			count += first[n].extent && (!n || first[n].extent != first[n - 1].extent);
 	}
 	return count;
 }
@@ -248,7 +251,7 @@ static int resolve(struct chain *chain, struct chain_piece **pieces, size_t *pie
 		return error_nomem(err, "the blocks of a set");
 	for (size_t set = chain->count; set-- && !rc;)
 		rc = set_claim(chain, set, err);
-	if (!rc && chain->left)
+	if (!rc && chain->left && !chain->blocks_max)
 		rc = gap_error(chain, err);
 	if (rc)
 		return rc;
@@ -260,14 +263,16 @@ static int resolve(struct chain *chain, struct chain_piece **pieces, size_t *pie
 	return 0;
 }
 
-int chain_resolve(const struct table *tables, size_t count, const struct segment *segments, uint32_t segment_count,
-		  struct chain_piece **pieces, size_t *piece_count, struct error *err)
+static int resolve_sets(const struct table *tables, size_t count, const struct segment *segments,
+			uint32_t segment_count, uint64_t blocks_max, struct chain_piece **pieces,
+			size_t *piece_count, struct error *err)
 {
 	struct chain chain = {
 		.tables = tables,
 		.count = count,
 		.segments = segments,
 		.segment_count = segment_count,
+		.blocks_max = blocks_max,
 	};
 	uint32_t widest = 0;
 	int rc;
@@ -289,4 +294,19 @@ int chain_resolve(const struct table *tables, size_t count, const struct segment
 	free(chain.here);
 	free(chain.owners);
 	return rc;
+}
+
+int chain_resolve(const struct table *tables, size_t count, const struct segment *segments, uint32_t segment_count,
+		  struct chain_piece **pieces, size_t *piece_count, struct error *err)
+{
+	return resolve_sets(tables, count, segments, segment_count, 0, pieces, piece_count, err);
+}
+
+int chain_resolve_part(const struct table *tables, size_t count, const struct segment *segments, uint32_t segment_count,
+		       uint64_t bytes_max, struct chain_piece **pieces, size_t *piece_count, struct error *err)
+{
+	/* A short block at the end of each segment counts as one. */
+	uint64_t blocks_max = table_blocks(bytes_max) + segment_count + 1;
+
+	return resolve_sets(tables, count, segments, segment_count, blocks_max, pieces, piece_count, err);
 }

@@ -32,4 +32,11 @@ struct chain_piece {
 int chain_resolve(const struct table *tables, size_t count, const struct segment *segments, uint32_t segment_count,
 		  struct chain_piece **pieces, size_t *piece_count, struct error *err);
 
+/*
+ * The same for sets that follow one that is not among them: blocks that none of them has are left out. Their layout
+ * may have at most `bytes_max` bytes, which bounds time and memory (-EILSEQ).
+ */
+int chain_resolve_part(const struct table *tables, size_t count, const struct segment *segments, uint32_t segment_count,
+		       uint64_t bytes_max, struct chain_piece **pieces, size_t *piece_count, struct error *err);
+
 #endif

@@ -2,8 +2,8 @@
 /*
  * ni_wire.h - what the PMM and a NI say to each other, over a SOCK_SEQPACKET socketpair, one datagram a
  * message. Both are the same program, so there is no version. The PMM asks, the NI answers each request
- * once, not always in order. EXPEL, EXPOSE, REVOKE, UNMAP, ADMIT are done in the order in which they come;
- * MAP, COMMIT and VERIFY take long, and go on beside the rest.
+ * once, not always in order. EXPEL, EXPOSE, REVOKE, UNMAP, ADMIT, CANCEL are done in the order in which they come;
+ * MAP, COMMIT, VERIFY and MERGE take long, and go on beside the rest.
  */
 #ifndef HOLDFAST_NI_WIRE_H
 #define HOLDFAST_NI_WIRE_H
@@ -13,6 +13,7 @@
 #include "common/fabric.h"
 #include "common/set.h"
 #include "wire/cursor.h"
+#include "wire/wire.h"
 
 #define NI_MESSAGE_BYTES 2048
 #define NI_NUMA_UNKNOWN	 UINT32_MAX
@@ -27,6 +28,9 @@ enum ni_type {
 	NI_REVOKE,    /* end grant */
 	NI_COMMIT,    /* end grant; persist set at offset in file; check its digest, and if flagged every block */
 	NI_VERIFY,    /* check every block of set at offset in file; answers blocks, bad_blocks, text */
+	NI_MERGE,     /* struct ni_merge in the descriptor: make one set of its sources, at offset in file, in `bytes`
+		       * at most, within `count` seconds; set.kind is what it becomes; answers set. One at a time */
+	NI_CANCEL,    /* the MERGE under way ends soon, with -ECANCELED */
 };
 
 enum ni_flags { NI_ALLOCATE = 1, NI_CHECK_BLOCKS = 2 };
@@ -51,10 +55,32 @@ struct ni_reply {
 	struct net_address address;
 	struct net_key key;
 	uint64_t blocks, bad_blocks;
+	struct set_info set; /* MERGE: data_bytes, table_* */
 	char text[ERROR_TEXT_BYTES];
+};
+
+/* A set that is to be merged, and where it lies. */
+struct ni_source {
+	uint64_t file, place;
+	struct set_info set;
+};
+
+/* What a MERGE is of. */
+struct ni_merge {
+	uint64_t state_bytes_max; /* no layout has more */
+	uint32_t source_count;	  /* 2 and more */
+	struct ni_source *sources; /* oldest first; malloced by unpack */
+	struct wire_set last;	   /* the last of them, with its layout; malloced, too */
 };
 
 void ni_request_fields(struct cursor *c, void *m);
 void ni_reply_fields(struct cursor *c, void *m);
+void ni_merge_fields(struct cursor *c, void *m);
+
+/* Packs a MERGE's sources into a memory file for its descriptor; -errno. */
+int ni_merge_pack(struct ni_merge *m, int *fd, struct error *err);
+/* Unpacks them; ni_merge_free() in any case. */
+int ni_merge_unpack(int fd, struct ni_merge *m, struct error *err);
+void ni_merge_free(struct ni_merge *m);
 
 #endif

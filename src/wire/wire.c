@@ -62,7 +62,7 @@ void wire_set_info_fields(struct cursor *c, struct set_info *m)
 	cursor_u64(c, &m->generation);
 }
 
-static void set_fields(struct cursor *c, struct wire_set *m)
+void wire_set_fields(struct cursor *c, struct wire_set *m)
 {
 	wire_set_info_fields(c, &m->info);
 	cursor_array(c, &m->info.segment_count, SET_SEGMENTS_MAX, SEGMENT_MIN_BYTES,
@@ -189,7 +189,7 @@ void wire_commit_fields(struct cursor *c, void *message)
 	struct wire_commit *m = message;
 
 	cursor_u64(c, &m->grant);
-	set_fields(c, &m->set);
+	wire_set_fields(c, &m->set);
 }
 
 void wire_commit_reply_fields(struct cursor *c, void *message)
@@ -197,6 +197,10 @@ void wire_commit_reply_fields(struct cursor *c, void *message)
 	struct wire_commit_reply *m = message;
 
 	cursor_u64(c, &m->log_room);
+	cursor_u32(c, &m->chain);
+	cursor_array(c, &m->epoch_count, SETS_MAX, sizeof(uint64_t), sizeof(uint64_t), (void **)&m->epochs);
+	for (uint32_t i = 0; i < m->epoch_count && !c->failed; i++)
+		cursor_u64(c, &m->epochs[i]);
 }
 
 void wire_abort_fields(struct cursor *c, void *message)
@@ -226,7 +230,7 @@ void wire_read_reply_fields(struct cursor *c, void *message)
 	}
 	for (uint32_t i = 0; i < m->grant_count; i++)
 		grant_fields(c, &m->grants[i]);
-	set_fields(c, &m->set);
+	wire_set_fields(c, &m->set);
 	cursor_array(c, &m->part_count, SETS_MAX, SET_INFO_BYTES + 4 + 8, sizeof(*m->parts),
 		     (void **)&m->parts);
 	for (uint32_t i = 0; i < m->part_count && !c->failed; i++) {
@@ -294,7 +298,7 @@ static void shown_set_fields(struct cursor *c, struct wire_set *m)
 
 	cursor_u8(c, &own);
 	if (own)
-		set_fields(c, m);
+		wire_set_fields(c, m);
 	else
 		wire_set_info_fields(c, &m->info);
 }

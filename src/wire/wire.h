@@ -146,6 +146,10 @@ struct wire_commit {
 
 struct wire_commit_reply {
 	uint64_t log_room; /* as in CREATE's and OPEN's replies */
+	uint32_t chain;	   /* increments that follow the newest base */
+	/* All that the region holds, where sets were merged since the last reply; else none. */
+	uint32_t epoch_count;
+	uint64_t *epochs; /* malloced by unpack */
 };
 
 struct wire_abort {
@@ -158,7 +162,7 @@ struct wire_read {
 	uint8_t layout_only;
 };
 
-#define WIRE_READ_GRANTS_MAX 2 /* the base's slot, and the log */
+#define WIRE_READ_GRANTS_MAX 16 /* the base's slot, and ranges of the log */
 
 /* One set of a chain, and where it begins: `place` bytes into what `grants[grant]` exposes. */
 struct wire_part {
@@ -270,6 +274,7 @@ const char *wire_type_name(unsigned type);
 
 void wire_header_fields(struct cursor *c, struct wire_header *m);
 void wire_set_info_fields(struct cursor *c, struct set_info *m);
+void wire_set_fields(struct cursor *c, struct wire_set *m);
 void wire_net_key_fields(struct cursor *c, struct net_key *m);
 void wire_net_address_fields(struct cursor *c, struct net_address *m);
 /* -EPROTO where these bytes are no frame of ours, with a reason that helps. */

@@ -207,6 +207,15 @@ int client_close(struct client *client, bool finished, struct error *err)
 	return code;
 }
 
+uint32_t client_chain(const struct client *client)
+{
+	uint32_t chain = 0;
+
+	for (size_t i = client->told_count; i && client->told[i - 1].kind == SET_INCREMENT; i--)
+		chain++;
+	return chain;
+}
+
 size_t client_sets(const struct client *client, const struct set_info **sets)
 {
 	*sets = client->told;

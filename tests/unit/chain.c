@@ -249,6 +249,47 @@ static void check_pieces(size_t count)
 	free(pieces);
 }
 
+/* Blocks of the newest layout that a set from `first` on wrote last. */
+static uint64_t blocks_since(size_t first, size_t count)
+{
+	const struct made *newest = &chain[count - 1];
+	size_t name, size, blocks = 0;
+
+	for (uint32_t i = 0; i < newest->segment_count; i++) {
+		ck_assert(model_find(&newest->segments[i], &name, &size));
+		for (uint64_t block = 0; block < table_blocks(newest->segments[i].count); block++)
+			blocks += model[name][size][block] >= first;
+	}
+	return blocks;
+}
+
+/* Sets from `first` on, without those before them. */
+static void check_part(size_t first, size_t count)
+{
+	const struct made *newest = &chain[count - 1];
+	struct table tables[SETS];
+	struct chain_piece *pieces;
+	size_t piece_count;
+	uint64_t blocks = 0;
+
+	for (size_t i = first; i < count; i++)
+		tables[i - first] = chain[i].table;
+	ck_assert_msg(!chain_resolve_part(tables, count - first, newest->segments, newest->segment_count,
+					  SEGMENTS * BLOCKS * SET_BLOCK_BYTES, &pieces, &piece_count, &err), "%s", err.text);
+	for (size_t i = 0; i < piece_count; i++) {
+		struct chain_piece piece = pieces[i];
+
+		if (i)
+			ck_assert(piece.segment > pieces[i - 1].segment ||
+				  piece.offset >= pieces[i - 1].offset + pieces[i - 1].bytes);
+		piece.set += (uint32_t)first;
+		check_piece(&newest->segments[piece.segment], &piece);
+		blocks += table_blocks(piece.bytes);
+	}
+	ck_assert_uint_eq(blocks, blocks_since(first, count));
+	free(pieces);
+}
+
 START_TEST(each_byte_comes_once_and_from_the_newest_set_that_has_it)
 {
 	for (unsigned round = 0; round < ROUNDS; round++) {
@@ -258,6 +299,7 @@ START_TEST(each_byte_comes_once_and_from_the_newest_set_that_has_it)
 		for (size_t set = 0; set < count; set++) {
 			random_set(set);
 			check_pieces(set + 1);
+			check_part(random_below((unsigned)set + 1), set + 1);
 		}
 	}
 	chain_clear();
@@ -308,6 +350,21 @@ START_TEST(extents_that_are_not_of_whole_blocks_of_their_segment_are_refused)
 	good_chain();
 	chain[1].extents[0] = (struct table_extent){.segment = 1, .bytes = 99};
 	check_refused(2, "a part of a block of segment 'segment1'");
+}
+END_TEST
+
+START_TEST(a_part_with_a_layout_larger_than_the_room_is_refused)
+{
+	struct chain_piece *pieces = NULL;
+	size_t piece_count;
+
+	good_chain();
+	chain[1].segments[0].count = 1ull << 60;
+	ck_assert_msg(!made_finish(1), "%s", err.text);
+	ck_assert_int_eq(chain_resolve_part(&chain[1].table, 1, chain[1].segments, 2, 4 * SET_BLOCK_BYTES, &pieces,
+					    &piece_count, &err), -EILSEQ);
+	ck_assert_msg(strstr(err.text, "is larger than"), "%s", err.text);
+	chain_clear();
 }
 END_TEST
 
@@ -429,6 +486,7 @@ static Suite *unit_suite(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, each_byte_comes_once_and_from_the_newest_set_that_has_it);
 	tcase_add_test(tc, extents_that_are_not_of_whole_blocks_of_their_segment_are_refused);
+	tcase_add_test(tc, a_part_with_a_layout_larger_than_the_room_is_refused);
 	tcase_add_test(tc, a_block_twice_in_a_set_is_refused);
 	tcase_add_test(tc, a_block_that_no_set_has_is_named);
 	tcase_add_test(tc, a_layout_that_is_not_the_tables_is_refused);

@@ -62,10 +62,16 @@ tests_unit_client_CFLAGS = $(unit_cflags)
 tests_unit_client_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
 unit_programs += tests/unit/append
-tests_unit_append_SOURCES = tests/unit/append.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h \
-	tests/unit/unit.h
+tests_unit_append_SOURCES = tests/unit/append.c tests/unit/rank.c tests/unit/rank.h tests/unit/pmu_fixture.c \
+	tests/unit/pmu_fixture.h tests/unit/unit.h
 tests_unit_append_CFLAGS = $(unit_cflags)
 tests_unit_append_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
+
+unit_programs += tests/unit/consolidate
+tests_unit_consolidate_SOURCES = tests/unit/consolidate.c tests/unit/rank.c tests/unit/rank.h tests/unit/pmu_fixture.c \
+	tests/unit/pmu_fixture.h tests/unit/unit.h
+tests_unit_consolidate_CFLAGS = $(unit_cflags)
+tests_unit_consolidate_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
 unit_programs += tests/unit/wire tests/unit/table tests/unit/chain
 tests_unit_wire_SOURCES = tests/unit/wire.c tests/unit/unit.h

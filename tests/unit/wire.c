@@ -106,6 +106,8 @@ static struct wire_set example_set = {
 static struct wire_job jobs[2] = {{"one", 1000, 4, 4, 2, 17, 1 << 30, 5}, {"two", 1001, 1, 0, 0, 0, 0, 6}};
 static struct set_info infos[2] = {{.epoch = 1, .kind = SET_FULL}, {.epoch = 2, .kind = SET_INCREMENT, .generation = 3}};
 static struct wire_part parts[2] = {{{.epoch = 6, .kind = SET_FULL}, 0, 0}, {{.epoch = 7}, 1, 4096}};
+static uint64_t epochs[2] = {6, 9};
+static struct ni_source sources[2] = {{1, 0, {.epoch = 6, .kind = SET_FULL}}, {2, 4096, {.epoch = 7}}};
 static struct wire_set shown[2];
 static struct wire_region regions[1];
 static struct wire_stat stats[2] = {{"a", "b"}, {"c", ""}};
@@ -137,11 +139,22 @@ union any {
 	struct wire_command command;
 	struct ni_request order;
 	struct ni_reply answer;
+	struct ni_merge merge;
 };
 
 static void free_commit(void *m)
 {
 	free(((struct wire_commit *)m)->set.segments);
+}
+
+static void free_commit_reply(void *m)
+{
+	free(((struct wire_commit_reply *)m)->epochs);
+}
+
+static void free_merge(void *m)
+{
+	ni_merge_free(m);
 }
 
 static void free_read(void *m)
@@ -194,11 +207,12 @@ static struct message {
 	{"begin reply", wire_begin_reply_fields, sizeof(struct wire_begin_reply), NULL,
 	 {.begin_reply = {{1, {2, 3, 4}}, 6, 9}}},
 	{"commit", wire_commit_fields, sizeof(struct wire_commit), free_commit, {.commit = {.grant = 5}}},
-	{"commit reply", wire_commit_reply_fields, sizeof(struct wire_commit_reply), NULL, {.commit_reply = {4096}}},
+	{"commit reply", wire_commit_reply_fields, sizeof(struct wire_commit_reply), free_commit_reply,
+	 {.commit_reply = {4096, 5, 2, epochs}}},
 	{"abort", wire_abort_fields, sizeof(struct wire_abort), NULL, {.abort = {8}}},
 	{"read", wire_read_fields, sizeof(struct wire_read), NULL, {.read = {1, 7, 1}}},
 	{"read reply", wire_read_reply_fields, sizeof(struct wire_read_reply), free_read,
-	 {.read_reply = {2, {{1, {2, 3, 4}}, {5, {6, 7, 8}}}, {{0}, NULL}, 2, parts}}},
+	 {.read_reply = {.grant_count = 2, .grants = {{1, {2, 3, 4}}, {5, {6, 7, 8}}}, .part_count = 2, .parts = parts}}},
 	{"close", wire_close_fields, sizeof(struct wire_close), NULL, {.close = {8}}},
 	{"target", wire_target_fields, sizeof(struct wire_target), NULL, {.target = {"job", 1, 2, 3}}},
 	{"list reply", wire_list_reply_fields, sizeof(struct wire_list_reply), free_list,
@@ -220,7 +234,9 @@ static struct message {
 	{"order", ni_request_fields, sizeof(struct ni_request), NULL,
 	 {.order = {1, NI_COMMIT, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, {1}, {.epoch = 2}, "a", "b", "c"}}},
 	{"answer", ni_reply_fields, sizeof(struct ni_reply), NULL,
-	 {.answer = {1, -5, {1, 2, {3, 4}}, {5, 6, 7}, 8, 9, "text"}}},
+	 {.answer = {1, -5, {1, 2, {3, 4}}, {5, 6, 7}, 8, 9, {.epoch = 2, .table_digest = 10}, "text"}}},
+	{"merge", ni_merge_fields, sizeof(struct ni_merge), free_merge,
+	 {.merge = {1 << 20, 2, sources, {{.epoch = 7, .segment_count = 3}, segments}}}},
 };
 #define MESSAGES (sizeof(messages) / sizeof(messages[0]))
 

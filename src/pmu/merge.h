@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * merge.h - consolidation: which sets are kept, and how the others become part of those, in the background. The NI
+ * makes the new set, one at a time for each user; the PMM publishes it in the place of what it was made of. Readers go
+ * on with what they were granted; a full set that needs the room ends a merge that is under way.
+ */
+#ifndef HOLDFAST_PMU_MERGE_H
+#define HOLDFAST_PMU_MERGE_H
+
+#include <stdbool.h>
+
+struct region;
+struct server;
+struct session;
+
+/* After a COMMIT: begins to merge what the configuration says, now or when the NI is free for it. */
+void merge_consider(struct server *server, struct region *region);
+
+/* Is the session's region being merged? Then that is ended, and request_begin_again() called when it has. */
+bool merge_stop(struct session *session);
+
+/* Then its slots have to stay mapped in the NI. */
+bool merge_is_under_way(const struct server *server, const struct region *region);
+
+/* The region goes: what is made of its sets is for nobody. */
+void merge_forget(struct server *server, const struct region *region);
+
+/* At the end of the server, when its NIs have gone. */
+void merge_free_all(struct server *server);
+
+#endif

@@ -1,0 +1,544 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* consolidate.c - a real pmu-server merges the sets that need not be kept: nothing of what must be is lost or changed. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "client/client.h"
+#include "common/clock.h"
+#include "common/testpoint.h"
+#include "rank.h"
+#include "unit.h"
+
+#define PATIENCE_MS 120000 /* merges get what time others leave */
+#define SPAN_NS	    1000000000u
+
+static const char *const four[] = {"--merge-at", "4", "--keep", "2", NULL};
+
+static void start(const char *const *arguments, const char *point)
+{
+	pmu_make(&pmu);
+	ck_assert(pmu_start(&pmu, arguments, point));
+}
+
+static void setup(void)
+{
+	start(four, NULL);
+}
+
+static void teardown(void)
+{
+	pmu_remove(&pmu);
+}
+
+static size_t count_of(struct client *client)
+{
+	const struct set_info *sets;
+
+	ck_assert_msg(!client_refresh(client, &err), "%s", err.text);
+	return client_sets(client, &sets);
+}
+
+/* Until there are at most so many sets. */
+static void wait_for_sets(struct client *client, size_t most)
+{
+	uint64_t deadline = deadline_in_ms(PATIENCE_MS);
+
+	while (count_of(client) > most) {
+		ck_assert_msg(deadline_left_ms(deadline), "still %zu sets", count_of(client));
+		deadline_sleep_ms(deadline, 10);
+	}
+}
+
+/* One block, or none: the log has room for some 20. */
+static void change(void)
+{
+	size_t i = random_below((unsigned)memory.count);
+
+	if (blocks_of(i))
+		touch(i, random_below((unsigned)blocks_of(i)));
+}
+
+static void check_all(struct client *client)
+{
+	const struct set_info *sets;
+	size_t n = client_sets(client, &sets);
+
+	get_all(client);
+	ck_assert_uint_gt(n, 1);
+	get_ranges(client, sets[n - 1].epoch, 10);
+	get_ranges(client, sets[0].epoch, 10);
+}
+
+/* A rank with a full set and increments up to epoch `last`. */
+static struct client *rank_make(unsigned last)
+{
+	static const uint64_t sizes[] = {20 * BLOCK + 123, 100, 0, 3 * BLOCK};
+	struct client *client = open_rank(0, 1);
+
+	memory_make(sizes, 4);
+	put_ok(client, 1, 0, SET_FULL);
+	for (unsigned epoch = 2; epoch <= last; epoch++) {
+		change();
+		put_increment(client, epoch);
+	}
+	return client;
+}
+
+static void rank_end(struct client *client)
+{
+	client_close(client, false, &err);
+	memory_free();
+}
+
+START_TEST(a_chain_stays_short_and_what_is_kept_comes_back)
+{
+	struct client *client = rank_make(5);
+
+	for (unsigned epoch = 6; epoch < 200; epoch++) {
+		change();
+		put_increment(client, epoch); /* never a full set: the log does not fill */
+		wait_for_sets(client, 5);
+		ck_assert(holds(client, epoch) && holds(client, epoch - 1));
+		ck_assert_uint_le(client_chain(client), 6);
+		if (epoch % 10 == 0)
+			check_all(client);
+	}
+	check_all(client);
+	rank_end(client);
+}
+END_TEST
+
+/* Layouts differ from set to set, also within what is merged. */
+START_TEST(layouts_that_change_are_merged)
+{
+	static const uint64_t others[] = {0, 1, 4096, BLOCK, BLOCK + 1, 5 * BLOCK + 1, 7 * BLOCK};
+	struct client *client = rank_make(3);
+	char name[32];
+
+	for (unsigned epoch = 4; epoch < 120; epoch++) {
+		if (random_below(2)) {
+			snprintf(name, sizeof(name), "segment%u", 3 + 10 * random_below(3));
+			segment_new(3, name, others[random_below(7)]);
+		}
+		change();
+		put_ok(client, epoch, epoch - 1, SET_INCREMENT);
+		if (epoch % 5)
+			continue;
+		wait_for_sets(client, 6);
+		check_all(client);
+	}
+	rank_end(client);
+}
+END_TEST
+
+/* Without waiting: the writer may be faster than the merges, and full sets come between. */
+START_TEST(a_writer_that_does_not_wait_loses_nothing)
+{
+	struct client *client = rank_make(1);
+	unsigned full = 0;
+
+	for (unsigned epoch = 2; epoch < 400; epoch++) {
+		for (unsigned n = random_below(6); n; n--)
+			change();
+		full += put_ok(client, epoch, epoch - 1, random_below(40) ? SET_INCREMENT : SET_FULL) == SET_FULL;
+		if (epoch % 16 == 0)
+			get_all(client);
+		if (epoch > 200)
+			past_forget(&past[epoch - 200]);
+	}
+	ck_assert_uint_gt(full, 3);
+	rank_end(client);
+}
+END_TEST
+
+/* ---- retention ---- */
+
+static bool listed(const struct set_info *sets, size_t n, uint64_t epoch)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (sets[i].epoch == epoch)
+			return true;
+	}
+	return false;
+}
+
+/* The last epoch of each span but this one and, as all that are newest are kept, of it, too. */
+START_TEST(one_epoch_of_each_span_is_kept)
+{
+	static const char *const spans[] = {"--merge-at", "3", "--keep", "2", "--keep-span", "1", NULL};
+	static uint64_t times[EPOCHS];
+	struct client *client;
+	const struct set_info *sets;
+	unsigned epoch, kept = 0, went = 0;
+	size_t n;
+
+	pmu_stop(&pmu);
+	ck_assert(pmu_start(&pmu, spans, NULL));
+	client = rank_make(1);
+	for (epoch = 2; epoch <= 24; epoch++) {
+		deadline_sleep_ms(deadline_in_ms(1000), 200);
+		change();
+		put_increment(client, epoch);
+		count_of(client);
+		n = client_sets(client, &sets);
+		times[epoch] = sets[n - 1].time_ns;
+	}
+	get_all(client);
+	n = client_sets(client, &sets);
+	for (epoch = 2; epoch < 24; epoch++) {
+		if (times[epoch] / SPAN_NS == times[epoch + 1] / SPAN_NS) {
+			went += !listed(sets, n, epoch);
+			continue;
+		}
+		ck_assert_msg(listed(sets, n, epoch), "epoch %u is gone, the last of its span", epoch);
+		kept++;
+	}
+	ck_assert_uint_gt(kept, 2);
+	ck_assert_uint_gt(went, 8);
+	rank_end(client);
+}
+END_TEST
+
+START_TEST(without_merging_every_set_stays)
+{
+	static const char *const never[] = {"--merge-at", "0", NULL};
+	struct client *client;
+
+	pmu_stop(&pmu);
+	ck_assert(pmu_start(&pmu, never, NULL));
+	client = rank_make(20);
+	ck_assert_uint_eq(count_of(client), 20);
+	ck_assert_uint_eq(client_chain(client), 19);
+	rank_end(client);
+}
+END_TEST
+
+/* ---- damage ---- */
+
+/* Its sets are left as they are, so that others can still be read; it goes on after the next full set. */
+START_TEST(a_damaged_set_is_not_merged)
+{
+	static const char *const later[] = {"--merge-at", "8", "--keep", "2", NULL};
+	const struct set_info *sets;
+	struct client *client;
+	char path[256], command[1024];
+
+	pmu_stop(&pmu);
+	ck_assert(pmu_start(&pmu, later, NULL));
+	client = rank_make(3);
+	/* A byte of every slot file's first block: the base's, and the first increment's in the log. */
+	snprintf(path, sizeof(path), "%s/pool/slots", pmu.directory);
+	snprintf(command, sizeof(command),
+		 "for f in %s/*; do printf x | dd of=$f bs=1 seek=70 conv=notrunc status=none; done", path);
+	ck_assert_int_eq(system(command), 0);
+	for (unsigned epoch = 4; epoch < 20; epoch++) {
+		change();
+		put_increment(client, epoch);
+	}
+	deadline_sleep_ms(deadline_in_ms(1000), 300);
+	ck_assert_uint_eq(count_of(client), 19);
+	for (size_t i = 0; i < memory.count; i++)
+		memset(memory.changed[i], 1, sizeof(memory.changed[i]));
+	put_ok(client, 20, 19, SET_FULL);
+	for (unsigned epoch = 21; epoch < 36; epoch++) {
+		change();
+		put_increment(client, epoch);
+	}
+	wait_for_sets(client, 12);
+	client_sets(client, &sets);
+	ck_assert_uint_ge(sets[0].epoch, 20);
+	get_all(client);
+	rank_end(client);
+}
+END_TEST
+
+/* ---- accidents ---- */
+
+#ifdef HOLDFAST_TEST_POINTS
+static const char *const kill_points[] = {
+	"HOLDFAST_TEST_POINT=ni.merge.copying:kill",	      "HOLDFAST_TEST_POINT=ni.merge.copying:kill:9",
+	"HOLDFAST_TEST_POINT=ni.merge.before-persist:kill:2", "HOLDFAST_TEST_POINT=ni.merge.after-persist:kill:2",
+	"HOLDFAST_TEST_POINT=pmm.merge.before-publish:kill",  "HOLDFAST_TEST_POINT=pmm.merge.after-publish:kill",
+	"HOLDFAST_TEST_POINT=pmm.merge.before-publish:kill:3", "HOLDFAST_TEST_POINT=pmm.merge.after-publish:kill:3",
+};
+
+START_TEST(a_server_or_ni_killed_at_any_point_of_a_merge_loses_nothing)
+{
+	struct client_options options;
+	struct client_identity identity = identity_of(0, 1);
+	struct client *client;
+	unsigned epoch, acknowledged = 0;
+	enum set_kind kind;
+	int rc;
+
+	pmu_stop(&pmu);
+	ck_assert(pmu_start(&pmu, four, kill_points[_i]));
+	options = options_of_server();
+	options.reconnect_ms = 1500; /* the NI's death is made good in the meantime; the PMM's not */
+	client = open_with(&options, &identity);
+	memory_make((const uint64_t[]){9 * BLOCK + 9, 50}, 2);
+	for (epoch = 1; epoch < 40; epoch++) {
+		change();
+		kind = epoch == 1 ? SET_FULL : SET_INCREMENT;
+		rc = put(client, epoch, epoch - 1, &kind);
+		if (rc)
+			break;
+		acknowledged = epoch;
+		usleep(20000); /* for merges to begin */
+	}
+	past_record(acknowledged + 1); /* it may be there, and its reply lost */
+	client_close(client, false, &err);
+	pmu_kill(&pmu);
+	ck_assert(pmu_start(&pmu, four, NULL));
+	client = open_rank(0, 1);
+	ck_assert(holds(client, acknowledged) && (acknowledged == 1 || holds(client, acknowledged - 1)));
+	get_all(client);
+	epoch = acknowledged + 1 + holds(client, acknowledged + 1);
+	memset(memory.changed, 1, sizeof(memory.changed));
+	put_ok(client, epoch, epoch - 1, SET_FULL);
+	for (unsigned end = epoch + 12; ++epoch < end;) {
+		change();
+		put_increment(client, epoch);
+	}
+	wait_for_sets(client, 5);
+	get_all(client);
+	rank_end(client);
+}
+END_TEST
+
+static const char *const slow[] = {
+	"HOLDFAST_TEST_POINT=ni.merge.copying:sleep",
+	"HOLDFAST_TEST_POINT=ni.merge.copying:sleep:2",
+	"HOLDFAST_TEST_POINT=ni.merge.before-persist:sleep",
+};
+
+static struct client *rank_with_slow_merge(const char *point)
+{
+	pmu_stop(&pmu);
+	ck_assert(pmu_start(&pmu, four, point));
+	return rank_make(6);
+}
+
+START_TEST(increments_and_reads_go_on_beside_a_merge)
+{
+	struct client *client = rank_with_slow_merge(slow[_i]);
+
+	for (unsigned epoch = 7; epoch < 16; epoch++) {
+		change();
+		put_increment(client, epoch);
+		get_all(client);
+	}
+	wait_for_sets(client, 6);
+	check_all(client);
+	rank_end(client);
+}
+END_TEST
+
+START_TEST(a_full_set_ends_a_merge)
+{
+	struct client *client = rank_with_slow_merge(slow[_i]);
+
+	for (unsigned epoch = 7; epoch < 20; epoch++) {
+		change();
+		put_ok(client, epoch, epoch - 1, SET_FULL);
+		get_all(client);
+	}
+	rank_end(client);
+}
+END_TEST
+
+/* The merged set may be published for the new primary, or not: it has the old one's bytes either way. */
+START_TEST(a_takeover_beside_a_merge_changes_nothing)
+{
+	struct client *old = rank_with_slow_merge(slow[_i]), *client;
+	struct client_identity identity = identity_of(0, 1);
+	struct client_options options = options_of_server();
+
+	identity.force = true;
+	client = open_with(&options, &identity);
+	get_all(client);
+	for (unsigned epoch = 7; epoch < 16; epoch++) {
+		change();
+		put_increment(client, epoch);
+		get_all(client);
+	}
+	wait_for_sets(client, 6);
+	get_all(client);
+	client_close(old, false, &err);
+	rank_end(client);
+}
+END_TEST
+
+/* Epoch 6 is withdrawn: what goes on from 5 has other bytes. */
+START_TEST(going_on_from_an_older_epoch_beside_a_merge)
+{
+	struct client *client = rank_with_slow_merge(slow[_i]);
+	struct past *p = &past[5];
+
+	ck_assert(holds(client, 5));
+	for (size_t i = 0; i < memory.count; i++) {
+		memcpy(memory.segments[i].at, p->data[i], bytes_of(i));
+		memset(memory.changed[i], 0, sizeof(memory.changed[i]));
+	}
+	put_ok(client, 7, 5, SET_INCREMENT);
+	for (unsigned epoch = 8; epoch < 16; epoch++) {
+		get_all(client);
+		change();
+		put_increment(client, epoch);
+	}
+	wait_for_sets(client, 6);
+	get_all(client);
+	rank_end(client);
+}
+END_TEST
+
+START_TEST(a_region_that_is_dropped_beside_a_merge_is_gone)
+{
+	struct client *client = rank_with_slow_merge(slow[_i]);
+	const struct set_info *sets;
+
+	ck_assert(!client_close(client, true, &err));
+	memory_free();
+	client = rank_make(16);
+	wait_for_sets(client, 6);
+	ck_assert_uint_gt(client_sets(client, &sets), 1);
+	check_all(client);
+	rank_end(client);
+}
+END_TEST
+#endif
+
+/* Reads the newest that it knows of; a child writes on, and the server merges. What is read is right, or gone. */
+START_TEST(a_chain_is_read_while_it_is_merged)
+{
+	static struct client *reader; /* which the child has, too, and does not use */
+	struct client *writer = open_rank(0, 2);
+	unsigned reads = 0;
+	int status = 0;
+	pid_t child;
+
+	reader = open_rank(1, 2);
+	memory_make((const uint64_t[]){10 * BLOCK}, 1);
+	put_ok(reader, 1, 0, SET_FULL);
+	put_ok(writer, 1, 0, SET_FULL);
+	for (unsigned epoch = 2; epoch < 6; epoch++) {
+		touch(0, epoch);
+		put_increment(writer, epoch);
+		put_ok(reader, epoch, epoch - 1, SET_INCREMENT);
+	}
+	past_record(5);
+	client_close(writer, false, &err);
+	child = fork();
+	if (!child) {
+		/* Of epochs that are not complete nothing is merged away: 5 stays until the log is full. */
+		writer = open_rank(0, 2);
+		for (unsigned epoch = 6; epoch < 300; epoch++) {
+			touch(0, random_below(10));
+			put_ok(writer, epoch, epoch - 1, SET_INCREMENT);
+			if (!holds(writer, 5))
+				break;
+		}
+		client_close(writer, false, &err);
+		_exit(0);
+	}
+	do {
+		const struct past *p = &past[5];
+		struct client_segment s = {.segment = p->segments[0], .at = calloc(1, p->segments[0].count)};
+		int rc = client_get(reader, 0, 5, &s, 1, &err);
+
+		ck_assert_msg(!rc || rc == -ENOENT, "%d %s", rc, err.text);
+		if (!rc)
+			ck_assert(!memcmp(s.at, p->data[0], p->segments[0].count));
+		reads += !rc;
+		free(s.at);
+	} while (!waitpid(child, &status, WNOHANG));
+	ck_assert(WIFEXITED(status) && !WEXITSTATUS(status));
+	ck_assert_uint_gt(reads, 0);
+	client_close(reader, false, &err);
+	memory_free();
+}
+END_TEST
+
+/* Server or NI, at any instant. */
+START_TEST(random_kills_lose_nothing)
+{
+	const char *text = getenv("HOLDFAST_TEST_ROUNDS");
+	unsigned rounds = text ? (unsigned)atoi(text) : 20, epoch = 6;
+	struct client *client = rank_make(epoch);
+	pid_t killer;
+	int status;
+
+	for (unsigned round = 0; round < rounds; round++) {
+		pid_t victim = round % 2 ? pmu.pid : pmu_ni_pid(&pmu);
+
+		killer = fork();
+		if (!killer) {
+			usleep((useconds_t)((unsigned)getpid() * 7919u % 60000u));
+			kill(victim, SIGKILL);
+			_exit(0);
+		}
+		for (unsigned n = 0; n < 8; n++) {
+			enum set_kind kind = SET_INCREMENT;
+
+			change();
+			if (put(client, epoch + 1, epoch, &kind))
+				break; /* the PMM is gone: it is begun again below */
+			epoch++;
+		}
+		ck_assert_int_eq(waitpid(killer, &status, 0), killer);
+		if (round % 2) {
+			client_close(client, false, &err);
+			past_record(epoch + 1);
+			pmu_kill(&pmu);
+			ck_assert(pmu_start(&pmu, four, NULL));
+			client = open_rank(0, 1);
+			ck_assert(holds(client, epoch) && holds(client, epoch - 1));
+			get_all(client);
+			epoch += holds(client, epoch + 1);
+			memset(memory.changed, 1, sizeof(memory.changed));
+			put_ok(client, epoch + 1, epoch, SET_FULL);
+			epoch++;
+		}
+		get_all(client);
+		if (epoch > EPOCHS - 40) { /* the model's end: begin anew */
+			ck_assert(!client_close(client, true, &err));
+			memory_free();
+			epoch = 6;
+			client = rank_make(epoch);
+		}
+	}
+	rank_end(client);
+}
+END_TEST
+
+static Suite *unit_suite(void)
+{
+	Suite *suite = suite_create("consolidate");
+	TCase *tc = tcase_create("consolidate");
+
+	tcase_set_timeout(tc, 600);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, a_chain_stays_short_and_what_is_kept_comes_back);
+	tcase_add_test(tc, layouts_that_change_are_merged);
+	tcase_add_test(tc, a_writer_that_does_not_wait_loses_nothing);
+	tcase_add_test(tc, one_epoch_of_each_span_is_kept);
+	tcase_add_test(tc, without_merging_every_set_stays);
+	tcase_add_test(tc, a_damaged_set_is_not_merged);
+#ifdef HOLDFAST_TEST_POINTS
+	tcase_add_loop_test(tc, a_server_or_ni_killed_at_any_point_of_a_merge_loses_nothing, 0,
+			    sizeof(kill_points) / sizeof(*kill_points));
+	tcase_add_loop_test(tc, increments_and_reads_go_on_beside_a_merge, 0, sizeof(slow) / sizeof(*slow));
+	tcase_add_loop_test(tc, a_full_set_ends_a_merge, 0, sizeof(slow) / sizeof(*slow));
+	tcase_add_loop_test(tc, a_takeover_beside_a_merge_changes_nothing, 0, sizeof(slow) / sizeof(*slow));
+	tcase_add_loop_test(tc, going_on_from_an_older_epoch_beside_a_merge, 0, sizeof(slow) / sizeof(*slow));
+	tcase_add_loop_test(tc, a_region_that_is_dropped_beside_a_merge_is_gone, 0, sizeof(slow) / sizeof(*slow));
+#endif
+	tcase_add_test(tc, a_chain_is_read_while_it_is_merged);
+	tcase_add_test(tc, random_kills_lose_nothing);
+	suite_add_tcase(suite, tc);
+	return suite;
+}
