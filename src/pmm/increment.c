@@ -113,6 +113,13 @@ const struct segment *region_segments_of(const struct region *region, uint64_t e
 	return layout_of(region, chain.slot, chain.end > chain.first ? (int)chain.end - 1 : -1)->segments;
 }
 
+uint64_t region_block_bytes(const struct region *region, uint64_t epoch)
+{
+	struct chain chain;
+
+	return region_chain(region, epoch, &chain) ? 0 : region->sets[chain.slot].block_bytes;
+}
+
 static uint64_t newest_epoch(const struct region *region)
 {
 	uint64_t newest = region->increment_count
@@ -378,6 +385,10 @@ static int increment_check(const struct region *region, uint64_t place, const st
 	    set->epoch <= newest_epoch(region) || region->increment_count >= INCREMENTS_MAX)
 		return error_set(err, -EINVAL, "an increment of epoch %" PRIu64 " cannot lie at %" PRIu64 " and follow "
 				 "epoch %" PRIu64, set->epoch, place, newest_epoch(region));
+	if (set->block_bytes != region_block_bytes(region, newest_epoch(region)))
+		return error_set(err, -EINVAL, "an increment has blocks of %" PRIu64 " bytes, and epoch %" PRIu64
+				 ", which it follows, of %" PRIu64, set->block_bytes, newest_epoch(region),
+				 region_block_bytes(region, newest_epoch(region)));
 	rc = set_sound(region, set, segments, capacity - place, err);
 	if (!rc && !place_is_free(region, place, increment_bytes(set)))
 		rc = error_set(err, -EINVAL, "an increment at %" PRIu64 " would overwrite another", place);
@@ -469,6 +480,10 @@ int region_consolidate(struct region *region, unsigned slot, const struct set_in
 	if (slot >= SLOTS_PER_REGION || region->sets[slot].epoch || set->kind != SET_FULL)
 		return error_set(err, -EINVAL, "job %s, rank %u: slot %u is not free for a base",
 				 region->job->name, region_rank(region), slot);
+	if (set->block_bytes != region_block_bytes(region, set->epoch))
+		return error_set(err, -EINVAL, "job %s, rank %u: a base with blocks of %" PRIu64 " bytes is none for a chain "
+				 "with blocks of %" PRIu64, region->job->name, region_rank(region), set->block_bytes,
+				 region_block_bytes(region, set->epoch));
 	base.time_ns = region->increments[p.chain.end - 1].info.set.time_ns;
 	base.segment_count = region->increments[p.chain.end - 1].info.set.segment_count;
 	p.segments = layout_of(region, p.chain.slot, (int)p.chain.end - 1)->segments;

@@ -25,6 +25,7 @@ struct chain_piece {
 /*
  * Finds the pieces that make the newest of `count` sets, whose tables (oldest first) came through table_open() and
  * whose layout is `segments`: each byte of each segment once, from the newest set that has it, by segment and offset.
+ * All have blocks of one size.
  * *pieces is malloced. Segments of older sets are known by their ids alone: one that an older set lacks has no older
  * history. -EILSEQ where the tables contradict the layout or each other, or leave a block out: `err` tells which.
  * Time and memory grow with the tables.
