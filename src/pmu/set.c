@@ -275,9 +275,11 @@ static int commit_check(const struct session *session, struct error *err)
 
 	if (session->commit.grant != session->grant || set->info.epoch != session->begin.epoch ||
 	    set->info.kind != session->begin.kind || set->info.block_bytes != session->begin.block_bytes)
-		return error_set(err, -EINVAL, "COMMIT of epoch %llu does not match its BEGIN of %llu",
-				 (unsigned long long)set->info.epoch,
-				 (unsigned long long)session->begin.epoch);
+		return error_set(err, -EINVAL, "COMMIT of epoch %llu, kind %u, with blocks of %llu bytes does not match its "
+				 "BEGIN of epoch %llu, kind %u, with blocks of %llu",
+				 (unsigned long long)set->info.epoch, set->info.kind,
+				 (unsigned long long)set->info.block_bytes, (unsigned long long)session->begin.epoch,
+				 session->begin.kind, (unsigned long long)session->begin.block_bytes);
 	for (uint32_t i = 0; i < set->info.segment_count; i++) {
 		const struct segment *segment = &set->segments[i];
 
