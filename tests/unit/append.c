@@ -643,7 +643,7 @@ static void flip_bit(const uint8_t *want, size_t bytes)
 START_TEST(damage_anywhere_in_a_chain_is_found)
 {
 	static const uint64_t block_sizes[] = {BLOCK, SET_BLOCK_MIN, SET_BLOCK_MAX};
-	const uint64_t block = block_sizes[_i / 3], sizes[] = {3 * block}, from = (uint64_t)(_i % 3) * block;
+	const uint64_t block = block_sizes[_i / 3], sizes[] = {4 * block}, from = (uint64_t)(_i % 3 + 1) * block;
 	char in_set[80], in_chain[80];
 	struct client_segment s;
 	struct client *client;
@@ -656,16 +656,16 @@ START_TEST(damage_anywhere_in_a_chain_is_found)
 	client = open_rank(0, 1);
 	memory_make(sizes, 1);
 	at = memory.segments[0].at;
-	for (unsigned i = 0; i < 3 * block; i++)
+	for (unsigned i = 0; i < 4 * block; i++)
 		at[i] = (uint8_t)random_below(256);
 	put_ok(client, 1, 0, SET_FULL);
-	touch(0, 1);
-	put_increment(client, 2);
 	touch(0, 2);
+	put_increment(client, 2);
+	touch(0, 3);
 	put_increment(client, 3);
 	for (int i = 1; i <= 3; i++)
 		verify((uint64_t)i, NULL);
-	/* What each set alone has of epoch 3: blocks 0, 1, 2. */
+	/* What each set alone has of epoch 3: blocks 1 (and 0), 2, 3. */
 	flip_bit(past[3].data[0] + from + block - 200, 200);
 	s = memory.segments[0];
 	ck_assert_int_eq(client_get(client, 0, 3, &s, 1, &err), -EILSEQ);
