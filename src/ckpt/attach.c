@@ -68,6 +68,7 @@ static int region_open(struct hf_job *job)
 		.reconnect_ms = options->reconnect_ms ? options->reconnect_ms : 1,
 		.chunk_bytes = options->chunk_bytes,
 		.window = (unsigned)options->window,
+		.block_bytes = options->block_bytes,
 	};
 	struct client_identity who = {
 		.job = job->name.job,

@@ -17,7 +17,7 @@ struct watched {
 
 int changes_open(struct changes *changes, const struct options *options, struct error *err)
 {
-	const struct track_options how = {.tracker = options->tracker};
+	const struct track_options how = {.tracker = options->tracker, .block_bytes = options->block_bytes};
 	int rc;
 
 	if (strcmp(options->mode, "incremental"))

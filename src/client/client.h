@@ -39,6 +39,7 @@ struct client_options {
 	uint64_t reconnect_ms;	/* for connecting again; 0: 30000 */
 	size_t chunk_bytes;	/* 0: the back end's default */
 	unsigned window;	/* 0: the back end's default */
+	uint64_t block_bytes;	/* of the sets that it writes, as set_block_ok() allows it; 0: SET_BLOCK_DEFAULT */
 };
 
 /* Whose region. */
@@ -104,11 +105,11 @@ int client_record(struct client *client, const struct command_line *command, str
 struct client_segment {
 	struct segment segment;
 	void *at;
-	/* An increment: what has changed, in order, each from a multiple of SET_BLOCK_BYTES to another or to the
+	/* An increment: what has changed, in order, each from a multiple of the block size to another or to the
 	 * segment's end. NULL: all of it. */
 	const struct segment_range *ranges;
 	size_t range_count;
-	/* One a block of SET_BLOCK_BYTES, or NULL: client_put() believes those that are not 0, and fills in the
+	/* One a block, or NULL: client_put() believes those that are not 0, and fills in the
 	 * others of what it writes. */
 	uint64_t *checksums;
 	uint32_t hint; /* the caller's own */
@@ -120,7 +121,7 @@ struct client_segment {
  * that is there already, with the same digest, counts as written.
  *
  * *kind (NULL: SET_FULL) is what to write: SET_INCREMENT, in append mode, is what has changed since epoch `keep`. It
- * becomes a full set where the log has no room, or `keep` is gone; *kind tells what was written. In append mode all
+ * becomes a full set where the log has no room, `keep` is gone, or has another block size; *kind tells what was written. In append mode all
  * sets that are newer than `keep` go. The caller sees to it that a segment whose description is not the one that it
  * had in `keep` is given whole. -EINVAL: ranges out of order, or not at blocks.
  */

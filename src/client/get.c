@@ -30,6 +30,7 @@ struct get {
 	struct table *tables;
 	struct chain_piece *pieces;
 	size_t piece_count;
+	uint64_t block_bytes; /* of all sets of the chain */
 	/* Of one transfer: whole blocks where there is room for one. Smaller ones are checked when all are there. */
 	size_t step_bytes;
 	uint8_t *buffer; /* for ranges */
@@ -74,7 +75,7 @@ static int piece_compare(const struct get *get, const struct chain_piece *piece,
 			 uint64_t bytes, struct error *err)
 {
 	const struct table *table = &get->tables[piece->set];
-	uint64_t first = piece->first_block + (offset - piece->offset) / SET_BLOCK_BYTES, bad = 0;
+	uint64_t first = piece->first_block + (offset - piece->offset) / get->block_bytes, bad = 0;
 
 	if (!table_compare(table, first, data, bytes, &bad))
 		return 0;
@@ -82,13 +83,13 @@ static int piece_compare(const struct get *get, const struct chain_piece *piece,
 			 "segment '%s' of rank %u is damaged in epoch %llu, from byte %llu on (checksum; as written in "
 			 "epoch %llu)",
 			 get->set.set.segments[piece->segment].name, get->rank, (unsigned long long)get->epoch,
-			 (unsigned long long)(piece->offset + (bad - piece->first_block) * SET_BLOCK_BYTES),
+			 (unsigned long long)(piece->offset + (bad - piece->first_block) * get->block_bytes),
 			 (unsigned long long)get->set.parts[piece->set].info.epoch);
 }
 
 static bool check_at_once(const struct get *get)
 {
-	return get->step_bytes >= SET_BLOCK_BYTES;
+	return get->step_bytes >= get->block_bytes;
 }
 
 static int piece_arrived(void *arg, const struct net_transfer *transfer, struct error *err)
@@ -133,7 +134,7 @@ static int move_piece(struct get *get, struct mover *mover, const struct chain_p
 /* ---- tables ---- */
 
 /* A server's word, too, is checked: a base, then increments, each within what its grant exposes. */
-static int check_parts(const struct get *get, uint64_t *table_bytes, struct error *err)
+static int check_parts(struct get *get, uint64_t *table_bytes, struct error *err)
 {
 	const struct wire_read_reply *set = &get->set;
 	const struct wire_part *last = &set->parts[set->part_count - 1];
@@ -156,11 +157,15 @@ static int check_parts(const struct get *get, uint64_t *table_bytes, struct erro
 		rc = table_check_info(&part->info, exposed - part->place, err);
 		if (rc)
 			return rc;
+		if (part->info.block_bytes != last->info.block_bytes)
+			return error_set(err, -EBADMSG, "epoch %llu of rank %u is a chain of sets with blocks of several sizes",
+					 (unsigned long long)get->epoch, get->rank);
 		epoch = part->info.epoch;
 		*table_bytes += size_round_up(part->info.table_bytes, sizeof(uint64_t));
 		if (*table_bytes > SIZE_MAX / 2)
 			return error_nomem(err, "the tables of a chain");
 	}
+	get->block_bytes = last->info.block_bytes;
 	return 0;
 }
 
@@ -339,7 +344,7 @@ static int read_windows(struct get *get, struct mover *mover, uint32_t segment, 
 	int rc;
 
 	for (; from < end; from += take) {
-		start = from / SET_BLOCK_BYTES * SET_BLOCK_BYTES;
+		start = from / get->block_bytes * get->block_bytes;
 		n = segment_bytes - start;
 		if (n > window)
 			n = window;
@@ -355,7 +360,7 @@ static int read_windows(struct get *get, struct mover *mover, uint32_t segment, 
 /* A range comes by way of a buffer: what is checked are whole blocks. */
 static int read_range(struct client *client, struct get *get, struct mover *mover, struct error *err)
 {
-	size_t window = check_at_once(get) ? get->step_bytes : SET_BLOCK_BYTES;
+	size_t window = check_at_once(get) ? get->step_bytes : get->block_bytes;
 	int i = find_segment(get, get->name, 0);
 	const struct segment *segment = i < 0 ? NULL : &get->set.set.segments[i];
 	uint64_t stored = segment ? segment->count * segment->element_bytes : 0;
@@ -389,10 +394,10 @@ static int get_move(struct client *client, struct get *get, struct error *err)
 	rc = mover_new(client->net, client->conn, client->options.timeout_ms, &calls, get, &mover, err);
 	if (!rc) {
 		get->step_bytes = mover_chunk_bytes(mover);
-		if (check_at_once(get))
-			get->step_bytes -= get->step_bytes % SET_BLOCK_BYTES;
 		rc = read_tables(client, get, mover, err);
 	}
+	if (!rc && check_at_once(get))
+		get->step_bytes -= get->step_bytes % get->block_bytes;
 	if (!rc)
 		rc = get->into ? read_range(client, get, mover, err) : read_all(client, get, mover, err);
 	if (rc)

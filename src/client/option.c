@@ -9,13 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "common/set.h"
 #include "common/size.h"
 
 #define PATH_BYTES  4096
 #define SYSTEM_FILE SYSCONFDIR "/holdfast/holdfast.conf"
 
 enum option_type {
-	TYPE_STRING, TYPE_SIZE, TYPE_SECONDS, TYPE_INTERVAL, TYPE_COUNT, TYPE_EPOCH, TYPE_SIGNAL, TYPE_BOOL
+	TYPE_STRING, TYPE_SIZE, TYPE_BLOCK, TYPE_SECONDS, TYPE_INTERVAL, TYPE_COUNT, TYPE_EPOCH, TYPE_SIGNAL, TYPE_BOOL
 };
 
 struct option {
@@ -57,6 +58,8 @@ static const struct option table[] = {
 	       "seconds for one request or transfer"),
 	OPTION("reconnect", TYPE_SECONDS, reconnect_ms, "30", NULL,
 	       "seconds for which a server that went away is tried again"),
+	OPTION("block", TYPE_BLOCK, block_bytes, "64K", NULL,
+	       "bytes that have one checksum, and the least that an increment sends; 4K to 4M, a power of 2"),
 	OPTION("chunk", TYPE_SIZE, chunk_bytes, "0", NULL,
 	       "bytes of one transfer; 0: what suits the back end"),
 	OPTION("window", TYPE_COUNT, window, "0", NULL,
@@ -218,6 +221,10 @@ static int option_set(const struct option *option, struct options *options, cons
 	case TYPE_SIZE:
 		ok = !size_parse(value, field);
 		allowed = "a size, such as 4096, 64K or 1M";
+		break;
+	case TYPE_BLOCK:
+		ok = !size_parse(value, field) && set_block_ok(*(uint64_t *)field);
+		allowed = "a power of 2 from 4K to 4M, such as 4096, 64K or 1M";
 		break;
 	case TYPE_SECONDS:
 		ok = !parse_seconds(value, field);

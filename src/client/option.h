@@ -30,6 +30,7 @@ struct options {
 	uint64_t mtbf_ms;
 	uint64_t timeout_ms;
 	uint64_t reconnect_ms;
+	uint64_t block_bytes;
 	uint64_t chunk_bytes;
 	uint64_t window;
 	uint64_t chain; /* increments between two full sets, at most */

@@ -11,7 +11,7 @@
 #include "wire/table.h"
 
 struct put {
-	uint64_t epoch, keep;
+	uint64_t epoch, keep, block_bytes;
 	enum set_kind kind;
 	const struct client_segment *segments;
 	size_t count;
@@ -43,7 +43,7 @@ static bool extent_at(const struct put *put, const struct client_segment *s, siz
 	return !i && range->bytes;
 }
 
-static int ranges_check(const struct client_segment *s, struct error *err)
+static int ranges_check(const struct client_segment *s, uint64_t block_bytes, struct error *err)
 {
 	uint64_t from = 0, bytes = segment_bytes(&s->segment);
 
@@ -51,12 +51,12 @@ static int ranges_check(const struct client_segment *s, struct error *err)
 		const struct segment_range *range = &s->ranges[i];
 
 		if (!range->bytes || range->offset < from || range->offset > bytes ||
-		    range->bytes > bytes - range->offset || range->offset % SET_BLOCK_BYTES ||
-		    (range->bytes % SET_BLOCK_BYTES && range->offset + range->bytes != bytes))
+		    range->bytes > bytes - range->offset || range->offset % block_bytes ||
+		    (range->bytes % block_bytes && range->offset + range->bytes != bytes))
 			return error_set(err, -EINVAL, "segment '%s' of %llu bytes: range %zu, %llu bytes from %llu on, is "
-					 "out of order, or not of whole blocks", s->segment.name,
+					 "out of order, or not of whole blocks of %llu bytes", s->segment.name,
 					 (unsigned long long)bytes, i, (unsigned long long)range->bytes,
-					 (unsigned long long)range->offset);
+					 (unsigned long long)range->offset, (unsigned long long)block_bytes);
 		from = range->offset + range->bytes;
 	}
 	return 0;
@@ -78,7 +78,7 @@ static int segments_check(const struct put *put, struct error *err)
 			return error_set(err, -EINVAL, "segment '%s' is too large", s->name);
 		all += size_round_up(bytes, SET_ALIGN);
 		if (put->kind == SET_INCREMENT)
-			rc = ranges_check(&put->segments[i], err);
+			rc = ranges_check(&put->segments[i], put->block_bytes, err);
 	}
 	return rc;
 }
@@ -99,7 +99,7 @@ static void plan_extents(struct put *put)
 				.set_offset = offset,
 				.first_block = blocks,
 			};
-			blocks += table_blocks(range.bytes);
+			blocks += table_blocks(range.bytes, put->block_bytes);
 			offset += size_round_up(range.bytes, SET_ALIGN);
 		}
 	}
@@ -117,7 +117,7 @@ static int put_plan(struct put *put, uint32_t rank, struct error *err)
 	for (size_t i = 0; i < put->count; i++) {
 		for (size_t n = 0; extent_at(put, &put->segments[i], n, &range); n++) {
 			extents++;
-			blocks += table_blocks(range.bytes);
+			blocks += table_blocks(range.bytes, put->block_bytes);
 			offset += size_round_up(range.bytes, SET_ALIGN);
 		}
 	}
@@ -128,12 +128,13 @@ static int put_plan(struct put *put, uint32_t rank, struct error *err)
 		.data_bytes = offset,
 		.table_offset = offset,
 		.table_bytes = table_size((uint32_t)put->count, extents, blocks),
+		.block_bytes = put->block_bytes,
 	};
 	free(put->table_buffer);
 	put->table_buffer = calloc(1, put->info.table_bytes);
 	if (!put->table_buffer)
 		return error_nomem(err, "the table of a set");
-	put->table = table_init(put->table_buffer, (uint32_t)put->count, extents, blocks);
+	put->table = table_init(put->table_buffer, put->block_bytes, (uint32_t)put->count, extents, blocks);
 	put->table.header->epoch = put->epoch;
 	put->table.header->rank = rank;
 	put->hashed_extents = put->hashed_bytes = put->hashed_blocks = 0;
@@ -176,9 +177,9 @@ static void put_unregister(struct client *client, struct put *put)
 }
 
 /* The checksum of a block, which the caller may know. */
-static uint64_t block_checksum(const struct client_segment *s, uint64_t offset, uint64_t bytes)
+static uint64_t block_checksum(const struct put *put, const struct client_segment *s, uint64_t offset, uint64_t bytes)
 {
-	uint64_t *known = s->checksums ? &s->checksums[offset / SET_BLOCK_BYTES] : NULL;
+	uint64_t *known = s->checksums ? &s->checksums[offset / put->block_bytes] : NULL;
 	uint64_t sum = known ? *known : 0;
 
 	if (!sum)
@@ -198,16 +199,28 @@ static bool put_hash_block(void *arg)
 	if (put->hashed_extents == put->table.header->extent_count)
 		return false;
 	n = extent->bytes - put->hashed_bytes;
-	if (n > SET_BLOCK_BYTES)
-		n = SET_BLOCK_BYTES;
+	if (n > put->block_bytes)
+		n = put->block_bytes;
 	put->table.checksums[put->hashed_blocks++] =
-		block_checksum(&put->segments[extent->segment], extent->offset + put->hashed_bytes, n);
+		block_checksum(put, &put->segments[extent->segment], extent->offset + put->hashed_bytes, n);
 	put->hashed_bytes += n;
 	if (put->hashed_bytes == extent->bytes) {
 		put->hashed_extents++;
 		put->hashed_bytes = 0;
 	}
 	return true;
+}
+
+/* The same in the waiting for completions, with several small blocks between two looks for some. */
+static bool put_hash_some(void *arg)
+{
+	const struct put *put = arg;
+
+	for (uint64_t bytes = put->block_bytes; bytes < SET_BLOCK_DEFAULT; bytes += put->block_bytes) {
+		if (!put_hash_block(arg))
+			return false;
+	}
+	return put_hash_block(arg);
 }
 
 static int put_bytes(struct mover *mover, const struct net_key *key, uint8_t *at, uint64_t offset,
@@ -243,7 +256,7 @@ static int put_table(struct put *put, struct mover *mover, const struct net_key 
 static int put_write(struct client *client, struct put *put, const struct wire_grant *grant,
 		     struct error *err)
 {
-	static const struct mover_calls calls = {.spare = put_hash_block};
+	static const struct mover_calls calls = {.spare = put_hash_some};
 	const struct table_extent *extent = put->table.extents;
 	struct mover *mover = NULL;
 	int rc;
@@ -346,6 +359,7 @@ static int put_begin(struct client *client, struct put *put, struct wire_begin_r
 		.kind = put->kind,
 		.keep = put->keep,
 		.bytes = put_size(put),
+		.block_bytes = put->block_bytes,
 	};
 
 	return control_call(&client->control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, begun,
@@ -358,6 +372,16 @@ static int put_become_full(struct client *client, struct put *put, struct error 
 	return put_plan(put, client->identity.rank, err);
 }
 
+/* Is the set that an increment would follow there, with blocks of the same size? */
+static bool put_can_follow(const struct client *client, const struct put *put)
+{
+	for (size_t i = 0; i < client->set_count; i++) {
+		if (client->sets[i].epoch == put->keep)
+			return client->sets[i].block_bytes == put->block_bytes;
+	}
+	return false;
+}
+
 /* An increment that has no room, or nothing that it could follow, becomes a full set. */
 static int put_begin_either(struct client *client, struct put *put, struct wire_begin_reply *begun,
 			    struct error *err)
@@ -365,7 +389,9 @@ static int put_begin_either(struct client *client, struct put *put, struct wire_
 	int rc = 0;
 
 	if (put->kind == SET_INCREMENT) {
-		rc = put_size(put) > client->log_room ? -ENOSPC : put_begin(client, put, begun, err);
+		rc = -ENOSPC;
+		if (put_size(put) <= client->log_room && put_can_follow(client, put))
+			rc = put_begin(client, put, begun, err);
 		if (rc != -ENOSPC && rc != -ENOENT)
 			return rc;
 		rc = put_become_full(client, put, err);
@@ -415,6 +441,7 @@ int client_put(struct client *client, uint64_t epoch, uint64_t keep, enum set_ki
 	struct put put = {
 		.epoch = epoch,
 		.keep = keep,
+		.block_bytes = client->options.block_bytes,
 		.kind = kind ? *kind : SET_FULL,
 		.segments = segments,
 		.count = count,

@@ -280,6 +280,8 @@ int client_open(const struct client_options *options, const struct client_identi
 		client->options.timeout_ms = TIMEOUT_MS;
 	if (!client->options.reconnect_ms)
 		client->options.reconnect_ms = RECONNECT_MS;
+	if (!client->options.block_bytes)
+		client->options.block_bytes = SET_BLOCK_DEFAULT;
 	client->job = strdup(identity->job);
 	if (!client->job || sodium_init() < 0) {
 		rc = error_nomem(err, "a client");
@@ -289,6 +291,11 @@ int client_open(const struct client_options *options, const struct client_identi
 		rc = error_set(err, -EINVAL,
 			       "'%s' cannot name a job: 1 to %d bytes, without '/' and control characters",
 			       client->job, JOB_NAME_BYTES - 1);
+		goto err_free;
+	}
+	if (!set_block_ok(client->options.block_bytes)) {
+		rc = error_set(err, -EINVAL, "blocks of %llu bytes; a power of 2 from %u to %u is needed",
+			       (unsigned long long)client->options.block_bytes, SET_BLOCK_MIN, SET_BLOCK_MAX);
 		goto err_free;
 	}
 	randombytes_buf(client->id, sizeof(client->id));

@@ -15,6 +15,7 @@
 #ifndef HOLDFAST_SET_H
 #define HOLDFAST_SET_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define SEGMENT_NAME_BYTES 64   /* with the terminating zero */
@@ -22,7 +23,9 @@
 #define LAUNCH_BYTES	   16
 #define SET_SEGMENTS_MAX   4096
 #define SET_ALIGN	   4096u
-#define SET_BLOCK_BYTES	   65536u /* a checksum covers a block of one segment; the last may be short */
+#define SET_BLOCK_DEFAULT  65536u /* bytes of a block, which a checksum covers; the last of a segment may be short */
+#define SET_BLOCK_MIN	   4096u
+#define SET_BLOCK_MAX	   (4u << 20)
 #define SLOTS_PER_REGION   2 /* for full sets */
 #define SLOT_LOG	   2 /* append mode: the log, as if it were a slot */
 #define SLOTS_MAX	   3
@@ -77,6 +80,13 @@ struct set_info {
 	uint64_t table_digest; /* checksum() of the table */
 	uint64_t time_ns;      /* of publication, since the epoch */
 	uint64_t generation;   /* of the region that wrote it; the PMM's word, never a client's */
+	uint64_t block_bytes;  /* the same in all sets of a chain */
 };
+
+/* May a set have blocks of this size? */
+static inline bool set_block_ok(uint64_t bytes)
+{
+	return bytes >= SET_BLOCK_MIN && bytes <= SET_BLOCK_MAX && !(bytes & (bytes - 1));
+}
 
 #endif

@@ -32,6 +32,7 @@ struct work {
 	struct set_info made;
 	struct table table; /* of what is made */
 	void *table_buffer;
+	uint64_t block_bytes; /* of all of them */
 };
 
 static atomic_bool busy, cancelled;
@@ -72,6 +73,7 @@ static int sources_resolve(struct work *work, struct error *err)
 	const struct ni_merge *merge = &work->merge;
 	const struct wire_set *last = &merge->last;
 
+	work->block_bytes = last->info.block_bytes;
 	if (work->request.set.kind == SET_FULL)
 		return chain_resolve(work->tables, merge->source_count, last->segments, last->info.segment_count,
 				     &work->pieces, &work->piece_count, err);
@@ -96,13 +98,13 @@ static int table_make(struct work *work, struct error *err)
 
 	for (size_t i = 0; i < work->piece_count; i++) {
 		extents += !goes_on(work, i);
-		blocks += table_blocks(work->pieces[i].bytes);
+		blocks += table_blocks(work->pieces[i].bytes, work->block_bytes);
 	}
 	size = table_size(last->segment_count, extents, blocks);
 	work->table_buffer = calloc(1, size);
 	if (!work->table_buffer)
 		return error_nomem(err, "the table of a merged set");
-	work->table = table_init(work->table_buffer, last->segment_count, extents, blocks);
+	work->table = table_init(work->table_buffer, work->block_bytes, last->segment_count, extents, blocks);
 	work->table.header->epoch = last->epoch;
 	work->table.header->rank = work->request.rank;
 	memcpy(work->table.segment_ids, work->tables[work->merge.source_count - 1].segment_ids,
@@ -112,6 +114,7 @@ static int table_make(struct work *work, struct error *err)
 		.kind = work->request.set.kind,
 		.segment_count = last->segment_count,
 		.table_bytes = size,
+		.block_bytes = work->block_bytes,
 	};
 	return 0;
 }
@@ -135,9 +138,9 @@ static int set_plan(struct work *work, struct error *err)
 			};
 		}
 		memcpy(&work->table.checksums[blocks], &work->tables[piece->set].checksums[piece->first_block],
-		       table_blocks(piece->bytes) * sizeof(uint64_t));
+		       table_blocks(piece->bytes, work->block_bytes) * sizeof(uint64_t));
 		extent->bytes += piece->bytes;
-		blocks += table_blocks(piece->bytes);
+		blocks += table_blocks(piece->bytes, work->block_bytes);
 		end += piece->bytes;
 	}
 	work->made.data_bytes = work->made.table_offset = size_round_up(end, SET_ALIGN);
@@ -165,11 +168,11 @@ static int piece_copy(const struct work *work, const struct chain_piece *piece, 
 
 	for (uint64_t done = 0; done < piece->bytes && !rc; done += n) {
 		n = piece->bytes - done;
-		if (n > SET_BLOCK_BYTES)
-			n = SET_BLOCK_BYTES;
+		if (n > work->block_bytes)
+			n = work->block_bytes;
 		rc = work_check(work, err);
 		/* What is damaged must not get a new home. */
-		if (!rc && table_compare(&work->tables[piece->set], piece->first_block + done / SET_BLOCK_BYTES,
+		if (!rc && table_compare(&work->tables[piece->set], piece->first_block + done / work->block_bytes,
 					 data + done, n, &bad))
 			rc = error_set(err, -EILSEQ, "segment '%s' is damaged in epoch %llu, from byte %llu on",
 				       work->merge.last.segments[piece->segment].name,

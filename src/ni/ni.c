@@ -126,7 +126,7 @@ static int check_blocks(const struct task *task, struct ni_reply *reply, struct 
 			snprintf(reply->text, sizeof(reply->text),
 				 "segment %u, bytes from %llu on", extent->segment,
 				 (unsigned long long)(extent->offset + (bad_block - extent->first_block) *
-									      SET_BLOCK_BYTES));
+									      set->block_bytes));
 		reply->bad_blocks += n;
 	}
 	return 0;

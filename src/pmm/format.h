@@ -137,19 +137,21 @@ struct set_record {
 	uint64_t time_ns;
 	uint64_t layout; /* segments_record; of an increment, 0: that of the set before it */
 	uint64_t generation; /* of the region, when it was published */
+	uint64_t block_bytes;
 };
-_Static_assert(sizeof(struct set_record) == 72, "set record");
+_Static_assert(sizeof(struct set_record) == 80, "set record");
 _Static_assert(offsetof(struct set_record, kind) == 8, "set record");
 _Static_assert(offsetof(struct set_record, data_bytes) == 16, "set record");
 _Static_assert(offsetof(struct set_record, layout) == 56, "set record");
 _Static_assert(offsetof(struct set_record, generation) == 64, "set record");
+_Static_assert(offsetof(struct set_record, block_bytes) == 72, "set record");
 
 /* A slot and the set in it, all 0 without one; or the log, which is a slot that never has one. */
 struct slot_record {
 	uint64_t file;	   /* number; 0: none yet */
 	uint64_t capacity; /* bytes that the file has, at least */
 	struct set_record set;
-	uint64_t reserved[8];
+	uint64_t reserved[7];
 	uint64_t checksum;
 };
 _Static_assert(sizeof(struct slot_record) == 160, "slot record");
@@ -164,7 +166,7 @@ struct increment_record {
 	uint64_t older; /* the increment before it, of this or an older chain; 0: none */
 	uint64_t place; /* in the log */
 	struct set_record set;
-	uint64_t reserved[2];
+	uint64_t reserved;
 	uint64_t checksum;
 };
 _Static_assert(sizeof(struct increment_record) == 128, "increment record");

@@ -112,6 +112,13 @@ const struct segment *region_segments_of(const struct region *region, uint64_t e
 	return layout_of(region, chain.slot, chain.end > chain.first ? (int)chain.end - 1 : -1)->segments;
 }
 
+uint64_t region_block_bytes(const struct region *region, uint64_t epoch)
+{
+	struct chain chain;
+
+	return region_chain(region, epoch, &chain) ? 0 : region->sets[chain.slot].block_bytes;
+}
+
 static uint64_t newest_epoch(const struct region *region)
 {
 	uint64_t newest = region->increment_count
@@ -399,6 +406,10 @@ static int increment_check(const struct region *region, uint64_t place, const st
 	    set->epoch <= newest_epoch(region) || region->increment_count >= INCREMENTS_MAX)
 		return error_set(err, -EINVAL, "an increment of epoch %" PRIu64 " cannot lie at %" PRIu64 " and follow "
 				 "epoch %" PRIu64, set->epoch, place, newest_epoch(region));
+	if (set->block_bytes != region_block_bytes(region, newest_epoch(region)))
+		return error_set(err, -EINVAL, "an increment has blocks of %" PRIu64 " bytes, and epoch %" PRIu64
+				 ", which it follows, of %" PRIu64, set->block_bytes, newest_epoch(region),
+				 region_block_bytes(region, newest_epoch(region)));
 	rc = set_sound(region, set, segments, capacity - place, err);
 	if (!rc && !place_is_free(region, place, increment_bytes(set)))
 		rc = error_set(err, -EINVAL, "an increment at %" PRIu64 " would overwrite another", place);

@@ -138,6 +138,7 @@ void set_record_info(const struct set_record *record, struct set_info *set)
 		.table_digest = record->table_digest,
 		.time_ns = record->time_ns,
 		.generation = record->generation,
+		.block_bytes = record->block_bytes,
 	};
 }
 
@@ -322,6 +323,8 @@ static int load_set(const struct place *at, const struct region *region, const s
 	if (set->segment_count > SET_SEGMENTS_MAX || set->table_offset > room ||
 	    set->table_bytes > room - set->table_offset)
 		return slot_damaged(at, err, "its set does not fit into it");
+	if (!set_block_ok(set->block_bytes))
+		return slot_damaged(at, err, "its set's blocks have a size that no set has");
 	if (!set->generation || set->generation > region->record->generation)
 		return slot_damaged(at, err, "its set's generation is none that the region had");
 	return at->slot == SLOT_LOG && !set->layout ? 0 : load_segments(at, set, err);
@@ -400,7 +403,7 @@ static bool places_apart(const struct region *region)
 	return true;
 }
 
-/* Each epoch once, and each increment behind a base, with as many segments as its layout has. */
+/* Each epoch once, and each increment behind a base, with its block size and as many segments as its layout has. */
 static bool increments_follow(const struct region *region)
 {
 	unsigned first, end, followed = 0;
@@ -414,6 +417,7 @@ static bool increments_follow(const struct region *region)
 			const struct set_info *set = &region->increments[i].info.set;
 
 			if (set->epoch == region->sets[1 - slot].epoch ||
+			    set->block_bytes != region->sets[slot].block_bytes ||
 			    layout_of(region, slot, (int)i)->segment_count != set->segment_count)
 				return false;
 		}

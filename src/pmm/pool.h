@@ -16,7 +16,7 @@
 #include "common/error.h"
 #include "media/media.h"
 
-#define POOL_VERSION 3
+#define POOL_VERSION 4
 
 struct pool;
 

@@ -627,6 +627,9 @@ int set_sound(const struct region *region, const struct set_info *set, const str
 		return rc;
 	if (set->segment_count > SET_SEGMENTS_MAX || !segments_valid(set, segments))
 		return error_set(err, -EINVAL, "the set's layout makes no sense");
+	if (!set_block_ok(set->block_bytes))
+		return error_set(err, -EINVAL, "blocks of %" PRIu64 " bytes; a power of 2 from %u to %u is needed",
+				 set->block_bytes, SET_BLOCK_MIN, SET_BLOCK_MAX);
 	return 0;
 }
 
@@ -686,6 +689,7 @@ int set_record_change(struct pool *pool, const struct region *region, struct set
 		.time_ns = set->time_ns ? set->time_ns : clock_realtime_ns(),
 		.layout = layout ? record_offset(pool, layout) : 0,
 		.generation = region->record->generation,
+		.block_bytes = set->block_bytes,
 	};
 	return 0;
 }

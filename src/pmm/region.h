@@ -126,6 +126,9 @@ int region_chain(const struct region *region, uint64_t epoch, struct chain *chai
 /* Segments of the set of this epoch, whichever it is; NULL where there is none. Valid until the region's sets change. */
 const struct segment *region_segments_of(const struct region *region, uint64_t epoch);
 
+/* The block size of the set of this epoch, and of all its chain; 0 where there is none. */
+uint64_t region_block_bytes(const struct region *region, uint64_t epoch);
+
 /* Bytes of the largest increment that fits into the log as it is, or would where the increments of chains older than
  * that of the newest set were withdrawn, and a merge under way given up; 0 in overwrite mode and without a set. */
 uint64_t region_log_room(const struct region *region);

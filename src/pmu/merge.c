@@ -121,6 +121,7 @@ static void slots_unmap(const struct merging *m)
 static void merging_end(struct merging *m, int status, const char *text)
 {
 	struct server *server = m->server;
+	struct region *region = status ? NULL : m->region;
 	uint32_t uid = m->uid;
 
 	if (m->region)
@@ -136,6 +137,8 @@ static void merging_end(struct merging *m, int status, const char *text)
 		m->state = FAILED;
 	else
 		merging_free(m);
+	if (region)
+		merge_consider(server, region); /* there may be more: it waits for its turn */
 	merge_next(server, uid);
 }
 

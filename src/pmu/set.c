@@ -35,6 +35,9 @@ static int begin_check(const struct session *session, struct error *err)
 		return error_set(err, -EINVAL, "BEGIN of epoch %llu, keeping %llu, of %llu bytes",
 				 (unsigned long long)begin->epoch, (unsigned long long)begin->keep,
 				 (unsigned long long)begin->bytes);
+	if (!set_block_ok(begin->block_bytes))
+		return error_set(err, -EINVAL, "BEGIN: blocks of %llu bytes; a power of 2 from %u to %u is needed",
+				 (unsigned long long)begin->block_bytes, SET_BLOCK_MIN, SET_BLOCK_MAX);
 	if (region_holds(region, begin->epoch))
 		return error_set(err, -EEXIST, "epoch %llu of rank %u is published already",
 				 (unsigned long long)begin->epoch, session->open.rank);
@@ -42,6 +45,11 @@ static int begin_check(const struct session *session, struct error *err)
 		return error_set(err, -ENOENT, "rank %u has no epoch %llu, to which epoch %llu is an increment: a full "
 				 "set is needed", session->open.rank, (unsigned long long)begin->keep,
 				 (unsigned long long)begin->epoch);
+	if (increment && begin->block_bytes != region_block_bytes(region, begin->keep))
+		return error_set(err, -EINVAL, "BEGIN: an increment with blocks of %llu bytes cannot follow epoch %llu, whose "
+				 "blocks have %llu: a full set is needed", (unsigned long long)begin->block_bytes,
+				 (unsigned long long)begin->keep,
+				 (unsigned long long)region_block_bytes(region, begin->keep));
 	return 0;
 }
 
@@ -277,10 +285,12 @@ static int commit_check(const struct session *session, struct error *err)
 	const struct wire_set *set = &session->commit.set;
 
 	if (session->commit.grant != session->grant || set->info.epoch != session->begin.epoch ||
-	    set->info.kind != session->begin.kind)
-		return error_set(err, -EINVAL, "COMMIT of epoch %llu does not match its BEGIN of %llu",
-				 (unsigned long long)set->info.epoch,
-				 (unsigned long long)session->begin.epoch);
+	    set->info.kind != session->begin.kind || set->info.block_bytes != session->begin.block_bytes)
+		return error_set(err, -EINVAL, "COMMIT of epoch %llu, kind %u, with blocks of %llu bytes does not match its "
+				 "BEGIN of epoch %llu, kind %u, with blocks of %llu",
+				 (unsigned long long)set->info.epoch, set->info.kind,
+				 (unsigned long long)set->info.block_bytes, (unsigned long long)session->begin.epoch,
+				 session->begin.kind, (unsigned long long)session->begin.block_bytes);
 	for (uint32_t i = 0; i < set->info.segment_count; i++) {
 		const struct segment *segment = &set->segments[i];
 

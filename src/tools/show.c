@@ -45,9 +45,10 @@ static json_t *set_json(const struct wire_set *set, const struct segment *segmen
 							  (json_int_t)s->element_bytes, "count",
 							  (json_int_t)s->count));
 	}
-	return json_pack("{s:I, s:s, s:I, s:I, s:I, s:o}", "epoch", (json_int_t)set->info.epoch, "kind",
+	return json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:o}", "epoch", (json_int_t)set->info.epoch, "kind",
 			 set->info.kind == SET_FULL ? "full" : "increment", "bytes",
-			 (json_int_t)set->info.data_bytes, "published",
+			 (json_int_t)set->info.data_bytes, "block_bytes",
+			 (json_int_t)set->info.block_bytes, "published",
 			 (json_int_t)(set->info.time_ns / 1000000000u), "generation",
 			 (json_int_t)set->info.generation, "segments", segments);
 }

@@ -50,8 +50,8 @@ static int time_round(const struct tracker_ops *ops, struct tracker *tracker, ui
 	uint64_t from = clock_monotonic_ns();
 	int rc;
 
-	for (uint64_t at = 0; at < bytes; at += SET_BLOCK_BYTES)
-		unused = checksum(buffer + at, SET_BLOCK_BYTES);
+	for (uint64_t at = 0; at < bytes; at += SET_BLOCK_DEFAULT)
+		unused = checksum(buffer + at, SET_BLOCK_DEFAULT);
 	(void)unused;
 	keep_least(&costs->hash_ns, from, TRIAL_PAGES);
 

@@ -58,14 +58,14 @@ struct track {
 
 int track_open(const struct track_options *options, struct track **track, struct error *err)
 {
-	uint64_t block = options->block_bytes ? options->block_bytes : SET_BLOCK_BYTES;
+	uint64_t block = options->block_bytes ? options->block_bytes : SET_BLOCK_DEFAULT;
 	struct track *new;
 	int rc;
 
-	if (block < TRACK_BLOCK_BYTES_MIN || block > TRACK_BLOCK_BYTES_MAX || block & (block - 1))
+	if (!set_block_ok(block))
 		return error_set(err, -EINVAL,
 				 "blocks of %llu bytes; a power of 2 from %u to %u is needed",
-				 (unsigned long long)block, TRACK_BLOCK_BYTES_MIN, TRACK_BLOCK_BYTES_MAX);
+				 (unsigned long long)block, SET_BLOCK_MIN, SET_BLOCK_MAX);
 	new = calloc(1, sizeof(*new));
 	if (!new)
 		return error_nomem(err, "tracking changes");

@@ -29,9 +29,6 @@
 #include "common/error.h"
 #include "common/set.h"
 
-#define TRACK_BLOCK_BYTES_MIN 4096u
-#define TRACK_BLOCK_BYTES_MAX (4u << 20)
-
 enum track_hint {
 	TRACK_NORMAL,
 	TRACK_NIC_WRITTEN, /* written past the page tables (RDMA, DMA, other processes): always hashed */
@@ -54,7 +51,7 @@ struct track;
 struct track_segment;
 
 struct track_options {
-	uint64_t block_bytes; /* a power of 2, TRACK_BLOCK_BYTES_MIN.._MAX; 0: SET_BLOCK_BYTES */
+	uint64_t block_bytes; /* as set_block_ok() allows it; 0: SET_BLOCK_DEFAULT */
 	const char *tracker;  /* "auto" (also NULL), "hash", "uffd" */
 	/* Told once for each segment that the tracker cannot watch, with the reason; may be NULL. */
 	void (*say)(void *context, const char *message);

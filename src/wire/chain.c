@@ -28,6 +28,7 @@ struct chain {
 	uint32_t *by_id;       /* their indices, in the order of their ids */
 	uint32_t *here;	       /* for each segment of the set looked at: its index in the newest layout */
 	struct owner *owners;  /* of each block */
+	uint64_t block_bytes;
 	uint64_t blocks, left; /* all, and those not found yet */
 	uint64_t blocks_max;   /* of a part of a chain; 0: the sets have all */
 	uint32_t segment_count;
@@ -82,11 +83,10 @@ static int layout_measure(struct chain *chain, struct error *err)
 
 		place->first = chain->blocks;
 		if (__builtin_mul_overflow(s->count, (uint64_t)s->element_bytes, &place->bytes) ||
-		    place->bytes / SET_BLOCK_BYTES > known ||
-		    table_blocks(place->bytes) > known - chain->blocks)
+		    table_blocks(place->bytes, chain->block_bytes) > known - chain->blocks)
 			return error_set(err, -EILSEQ, "epoch %llu: segment '%s' is larger than what its sets hold",
 					 epoch_of(chain, chain->count - 1), s->name);
-		chain->blocks += table_blocks(place->bytes);
+		chain->blocks += table_blocks(place->bytes, chain->block_bytes);
 	}
 	chain->left = chain->blocks;
 	return 0;
@@ -139,8 +139,8 @@ static int extent_check(const struct chain *chain, size_t set, const struct tabl
 	if (extent->offset > place->bytes || extent->bytes > place->bytes - extent->offset)
 		return error_set(err, -EILSEQ, "epoch %llu has more of segment '%s' than its %llu bytes",
 				 epoch_of(chain, set), chain->segments[segment].name, (unsigned long long)place->bytes);
-	if (extent->offset % SET_BLOCK_BYTES ||
-	    (extent->bytes % SET_BLOCK_BYTES && extent->offset + extent->bytes != place->bytes))
+	if (extent->offset % chain->block_bytes ||
+	    (extent->bytes % chain->block_bytes && extent->offset + extent->bytes != place->bytes))
 		return error_set(err, -EILSEQ, "epoch %llu has a part of a block of segment '%s'", epoch_of(chain, set),
 				 chain->segments[segment].name);
 	if (before && (before->segment > extent->segment ||
@@ -166,8 +166,8 @@ static int set_claim(struct chain *chain, size_t set, struct error *err)
 		rc = extent_check(chain, set, extent, segment, err);
 		if (rc)
 			break;
-		owner = &chain->owners[chain->places[segment].first + extent->offset / SET_BLOCK_BYTES];
-		for (uint64_t n = table_blocks(extent->bytes); n; n--, owner++) {
+		owner = &chain->owners[chain->places[segment].first + extent->offset / chain->block_bytes];
+		for (uint64_t n = table_blocks(extent->bytes, chain->block_bytes); n; n--, owner++) {
 			if (owner->extent)
 				continue;
 			*owner = (struct owner){extent, (uint32_t)set};
@@ -188,8 +188,8 @@ static void pieces_fill(const struct chain *chain, struct chain_piece *piece)
 		before = NULL;
 		for (offset = 0; offset < chain->places[i].bytes; offset += n, before = owner++) {
 			n = chain->places[i].bytes - offset;
-			if (n > SET_BLOCK_BYTES)
-				n = SET_BLOCK_BYTES;
+			if (n > chain->block_bytes)
+				n = chain->block_bytes;
 			if (!owner->extent)
 				continue;
 			if (before && before->extent == owner->extent) {
@@ -203,7 +203,7 @@ static void pieces_fill(const struct chain *chain, struct chain_piece *piece)
 				.bytes = n,
 				.set_offset = owner->extent->set_offset + (offset - owner->extent->offset),
 				.first_block = owner->extent->first_block +
-					       (offset - owner->extent->offset) / SET_BLOCK_BYTES,
+					       (offset - owner->extent->offset) / chain->block_bytes,
 			};
 		}
 	}
@@ -216,7 +216,7 @@ static size_t pieces_count(const struct chain *chain)
 	for (uint32_t i = 0; i < chain->segment_count; i++) {
 		const struct owner *first = &chain->owners[chain->places[i].first];
 
-		for (uint64_t n = 0; n < table_blocks(chain->places[i].bytes); n++)
+		for (uint64_t n = 0; n < table_blocks(chain->places[i].bytes, chain->block_bytes); n++)
 			count += first[n].extent && (!n || first[n].extent != first[n - 1].extent);
 	}
 	return count;
@@ -235,7 +235,7 @@ static int gap_error(const struct chain *chain, struct error *err)
 		segment++;
 	return error_set(err, -EILSEQ, "no set up to epoch %llu has segment '%s' from byte %llu on",
 			 epoch_of(chain, chain->count - 1), chain->segments[segment].name,
-			 (unsigned long long)((block - chain->places[segment].first) * SET_BLOCK_BYTES));
+			 (unsigned long long)((block - chain->places[segment].first) * chain->block_bytes));
 }
 
 static int resolve(struct chain *chain, struct chain_piece **pieces, size_t *piece_count, struct error *err)
@@ -264,7 +264,7 @@ static int resolve(struct chain *chain, struct chain_piece **pieces, size_t *pie
 }
 
 static int resolve_sets(const struct table *tables, size_t count, const struct segment *segments,
-			uint32_t segment_count, uint64_t blocks_max, struct chain_piece **pieces,
+			uint32_t segment_count, uint64_t bytes_max, struct chain_piece **pieces,
 			size_t *piece_count, struct error *err)
 {
 	struct chain chain = {
@@ -272,7 +272,6 @@ static int resolve_sets(const struct table *tables, size_t count, const struct s
 		.count = count,
 		.segments = segments,
 		.segment_count = segment_count,
-		.blocks_max = blocks_max,
 	};
 	uint32_t widest = 0;
 	int rc;
@@ -280,7 +279,14 @@ static int resolve_sets(const struct table *tables, size_t count, const struct s
 	if (!count || count > UINT32_MAX - 1 || tables[count - 1].header->segment_count != segment_count)
 		return error_set(err, -EILSEQ, "a chain of %zu sets does not end with a layout of %u segments", count,
 				 segment_count);
+	chain.block_bytes = tables[count - 1].header->block_bytes;
+	if (bytes_max) /* a short block at the end of each segment counts as one */
+		chain.blocks_max = table_blocks(bytes_max, chain.block_bytes) + segment_count;
 	for (size_t i = 0; i < count; i++) {
+		if (tables[i].header->block_bytes != chain.block_bytes)
+			return error_set(err, -EILSEQ, "epoch %llu has blocks of %u bytes, and epoch %llu of %llu",
+					 epoch_of(&chain, i), tables[i].header->block_bytes, epoch_of(&chain, count - 1),
+					 (unsigned long long)chain.block_bytes);
 		if (tables[i].header->segment_count > widest)
 			widest = tables[i].header->segment_count;
 	}
@@ -305,8 +311,5 @@ int chain_resolve(const struct table *tables, size_t count, const struct segment
 int chain_resolve_part(const struct table *tables, size_t count, const struct segment *segments, uint32_t segment_count,
 		       uint64_t bytes_max, struct chain_piece **pieces, size_t *piece_count, struct error *err)
 {
-	/* A short block at the end of each segment counts as one. */
-	uint64_t blocks_max = table_blocks(bytes_max) + segment_count + 1;
-
-	return resolve_sets(tables, count, segments, segment_count, blocks_max, pieces, piece_count, err);
+	return resolve_sets(tables, count, segments, segment_count, bytes_max, pieces, piece_count, err);
 }

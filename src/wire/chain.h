@@ -25,6 +25,7 @@ struct chain_piece {
 /*
  * Finds the pieces that make the newest of `count` sets, whose tables (oldest first) came through table_open() and
  * whose layout is `segments`: each byte of each segment once, from the newest set that has it, by segment and offset.
+ * All have blocks of one size.
  * *pieces is malloced. Segments of older sets are known by their ids alone: one that an older set lacks has no older
  * history. -EILSEQ where the tables contradict the layout or each other, or leave a block out: `err` tells which.
  * Time and memory grow with the tables.
@@ -34,7 +35,7 @@ int chain_resolve(const struct table *tables, size_t count, const struct segment
 
 /*
  * The same for sets that follow one that is not among them: blocks that none of them has are left out. Their layout
- * may have at most `bytes_max` bytes, which bounds time and memory (-EILSEQ).
+ * may have at most `bytes_max` bytes (not 0), which bounds time and memory (-EILSEQ).
  */
 int chain_resolve_part(const struct table *tables, size_t count, const struct segment *segments, uint32_t segment_count,
 		       uint64_t bytes_max, struct chain_piece **pieces, size_t *piece_count, struct error *err);

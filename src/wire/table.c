@@ -27,13 +27,14 @@ static struct table table_at(void *buffer, uint32_t segment_count, uint64_t exte
 	return (struct table){header, segment_ids, extents, (uint64_t *)(extents + extent_count)};
 }
 
-struct table table_init(void *buffer, uint32_t segment_count, uint64_t extent_count, uint64_t block_count)
+struct table table_init(void *buffer, uint64_t block_bytes, uint32_t segment_count, uint64_t extent_count,
+			uint64_t block_count)
 {
 	struct table table = table_at(buffer, segment_count, extent_count);
 
 	table.header->magic = TABLE_MAGIC;
 	table.header->version = TABLE_VERSION;
-	table.header->block_bytes = SET_BLOCK_BYTES;
+	table.header->block_bytes = (uint32_t)block_bytes;
 	table.header->segment_count = segment_count;
 	table.header->extent_count = extent_count;
 	table.header->block_count = block_count;
@@ -54,6 +55,9 @@ int table_check_info(const struct set_info *info, uint64_t capacity, struct erro
 	if (!info->epoch || (info->kind != SET_FULL && info->kind != SET_INCREMENT) || info->segment_count > SET_SEGMENTS_MAX)
 		return error_set(err, -EBADMSG, "a set has epoch %llu, kind %u, %u segments",
 				 (unsigned long long)info->epoch, info->kind, info->segment_count);
+	if (!set_block_ok(info->block_bytes))
+		return error_set(err, -EBADMSG, "a set has blocks of %llu bytes; a power of 2 from %u to %u is needed",
+				 (unsigned long long)info->block_bytes, SET_BLOCK_MIN, SET_BLOCK_MAX);
 	if (info->data_bytes > info->table_offset || info->table_offset % SET_ALIGN ||
 	    info->table_offset > capacity || info->table_bytes > capacity - info->table_offset ||
 	    info->table_bytes < sizeof(struct table_header))
@@ -72,8 +76,8 @@ static int extent_check(const struct table *table, const struct table_extent *ex
 	    extent->set_offset > info->data_bytes ||
 	    extent->bytes > info->data_bytes - extent->set_offset ||
 	    extent->offset > UINT64_MAX - extent->bytes || extent->first_block != first_block ||
-	    table_blocks(extent->bytes) > table->header->block_count - first_block ||
-	    extent->offset % SET_BLOCK_BYTES)
+	    table_blocks(extent->bytes, info->block_bytes) > table->header->block_count - first_block ||
+	    extent->offset % info->block_bytes)
 		return -EUCLEAN;
 	return 0;
 }
@@ -89,7 +93,8 @@ int table_open(void *buffer, const struct set_info *info, uint32_t rank, struct 
 		return error_set(err, -EUCLEAN, "the table of epoch %llu does not match its digest",
 				 (unsigned long long)info->epoch);
 	if (header->magic != TABLE_MAGIC || header->version != TABLE_VERSION ||
-	    header->block_bytes != SET_BLOCK_BYTES || header->epoch != info->epoch ||
+	    !set_block_ok(info->block_bytes) || header->block_bytes != info->block_bytes ||
+	    header->epoch != info->epoch ||
 	    header->rank != rank || header->segment_count != info->segment_count ||
 	    table_size(header->segment_count, header->extent_count, header->block_count) != info->table_bytes)
 		return error_set(err, -EUCLEAN,
@@ -100,7 +105,7 @@ int table_open(void *buffer, const struct set_info *info, uint32_t rank, struct 
 		if (extent_check(table, &table->extents[i], info, block))
 			return error_set(err, -EUCLEAN, "extent %llu of epoch %llu is out of range",
 					 (unsigned long long)i, (unsigned long long)info->epoch);
-		block += table_blocks(table->extents[i].bytes);
+		block += table_blocks(table->extents[i].bytes, info->block_bytes);
 	}
 	if (block != header->block_count)
 		return error_set(err, -EUCLEAN, "epoch %llu has %llu blocks, its table says %llu",
@@ -112,11 +117,11 @@ int table_open(void *buffer, const struct set_info *info, uint32_t rank, struct 
 uint64_t table_compare(const struct table *table, uint64_t block, const void *data, uint64_t bytes,
 		       uint64_t *bad)
 {
+	uint64_t differ = 0, block_bytes = table->header->block_bytes, n;
 	const uint8_t *at = data;
-	uint64_t differ = 0, n;
 
 	for (; bytes; bytes -= n, at += n, block++) {
-		n = bytes < SET_BLOCK_BYTES ? bytes : SET_BLOCK_BYTES;
+		n = bytes < block_bytes ? bytes : block_bytes;
 		if (checksum(at, n) != table->checksums[block] && !differ++)
 			*bad = block;
 	}

@@ -9,7 +9,8 @@
  *	struct table_extent[extent_count]	by segment and offset
  *	uint64_t checksum[block_count]		in the order of the extents
  *
- * An extent is cut into blocks of block_bytes, from its own start; the last may be short. One of an
+ * An extent is cut into blocks of block_bytes, as the set's description has it, from its own start; the last may be
+ * short. One of an
  * increment begins at a block of its segment, and ends at one, or at the segment's end: so a block is in a
  * set whole, or not at all. An increment that changes a segment's description holds all of it.
  *
@@ -61,16 +62,18 @@ struct table {
 	uint64_t *checksums;
 };
 
-static inline uint64_t table_blocks(uint64_t bytes)
+/* `block_bytes` is a block's size, as set_block_ok() allows it. */
+static inline uint64_t table_blocks(uint64_t bytes, uint64_t block_bytes)
 {
-	return (bytes + SET_BLOCK_BYTES - 1) / SET_BLOCK_BYTES;
+	return bytes / block_bytes + (bytes % block_bytes != 0);
 }
 
 /* Size of a table in bytes; 0 where it would overflow. */
 uint64_t table_size(uint32_t segment_count, uint64_t extent_count, uint64_t block_count);
 
 /* Lays a new table out over a zeroed buffer of table_size() bytes, and fills the counts in. */
-struct table table_init(void *buffer, uint32_t segment_count, uint64_t extent_count, uint64_t block_count);
+struct table table_init(void *buffer, uint64_t block_bytes, uint32_t segment_count, uint64_t extent_count,
+			uint64_t block_count);
 
 /* What tells a segment from any other, of this or another set: a hash of its name, type, element size and count.
  * Extents of two sets belong to the same segment where the ids are the same. */
@@ -83,7 +86,7 @@ uint64_t table_segment_id(const struct segment *segment);
 int table_open(void *buffer, const struct set_info *info, uint32_t rank, struct table *table,
 	       struct error *err);
 
-/* Looks at the description alone: sizes and offsets are in range and in order. -EBADMSG. */
+/* Looks at the description alone: sizes and offsets are in range and in order, the block size is one. -EBADMSG. */
 int table_check_info(const struct set_info *info, uint64_t capacity, struct error *err);
 
 /* Compares the `bytes` at `data`, which are blocks [block, ...) of an extent, with the checksums. Returns

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define SEGMENT_MIN_BYTES (2 + 4 + 4 + 8)
-#define SET_INFO_BYTES	  (8 + 4 + 4 + 6 * 8)
+#define SET_INFO_BYTES	  (8 + 4 + 4 + 7 * 8)
 
 static const char *const type_names[WIRE_TYPE_END] = {
 	[WIRE_HELLO] = "HELLO",	  [WIRE_PROOF] = "PROOF",   [WIRE_CREATE] = "CREATE",
@@ -60,6 +60,7 @@ void wire_set_info_fields(struct cursor *c, struct set_info *m)
 	cursor_u64(c, &m->table_digest);
 	cursor_u64(c, &m->time_ns);
 	cursor_u64(c, &m->generation);
+	cursor_u64(c, &m->block_bytes);
 }
 
 void wire_set_fields(struct cursor *c, struct wire_set *m)
@@ -167,6 +168,7 @@ void wire_begin_fields(struct cursor *c, void *message)
 	cursor_u32(c, &m->kind);
 	cursor_u64(c, &m->keep);
 	cursor_u64(c, &m->bytes);
+	cursor_u64(c, &m->block_bytes);
 }
 
 static void grant_fields(struct cursor *c, struct wire_grant *m)

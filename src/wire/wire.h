@@ -23,7 +23,7 @@
 #include "wire/cursor.h"
 
 #define WIRE_MAGIC	  0x31574648u /* "HFW1" */
-#define WIRE_VERSION	  3
+#define WIRE_VERSION	  4
 #define WIRE_HEADER_BYTES 24
 #define WIRE_PAYLOAD_MAX  (1u << 20)
 #define WIRE_REPLY	  0x8000u
@@ -121,6 +121,7 @@ struct wire_begin {
 	uint32_t kind; /* enum set_kind */
 	uint64_t keep; /* newest complete epoch; 0: none. An increment: what it is an increment to */
 	uint64_t bytes; /* data and table */
+	uint64_t block_bytes; /* of the set; an increment: as of `keep` */
 };
 
 struct wire_grant {

@@ -3,7 +3,7 @@
 # A variable that is wrong ends the job before it begins, and is named with its place and what is allowed.
 # shellcheck disable=SC2317 # `ok` calls the functions
 . "${0%/*}/lib.sh"
-plan 16
+plan 18
 world=$(run_program world) || bail "world has not been built"
 
 ran()
@@ -25,6 +25,10 @@ job_as=option job_options="--mca hook_holdfast_window many"
 ok "on the command line: the job ends" ran kept
 ok "it names the variable, and what is allowed" said option \
 	'MCA variable hook_holdfast_window: window cannot be "many"; allowed: a whole number from 0 to 1000000'
+job_as=block job_options="--mca hook_holdfast_block 48K"
+ok "a size that is none of a block: the job ends" ran kept
+ok "it names the variable, and what is allowed" said block \
+	'MCA variable hook_holdfast_block: block cannot be "48K"; allowed: a power of 2 from 4K to 4M'
 unset job_options
 
 HOLDFAST_CONFIG=$run_dir/holdfast.conf
@@ -41,7 +45,7 @@ rm "$HOLDFAST_CONFIG"
 job_as=missing
 ok "a file that is not there: the job ends" ran kept
 ok "it is named" said missing "$HOLDFAST_CONFIG: No such file or directory"
-is "nothing has begun" "$(cat "$run_dir/environment.out" "$run_dir/option.out" "$run_dir/in-file.out" \
+is "nothing has begun" "$(cat "$run_dir/environment.out" "$run_dir/option.out" "$run_dir/block.out" "$run_dir/in-file.out" \
 	"$run_dir/unknown.out" "$run_dir/missing.out")" ""
 
 HOLDFAST_CONFIG=/dev/null

@@ -74,6 +74,84 @@ START_TEST(a_chain_of_any_length_gives_each_epoch_back)
 }
 END_TEST
 
+static const struct {
+	uint64_t block_bytes;
+	size_t chunk_bytes;
+} blocks[] = {
+	{SET_BLOCK_MIN, 0},	 {SET_BLOCK_MIN, 4096},	   {SET_BLOCK_MIN, 5000}, {SET_BLOCK_MIN, 100},
+	{SET_BLOCK_MAX, 100000}, {SET_BLOCK_MAX, 9 * MIB}, {SET_BLOCK_MAX, 0},
+};
+
+/* Increments send whole blocks, and no more. */
+START_TEST(blocks_may_be_small_or_large)
+{
+	const uint64_t block = blocks[_i].block_bytes, sizes[] = {3 * block + 123, 100, 0};
+	struct client_identity identity = identity_of(0, 1);
+	struct client_options options;
+	const struct set_info *sets;
+	struct client *client;
+
+	block_bytes = block;
+	options = options_of_server();
+	options.chunk_bytes = blocks[_i].chunk_bytes;
+	client = open_with(&options, &identity);
+	memory_make(sizes, 3);
+	ck_assert_int_eq(put_ok(client, 1, 0, SET_FULL), SET_FULL);
+	touch(0, 1);
+	put_increment(client, 2);
+	touch(0, 3);
+	touch(1, 0);
+	put_increment(client, 3);
+	touch(0, 0);
+	put_increment(client, 4);
+	for (unsigned round = 0; round < 2; round++) {
+		ck_assert_uint_eq(client_sets(client, &sets), 4);
+		for (unsigned i = 0; i < 4; i++)
+			ck_assert_uint_eq(sets[i].block_bytes, block);
+		ck_assert_uint_eq(sets[1].data_bytes, block);
+		ck_assert_uint_eq(sets[2].data_bytes, 2 * SET_ALIGN);
+		ck_assert_uint_eq(sets[3].data_bytes, block);
+		ck_assert(!client_refresh(client, &err));
+	}
+	get_all(client);
+	get_ranges(client, 4, 20);
+	client_close(client, false, &err);
+	memory_free();
+	block_bytes = BLOCK;
+}
+END_TEST
+
+/* As when the variable was changed between two runs. What the server says to a client that knows no better is below. */
+START_TEST(another_block_size_begins_another_chain)
+{
+	static const uint64_t sizes[] = {4 * BLOCK, 77};
+	const struct set_info *sets;
+	struct client *client = open_rank(0, 1);
+
+	memory_make(sizes, 2);
+	put_ok(client, 1, 0, SET_FULL);
+	touch(0, 1);
+	put_increment(client, 2);
+	client_close(client, false, &err);
+	block_bytes = SET_BLOCK_MIN;
+	client = open_rank(0, 1);
+	touch(0, 20);
+	ck_assert_int_eq(put_ok(client, 3, 2, SET_INCREMENT), SET_FULL);
+	touch(0, 63);
+	put_increment(client, 4);
+	for (unsigned round = 0; round < 2; round++) {
+		ck_assert_uint_eq(client_sets(client, &sets), 4);
+		for (unsigned i = 0; i < 4; i++)
+			ck_assert_uint_eq(sets[i].block_bytes, i < 2 ? BLOCK : SET_BLOCK_MIN);
+		get_all(client);
+		ck_assert(!client_refresh(client, &err));
+	}
+	client_close(client, false, &err);
+	memory_free();
+	block_bytes = BLOCK;
+}
+END_TEST
+
 START_TEST(an_increment_may_be_empty)
 {
 	static const uint64_t sizes[] = {3 * BLOCK, 0};
@@ -261,7 +339,8 @@ END_TEST
 
 /* ---- damage ---- */
 
-static void verify(uint64_t epoch, uint64_t bad_blocks)
+/* `where`: the one that is damaged, or NULL. */
+static void verify(uint64_t epoch, const char *where)
 {
 	struct wire_target target = {.job = "job", .uid = WIRE_UID_SELF, .epoch = epoch};
 	struct client_options options = options_of_server();
@@ -272,7 +351,8 @@ static void verify(uint64_t epoch, uint64_t bad_blocks)
 	ck_assert_msg(!control_call(&control, WIRE_VERIFY, wire_target_fields, &target, wire_verify_reply_fields, &reply,
 				    deadline_in_ms(10000), &err), "%s", err.text);
 	control_close(&control);
-	ck_assert_uint_eq(reply.bad_blocks, bad_blocks);
+	ck_assert_uint_eq(reply.bad_blocks, where != NULL);
+	ck_assert_str_eq(reply.detail, where ? where : "");
 }
 
 /* Flips a bit where these bytes are in a slot's file; they are in one alone. */
@@ -286,8 +366,8 @@ static void flip_bit(const uint8_t *want, size_t bytes)
 	ck_assert(!glob(pattern, 0, NULL, &found));
 	for (size_t i = 0; i < found.gl_pathc; i++) {
 		FILE *file = fopen(found.gl_pathv[i], "r+");
-		uint8_t *all = malloc(4 * MIB), *at;
-		size_t size = fread(all, 1, 4 * MIB, file);
+		uint8_t *all = malloc(16 * MIB), *at;
+		size_t size = fread(all, 1, 16 * MIB, file);
 
 		at = memmem(all, size, want, bytes);
 		if (at) {
@@ -302,40 +382,49 @@ static void flip_bit(const uint8_t *want, size_t bytes)
 	globfree(&found);
 }
 
-/* _i = 0: in the base; 1, 2: in the first or second increment. */
+/* _i: a block's size, and in which set: in the base, in the first or second increment. */
 START_TEST(damage_anywhere_in_a_chain_is_found)
 {
-	static const uint64_t sizes[] = {3 * BLOCK};
-	struct client *client = open_rank(0, 1);
+	static const uint64_t block_sizes[] = {BLOCK, SET_BLOCK_MIN, SET_BLOCK_MAX};
+	const uint64_t block = block_sizes[_i / 3], sizes[] = {4 * block}, from = (uint64_t)(_i % 3 + 1) * block;
+	char in_set[80], in_chain[80];
 	struct client_segment s;
-	int epoch = _i + 1;
+	struct client *client;
+	int epoch = _i % 3 + 1;
 	uint8_t *at;
 
+	snprintf(in_set, sizeof(in_set), "segment 0, bytes from %d on", (int)from);
+	snprintf(in_chain, sizeof(in_chain), "epoch 3, from byte %d on (checksum; as written in epoch %d)", (int)from, epoch);
+	block_bytes = block;
+	client = open_rank(0, 1);
 	memory_make(sizes, 1);
 	at = memory.segments[0].at;
-	for (unsigned i = 0; i < 3 * BLOCK; i++)
+	for (unsigned i = 0; i < 4 * block; i++)
 		at[i] = (uint8_t)random_below(256);
 	put_ok(client, 1, 0, SET_FULL);
-	touch(0, 1);
-	put_increment(client, 2);
 	touch(0, 2);
+	put_increment(client, 2);
+	touch(0, 3);
 	put_increment(client, 3);
 	for (int i = 1; i <= 3; i++)
-		verify((uint64_t)i, 0);
-	/* What each set alone has of epoch 3: blocks 0, 1, 2. */
-	flip_bit(past[3].data[0] + (size_t)_i * BLOCK + BLOCK - 200, 200);
+		verify((uint64_t)i, NULL);
+	/* What each set alone has of epoch 3: blocks 1 (and 0), 2, 3. */
+	flip_bit(past[3].data[0] + from + block - 200, 200);
 	s = memory.segments[0];
 	ck_assert_int_eq(client_get(client, 0, 3, &s, 1, &err), -EILSEQ);
-	ck_assert_int_eq(client_get_range(client, 0, 3, "segment0", (uint64_t)_i * BLOCK, at, 1, &err), -EILSEQ);
+	ck_assert_msg(strstr(err.text, in_chain), "%s", err.text);
+	ck_assert_int_eq(client_get_range(client, 0, 3, "segment0", from, at, 1, &err), -EILSEQ);
+	ck_assert_msg(strstr(err.text, in_chain), "%s", err.text);
 	/* The last to leave a job has its slots unmapped: be there again, before the server is to read them. */
 	ck_assert(!client_refresh(client, &err));
 	for (int i = 1; i <= 3; i++) {
-		verify((uint64_t)i, i == epoch);
+		verify((uint64_t)i, i == epoch ? in_set : NULL);
 		if (i < epoch)
 			get_ok(client, 0, (uint64_t)i);
 	}
 	client_close(client, false, &err);
 	memory_free();
+	block_bytes = BLOCK;
 }
 END_TEST
 
@@ -634,7 +723,7 @@ static bool raw_move(struct raw *raw, const struct net_key *key, uint64_t offset
 static int raw_begin(struct raw *raw, uint64_t epoch, uint32_t kind, uint64_t keep, uint64_t bytes,
 		     struct wire_begin_reply *begun)
 {
-	struct wire_begin begin = {epoch, kind, keep, bytes};
+	struct wire_begin begin = {epoch, kind, keep, bytes, block_bytes};
 
 	return call(raw, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, begun);
 }
@@ -692,6 +781,13 @@ START_TEST(a_malformed_begin_changes_nothing)
 	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
 		ck_assert_int_eq(raw_begin(&raw, wrong[i].epoch, wrong[i].kind, wrong[i].keep, wrong[i].bytes, &begun),
 				 wrong[i].code);
+	for (block_bytes = SET_BLOCK_MIN; block_bytes <= SET_BLOCK_MAX; block_bytes *= 2) {
+		if (block_bytes == BLOCK)
+			continue;
+		ck_assert_int_eq(raw_begin(&raw, 5, SET_INCREMENT, 4, 4096, &begun), -EINVAL);
+		ck_assert_ptr_nonnull(strstr(err.text, "cannot follow epoch 4, whose blocks have 65536: a full set is needed"));
+	}
+	block_bytes = BLOCK;
 	raw_close(&raw);
 	check_short_chain(1);
 	memory_free();
@@ -728,7 +824,8 @@ START_TEST(a_grant_for_an_increment_reaches_its_range_alone)
 		ck_assert(!raw_move(&raw, &begun.grant.key, (uint64_t)-4096, garbage, 4096, true));
 	if (_i == 3) {
 		commit.grant = begun.grant.grant;
-		commit.set.info = (struct set_info){.epoch = 5, .kind = SET_FULL, .table_bytes = 64};
+		commit.set.info = (struct set_info){.epoch = 5, .kind = SET_FULL, .table_bytes = 64,
+						    .block_bytes = BLOCK};
 		ck_assert_int_eq(call(&raw, WIRE_COMMIT, wire_commit_fields, &commit, wire_commit_reply_fields,
 				      &committed), -EINVAL);
 	}
@@ -784,6 +881,8 @@ static Suite *unit_suite(void)
 	tcase_set_timeout(tc, 300);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, a_chain_of_any_length_gives_each_epoch_back, 0, sizeof(chains) / sizeof(chains[0]));
+	tcase_add_loop_test(tc, blocks_may_be_small_or_large, 0, sizeof(blocks) / sizeof(blocks[0]));
+	tcase_add_test(tc, another_block_size_begins_another_chain);
 	tcase_add_test(tc, an_increment_may_be_empty);
 	tcase_add_test(tc, layouts_may_change_from_one_increment_to_the_next);
 	tcase_add_test(tc, the_log_comes_round_many_times);
@@ -791,7 +890,7 @@ static Suite *unit_suite(void)
 	tcase_add_test(tc, an_increment_that_cannot_be_becomes_a_full_set);
 	tcase_add_test(tc, ranges_that_make_no_sense_are_refused);
 	tcase_add_test(tc, a_region_is_opened_in_its_own_mode_only);
-	tcase_add_loop_test(tc, damage_anywhere_in_a_chain_is_found, 0, 3);
+	tcase_add_loop_test(tc, damage_anywhere_in_a_chain_is_found, 0, 9);
 	tcase_add_test(tc, a_chain_lives_through_deaths_of_server_and_ni);
 #ifdef HOLDFAST_TEST_POINTS
 	tcase_add_loop_test(tc, a_server_killed_at_any_point_of_an_increment_loses_nothing, 0,

@@ -18,6 +18,7 @@
 #define SIZES	     8
 
 static struct error err;
+static uint64_t block_bytes = SET_BLOCK_DEFAULT; /* of what is made */
 
 static unsigned random_below(unsigned n)
 {
@@ -71,7 +72,7 @@ static int made_finish(size_t set)
 	for (uint32_t i = 0; i < made->extent_count; i++) {
 		made->extents[i].first_block = blocks;
 		made->extents[i].set_offset = offset;
-		blocks += table_blocks(made->extents[i].bytes);
+		blocks += table_blocks(made->extents[i].bytes, block_bytes);
 		offset += size_round_up(made->extents[i].bytes, SET_ALIGN);
 	}
 	made->info = (struct set_info){
@@ -81,10 +82,11 @@ static int made_finish(size_t set)
 		.data_bytes = offset,
 		.table_offset = offset,
 		.table_bytes = table_size(made->segment_count, made->extent_count, blocks),
+		.block_bytes = block_bytes,
 	};
 	free(made->buffer);
 	made->buffer = calloc(1, made->info.table_bytes);
-	made->table = table_init(made->buffer, made->segment_count, made->extent_count, blocks);
+	made->table = table_init(made->buffer, block_bytes, made->segment_count, made->extent_count, blocks);
 	made->table.header->epoch = set + 1;
 	for (uint32_t i = 0; i < made->segment_count; i++)
 		made->table.segment_ids[i] = table_segment_id(&made->segments[i]);
@@ -92,9 +94,9 @@ static int made_finish(size_t set)
 	for (uint32_t i = 0; i < made->extent_count; i++) {
 		const struct table_extent *e = &made->extents[i];
 
-		for (uint64_t n = 0; n < table_blocks(e->bytes) && e->segment < made->segment_count; n++)
+		for (uint64_t n = 0; n < table_blocks(e->bytes, block_bytes) && e->segment < made->segment_count; n++)
 			made->table.checksums[e->first_block + n] =
-				tag(set, &made->segments[e->segment], e->offset / SET_BLOCK_BYTES + n);
+				tag(set, &made->segments[e->segment], e->offset / block_bytes + n);
 	}
 	made->info.table_digest = checksum(made->buffer, made->info.table_bytes);
 	return table_open(made->buffer, &made->info, 0, &made->table, &err);
@@ -120,9 +122,16 @@ static void chain_clear(void)
 
 /* ---- random chains against a model ---- */
 
-static const uint64_t sizes[SIZES] = {
-	0, 1, 100, SET_BLOCK_BYTES - 1, SET_BLOCK_BYTES, 3 * SET_BLOCK_BYTES + 5, 8 * SET_BLOCK_BYTES, 9 * SET_BLOCK_BYTES - 7,
-};
+static uint64_t sizes[SIZES];
+
+static void sizes_make(void)
+{
+	const uint64_t all[SIZES] = {
+		0, 1, 100, block_bytes - 1, block_bytes, 3 * block_bytes + 5, 8 * block_bytes, 9 * block_bytes - 7,
+	};
+
+	memcpy(sizes, all, sizeof(sizes));
+}
 
 /* Who wrote each block of each possible segment last. */
 static size_t model[NAMES][SIZES][BLOCKS];
@@ -181,12 +190,12 @@ static void random_set(size_t set)
 				model[name][size][block] = set;
 			continue;
 		}
-		for (from = random_below(4); from < table_blocks(bytes); from = to + random_below(3)) {
+		for (from = random_below(4); from < table_blocks(bytes, block_bytes); from = to + random_below(3)) {
 			to = from + 1 + random_below(3);
-			if (to > table_blocks(bytes))
-				to = table_blocks(bytes);
-			made_add(made, i, from * SET_BLOCK_BYTES,
-				 (to * SET_BLOCK_BYTES < bytes ? to * SET_BLOCK_BYTES : bytes) - from * SET_BLOCK_BYTES);
+			if (to > table_blocks(bytes, block_bytes))
+				to = table_blocks(bytes, block_bytes);
+			made_add(made, i, from * block_bytes,
+				 (to * block_bytes < bytes ? to * block_bytes : bytes) - from * block_bytes);
 			for (uint64_t block = from; block < to; block++)
 				model[name][size][block] = set;
 		}
@@ -211,17 +220,17 @@ static void check_piece(const struct segment *segment, const struct chain_piece 
 	size_t name, size;
 
 	ck_assert(model_find(segment, &name, &size));
-	ck_assert_uint_eq(piece->offset % SET_BLOCK_BYTES, 0);
-	for (uint64_t n = 0; n < table_blocks(piece->bytes); n++) {
-		uint64_t block = piece->offset / SET_BLOCK_BYTES + n;
+	ck_assert_uint_eq(piece->offset % block_bytes, 0);
+	for (uint64_t n = 0; n < table_blocks(piece->bytes, block_bytes); n++) {
+		uint64_t block = piece->offset / block_bytes + n;
 		const struct table_extent *e = table->extents;
 
 		ck_assert_uint_eq(piece->set, model[name][size][block]);
 		ck_assert_uint_eq(table->checksums[piece->first_block + n], tag(piece->set, segment, block));
-		while (piece->first_block + n >= e->first_block + table_blocks(e->bytes))
+		while (piece->first_block + n >= e->first_block + table_blocks(e->bytes, block_bytes))
 			e++;
-		ck_assert_uint_eq(piece->set_offset + n * SET_BLOCK_BYTES - e->set_offset,
-				  piece->offset + n * SET_BLOCK_BYTES - e->offset);
+		ck_assert_uint_eq(piece->set_offset + n * block_bytes - e->set_offset,
+				  piece->offset + n * block_bytes - e->offset);
 	}
 }
 
@@ -257,7 +266,7 @@ static uint64_t blocks_since(size_t first, size_t count)
 
 	for (uint32_t i = 0; i < newest->segment_count; i++) {
 		ck_assert(model_find(&newest->segments[i], &name, &size));
-		for (uint64_t block = 0; block < table_blocks(newest->segments[i].count); block++)
+		for (uint64_t block = 0; block < table_blocks(newest->segments[i].count, block_bytes); block++)
 			blocks += model[name][size][block] >= first;
 	}
 	return blocks;
@@ -275,7 +284,7 @@ static void check_part(size_t first, size_t count)
 	for (size_t i = first; i < count; i++)
 		tables[i - first] = chain[i].table;
 	ck_assert_msg(!chain_resolve_part(tables, count - first, newest->segments, newest->segment_count,
-					  SEGMENTS * BLOCKS * SET_BLOCK_BYTES, &pieces, &piece_count, &err), "%s", err.text);
+					  SEGMENTS * BLOCKS * block_bytes, &pieces, &piece_count, &err), "%s", err.text);
 	for (size_t i = 0; i < piece_count; i++) {
 		struct chain_piece piece = pieces[i];
 
@@ -284,15 +293,21 @@ static void check_part(size_t first, size_t count)
 				  piece.offset >= pieces[i - 1].offset + pieces[i - 1].bytes);
 		piece.set += (uint32_t)first;
 		check_piece(&newest->segments[piece.segment], &piece);
-		blocks += table_blocks(piece.bytes);
+		blocks += table_blocks(piece.bytes, block_bytes);
 	}
 	ck_assert_uint_eq(blocks, blocks_since(first, count));
 	free(pieces);
 }
 
+static const uint64_t block_sizes[] = {SET_BLOCK_DEFAULT, SET_BLOCK_MIN, SET_BLOCK_MAX};
+
 START_TEST(each_byte_comes_once_and_from_the_newest_set_that_has_it)
 {
-	for (unsigned round = 0; round < ROUNDS; round++) {
+	const unsigned rounds = _i ? ROUNDS / 8 : ROUNDS;
+
+	block_bytes = block_sizes[_i];
+	sizes_make();
+	for (unsigned round = 0; round < rounds; round++) {
 		size_t count = 1 + random_below(SETS);
 
 		memset(model, 0xff, sizeof(model));
@@ -303,6 +318,7 @@ START_TEST(each_byte_comes_once_and_from_the_newest_set_that_has_it)
 		}
 	}
 	chain_clear();
+	block_bytes = SET_BLOCK_DEFAULT;
 }
 END_TEST
 
@@ -311,7 +327,7 @@ END_TEST
 /* Two segments of 3.1 blocks and 100 bytes; the second block of the first again in an increment. */
 static void good_chain(void)
 {
-	uint64_t bytes = 3 * SET_BLOCK_BYTES + 1000;
+	uint64_t bytes = 3 * block_bytes + 1000;
 
 	chain_clear();
 	for (size_t set = 0; set < 2; set++) {
@@ -321,7 +337,7 @@ static void good_chain(void)
 	}
 	made_add(&chain[0], 0, 0, bytes);
 	made_add(&chain[0], 1, 0, 100);
-	made_add(&chain[1], 0, SET_BLOCK_BYTES, SET_BLOCK_BYTES);
+	made_add(&chain[1], 0, block_bytes, block_bytes);
 }
 
 static void check_refused(size_t count, const char *why)
@@ -339,10 +355,10 @@ static void check_refused(size_t count, const char *why)
 START_TEST(extents_that_are_not_of_whole_blocks_of_their_segment_are_refused)
 {
 	good_chain();
-	chain[1].extents[0].bytes += 3 * SET_BLOCK_BYTES;
+	chain[1].extents[0].bytes += 3 * block_bytes;
 	check_refused(2, "more of segment 'segment0'");
 	good_chain();
-	chain[1].extents[0].offset = 40 * SET_BLOCK_BYTES;
+	chain[1].extents[0].offset = 40 * block_bytes;
 	check_refused(2, "more of segment 'segment0'");
 	good_chain();
 	chain[1].extents[0].bytes = 5;
@@ -361,7 +377,7 @@ START_TEST(a_part_with_a_layout_larger_than_the_room_is_refused)
 	good_chain();
 	chain[1].segments[0].count = 1ull << 60;
 	ck_assert_msg(!made_finish(1), "%s", err.text);
-	ck_assert_int_eq(chain_resolve_part(&chain[1].table, 1, chain[1].segments, 2, 4 * SET_BLOCK_BYTES, &pieces,
+	ck_assert_int_eq(chain_resolve_part(&chain[1].table, 1, chain[1].segments, 2, 4 * block_bytes, &pieces,
 					    &piece_count, &err), -EILSEQ);
 	ck_assert_msg(strstr(err.text, "is larger than"), "%s", err.text);
 	chain_clear();
@@ -384,7 +400,7 @@ END_TEST
 START_TEST(a_block_that_no_set_has_is_named)
 {
 	good_chain();
-	chain[0].extents[0].bytes = 3 * SET_BLOCK_BYTES;
+	chain[0].extents[0].bytes = 3 * block_bytes;
 	check_refused(2, "segment 'segment0' from byte 196608 on");
 	good_chain();
 	chain[0].extent_count = 1;
@@ -430,6 +446,22 @@ START_TEST(segments_that_cannot_be_told_apart_are_refused)
 }
 END_TEST
 
+START_TEST(a_chain_of_sets_with_blocks_of_two_sizes_is_refused)
+{
+	struct chain_piece *pieces;
+	size_t piece_count;
+
+	good_chain();
+	ck_assert(!made_finish(0));
+	block_bytes /= 2; /* every extent is of whole blocks still */
+	ck_assert_msg(!made_finish(1), "%s", err.text);
+	block_bytes = SET_BLOCK_DEFAULT;
+	ck_assert_int_eq(resolve(2, &pieces, &piece_count), -EILSEQ);
+	ck_assert_ptr_nonnull(strstr(err.text, "epoch 1 has blocks of 65536 bytes, and epoch 2 of 32768"));
+	chain_clear();
+}
+END_TEST
+
 /* As much as it says would be for ever to allocate, or overflow. */
 START_TEST(a_layout_of_an_impossible_size_costs_nothing)
 {
@@ -468,7 +500,7 @@ START_TEST(damaged_extents_never_lead_out_of_their_sets)
 			const struct made *made = &chain[pieces[i].set];
 
 			ck_assert_uint_le(pieces[i].set_offset + pieces[i].bytes, made->info.data_bytes);
-			ck_assert_uint_le(pieces[i].first_block + table_blocks(pieces[i].bytes),
+			ck_assert_uint_le(pieces[i].first_block + table_blocks(pieces[i].bytes, block_bytes),
 					  made->table.header->block_count);
 		}
 		free(pieces);
@@ -484,13 +516,15 @@ static Suite *unit_suite(void)
 	TCase *tc = tcase_create("chain");
 
 	tcase_set_timeout(tc, 120);
-	tcase_add_test(tc, each_byte_comes_once_and_from_the_newest_set_that_has_it);
+	tcase_add_loop_test(tc, each_byte_comes_once_and_from_the_newest_set_that_has_it, 0,
+			    sizeof(block_sizes) / sizeof(block_sizes[0]));
 	tcase_add_test(tc, extents_that_are_not_of_whole_blocks_of_their_segment_are_refused);
 	tcase_add_test(tc, a_part_with_a_layout_larger_than_the_room_is_refused);
 	tcase_add_test(tc, a_block_twice_in_a_set_is_refused);
 	tcase_add_test(tc, a_block_that_no_set_has_is_named);
 	tcase_add_test(tc, a_layout_that_is_not_the_tables_is_refused);
 	tcase_add_test(tc, segments_that_cannot_be_told_apart_are_refused);
+	tcase_add_test(tc, a_chain_of_sets_with_blocks_of_two_sizes_is_refused);
 	tcase_add_test(tc, a_layout_of_an_impossible_size_costs_nothing);
 	tcase_add_test(tc, damaged_extents_never_lead_out_of_their_sets);
 	suite_add_tcase(suite, tc);

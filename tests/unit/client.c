@@ -107,6 +107,15 @@ static void get_ok(struct client *client, uint32_t rank, uint64_t epoch, uint8_t
 	check_fill(data, bytes, (unsigned)epoch);
 }
 
+static const struct set_info *sets_newest(const struct client *client)
+{
+	const struct set_info *sets;
+	size_t n = client_sets(client, &sets);
+
+	ck_assert_uint_gt(n, 0);
+	return &sets[n - 1];
+}
+
 static void setup(void)
 {
 	pmu_make(&pmu);
@@ -136,6 +145,51 @@ START_TEST(what_was_put_is_got)
 	ck_assert_uint_eq(sets[1].epoch, 6);
 	ck_assert(!client_close(client, false, &err));
 	free(data);
+}
+END_TEST
+
+/* Whoever reads has blocks of another size for what it writes itself. */
+START_TEST(a_set_is_read_by_its_own_block_size)
+{
+	static const uint64_t blocks[] = {SET_BLOCK_MIN, SET_BLOCK_MAX, 0};
+	static const size_t sizes[] = {0, 1, 4096, 4097, 4 * MIB, 5 * MIB + 123};
+	struct client_options options = options_of_server();
+	struct client_identity identity = identity_of("job", 0, 2);
+	struct client *client, *reader = open_rank("job", 1, 2);
+	uint8_t *data = malloc(6 * MIB), into[100];
+	uint64_t epoch = 0;
+
+	for (unsigned i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++) {
+		options.block_bytes = blocks[i];
+		ck_assert_msg(!client_open(&options, &identity, &client, &err), "%s", err.text);
+		for (unsigned k = 0; k < sizeof(sizes) / sizeof(sizes[0]); k++, epoch++) {
+			put_ok(client, epoch + 1, epoch, data, sizes[k]);
+			ck_assert_uint_eq(sets_newest(client)->block_bytes,
+					  blocks[i] ? blocks[i] : SET_BLOCK_DEFAULT);
+			get_ok(client, 0, epoch + 1, data, sizes[k]);
+			get_ok(reader, 0, epoch + 1, data, sizes[k]);
+		}
+		ck_assert_msg(!client_get_range(reader, 0, epoch, "data", 4 * MIB - 50, into, 100, &err), "%s", err.text);
+		ck_assert(!memcmp(into, data + 4 * MIB - 50, 100));
+		client_close(client, false, &err);
+	}
+	client_close(reader, false, &err);
+	free(data);
+}
+END_TEST
+
+START_TEST(block_sizes_out_of_range_are_refused)
+{
+	static const uint64_t blocks[] = {1, SET_BLOCK_MIN / 2, SET_BLOCK_MIN + 1, 3 * SET_BLOCK_MIN, 2 * SET_BLOCK_MAX, UINT64_MAX};
+	struct client_options options = options_of_server();
+	struct client_identity identity = identity_of("job", 0, 1);
+	struct client *client;
+
+	for (unsigned i = 0; i < sizeof(blocks) / sizeof(blocks[0]); i++) {
+		options.block_bytes = blocks[i];
+		ck_assert_int_eq(client_open(&options, &identity, &client, &err), -EINVAL);
+		ck_assert_ptr_nonnull(strstr(err.text, "a power of 2 from 4096 to 4194304 is needed"));
+	}
 }
 END_TEST
 
@@ -995,6 +1049,8 @@ static Suite *unit_suite(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, what_was_put_is_got);
+	tcase_add_test(tc, a_set_is_read_by_its_own_block_size);
+	tcase_add_test(tc, block_sizes_out_of_range_are_refused);
 	tcase_add_test(tc, a_set_tells_which_generation_wrote_it);
 	tcase_add_test(tc, segments_of_many_sizes_come_back_each);
 	tcase_add_test(tc, a_set_may_be_empty);

@@ -258,7 +258,7 @@ static int liar_call(struct liar *liar, enum wire_type type, wire_fields_fn *fie
 /* That has begun epoch 1, too. */
 static struct liar liar_begin(void)
 {
-	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20};
+	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20, SET_BLOCK_DEFAULT};
 	struct liar liar = liar_attach("liar");
 
 	ck_assert_msg(!call(&liar.control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields,
@@ -287,6 +287,7 @@ START_TEST(a_commit_without_data_is_not_published)
 		.table_offset = 4096,
 		.table_bytes = 64,
 		.table_digest = 12345,
+		.block_bytes = SET_BLOCK_DEFAULT,
 	};
 	ck_assert_int_eq(liar_call(&liar, WIRE_COMMIT, wire_commit_fields, &commit), -EUCLEAN);
 	ck_assert(!call(&liar.control, WIRE_SHOW, wire_target_fields, &target, wire_show_reply_fields, &show));
@@ -303,9 +304,10 @@ START_TEST(a_commit_beyond_its_grant_is_refused)
 	struct liar liar = liar_begin();
 	struct wire_commit commit = {0};
 	struct set_info good = {
-		.epoch = 1, .kind = SET_FULL, .data_bytes = 4096, .table_offset = 4096, .table_bytes = 64};
+		.epoch = 1, .kind = SET_FULL, .data_bytes = 4096, .table_offset = 4096, .table_bytes = 64,
+		.block_bytes = SET_BLOCK_DEFAULT};
 
-	for (unsigned i = 0; i < 6; i++) {
+	for (unsigned i = 0; i < 8; i++) {
 		commit.grant = liar.begun.grant.grant + (i == 0);
 		commit.set.info = good;
 		if (i == 1)
@@ -318,9 +320,58 @@ START_TEST(a_commit_beyond_its_grant_is_refused)
 			commit.set.info.data_bytes = 8192;
 		if (i == 5)
 			commit.set.info.kind = SET_INCREMENT;
+		if (i == 6)
+			commit.set.info.block_bytes = SET_BLOCK_MIN; /* a good one, and not what was begun */
+		if (i == 7)
+			commit.set.info.block_bytes = 0;
 		ck_assert_int_eq(liar_call(&liar, WIRE_COMMIT, wire_commit_fields, &commit),
 				 i >= 2 && i <= 4 ? -EBADMSG : -EINVAL);
 	}
+	liar_end(&liar);
+	check_service();
+}
+END_TEST
+
+START_TEST(a_set_with_blocks_of_no_size_is_not_begun)
+{
+	static const uint64_t sizes[] = {0, 1, SET_BLOCK_MIN / 2, SET_BLOCK_MIN + 1, 2 * SET_BLOCK_MAX, 1ull << 32, UINT64_MAX};
+	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20, 0};
+	struct liar liar = liar_attach("liar");
+
+	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		begin.block_bytes = sizes[i];
+		ck_assert_int_eq(call(&liar.control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields,
+				      &liar.begun), -EINVAL);
+		ck_assert_ptr_nonnull(strstr(err.text, "a power of 2 from 4096 to 4194304 is needed"));
+	}
+	begin.block_bytes = SET_BLOCK_MAX;
+	ck_assert_msg(!call(&liar.control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, &liar.begun),
+		      "%s", err.text);
+	liar_end(&liar);
+	check_service();
+}
+END_TEST
+
+/* Its table is right in itself, but not what the description says: the NI sees it. */
+START_TEST(a_table_with_blocks_of_another_size_is_not_published)
+{
+	struct liar liar = liar_begin();
+	uint8_t set[4096 + 64 + 8 + 40 + 8] = {0};
+	struct table table = table_init(set + 4096, SET_BLOCK_MIN, 1, 1, 1);
+	struct net_transfer transfer = {.local = set, .bytes = sizeof(set), .write = true}, *done;
+	struct segment segment = {"data", ELEMENT_BYTE, 1, 4096};
+	struct wire_commit commit = {.grant = liar.begun.grant.grant, .set.segments = &segment};
+
+	table.header->epoch = 1;
+	table.segment_ids[0] = table_segment_id(&segment);
+	table.extents[0].bytes = 4096;
+	table.checksums[0] = checksum(set, 4096);
+	ck_assert(!net_ofi.submit(liar.conn, &liar.begun.grant.key, &transfer, &err));
+	ck_assert_int_eq(net_ofi.reap(liar.conn, &done, 1, deadline_in_ms(5000), &err), 1);
+	ck_assert_int_eq(transfer.status, 0);
+	commit.set.info = (struct set_info){1, SET_FULL, 1, 4096, 4096, 120, checksum(set + 4096, 120),
+					    .block_bytes = SET_BLOCK_DEFAULT};
+	ck_assert_int_eq(liar_call(&liar, WIRE_COMMIT, wire_commit_fields, &commit), -EUCLEAN);
 	liar_end(&liar);
 	check_service();
 }
@@ -339,7 +390,8 @@ START_TEST(a_segment_without_name_type_or_size_is_refused)
 					    .segment_count = 1,
 					    .data_bytes = 4096,
 					    .table_offset = 4096,
-					    .table_bytes = 64};
+					    .table_bytes = 64,
+					    .block_bytes = SET_BLOCK_DEFAULT};
 	for (unsigned i = 0; i < 4; i++) {
 		segment = (struct segment){"data", ELEMENT_BYTE, 1, 4096};
 		if (i == 0)
@@ -366,7 +418,7 @@ START_TEST(a_write_after_commit_changes_nothing)
 	const struct set_info *sets;
 	struct client *client;
 	uint8_t set[4096 + 64 + 8 + 40 + 8] = {0}, back[4096];
-	struct table table = table_init(set + 4096, 1, 1, 1);
+	struct table table = table_init(set + 4096, SET_BLOCK_DEFAULT, 1, 1, 1);
 	struct net_transfer transfer = {.local = set, .bytes = sizeof(set), .write = true}, *done;
 	struct client_segment s = {.segment = {"data", ELEMENT_BYTE, 1, 4096}, .at = back};
 
@@ -380,7 +432,7 @@ START_TEST(a_write_after_commit_changes_nothing)
 	ck_assert_int_eq(transfer.status, 0);
 	commit.grant = liar.begun.grant.grant;
 	commit.set.info = (struct set_info){1, SET_FULL, 1, 4096, 4096, 120, checksum(set + 4096, 120), 0,
-					     .generation = 99};
+					     .generation = 99, .block_bytes = SET_BLOCK_DEFAULT};
 	commit.set.segments = &s.segment;
 	ck_assert_msg(!liar_call(&liar, WIRE_COMMIT, wire_commit_fields, &commit), "%s", err.text);
 	/* the key is still known to us */
@@ -403,7 +455,7 @@ END_TEST
 START_TEST(a_published_epoch_cannot_be_begun_again)
 {
 	struct wire_open open = {.job = "good", .ranks = 1, .mode = REGION_OVERWRITE, .flags = WIRE_OPEN_FORCE};
-	struct wire_begin begin = {2, SET_FULL, 1, 1 << 20};
+	struct wire_begin begin = {2, SET_FULL, 1, 1 << 20, SET_BLOCK_DEFAULT};
 	struct wire_begin_reply begun = {0};
 	struct wire_open_reply reply = {0};
 	struct control control = login();
@@ -416,7 +468,7 @@ START_TEST(a_published_epoch_cannot_be_begun_again)
 	conn = data_connect(&reply);
 	ck_assert_int_eq(call(&control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, &begun),
 			 -EEXIST);
-	begin = (struct wire_begin){3, SET_FULL, 2, 1 << 20};
+	begin = (struct wire_begin){3, SET_FULL, 2, 1 << 20, SET_BLOCK_DEFAULT};
 	ck_assert_msg(!call(&control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, &begun),
 		      "%s", err.text);
 	wire_open_reply_free(&reply);
@@ -430,7 +482,7 @@ END_TEST
 START_TEST(a_ni_that_never_answers_is_ended_and_another_one_started)
 {
 	const char *const soon[] = {"--ni-timeout", "3", NULL};
-	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20};
+	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20, SET_BLOCK_DEFAULT};
 	struct liar liar;
 	pid_t ni;
 	int rc;
@@ -453,7 +505,7 @@ END_TEST
 START_TEST(an_aborted_set_cannot_be_written_any_more)
 {
 	struct liar liar = liar_begin();
-	struct wire_begin begin = {2, SET_FULL, 0, 1 << 20};
+	struct wire_begin begin = {2, SET_FULL, 0, 1 << 20, SET_BLOCK_DEFAULT};
 	struct wire_abort abort = {1};
 	uint8_t data[4096] = {1};
 	struct net_transfer transfer = {.local = data, .bytes = sizeof(data), .write = true}, *done;
@@ -750,6 +802,8 @@ static Suite *unit_suite(void)
 	tcase_add_test(tc, malformed_requests_end_the_session);
 	tcase_add_test(tc, a_commit_without_data_is_not_published);
 	tcase_add_test(tc, a_commit_beyond_its_grant_is_refused);
+	tcase_add_test(tc, a_set_with_blocks_of_no_size_is_not_begun);
+	tcase_add_test(tc, a_table_with_blocks_of_another_size_is_not_published);
 	tcase_add_test(tc, a_segment_without_name_type_or_size_is_refused);
 	tcase_add_test(tc, a_write_after_commit_changes_nothing);
 	tcase_add_test(tc, a_published_epoch_cannot_be_begun_again);

@@ -659,10 +659,50 @@ START_TEST(random_scripts_keep_to_the_model)
 }
 END_TEST
 
+/* ---- blocks ---- */
+
+START_TEST(the_sets_of_a_chain_have_blocks_of_one_size)
+{
+	struct pool *pool = pool_get();
+	struct region *region = region_open(pool);
+	struct model_set made = {1, SET_FULL, 1, 1, 1, 0, SLOT_BYTES, 0, 0};
+	struct segment segments[SEGMENTS];
+	struct increment_record *record;
+	uint64_t place, first, last;
+	struct set_info set;
+	struct raw raw;
+
+	example(&made, &set, segments);
+	set.block_bytes = SET_BLOCK_MIN;
+	must(region_publish(region, 0, &set, segments, &pool_err));
+	for (unsigned i = 2; i < 4; i++) {
+		made = (struct model_set){i, SET_INCREMENT, i, 1, 1, 0, 4 * UNIT, SLOT_LOG, 0};
+		example(&made, &set, segments);
+		must(region_log_place(region, i - 1, 4 * UNIT, &place, &first, &last, &pool_err));
+		must_fail(region_publish_increment(region, place, &set, segments, &pool_err), -EINVAL,
+			  "an increment has blocks of 65536 bytes, and epoch");
+		ck_assert(!region_holds(region, i));
+		set.block_bytes = SET_BLOCK_MIN;
+		must(region_publish_increment(region, place, &set, segments, &pool_err));
+		ck_assert_uint_eq(region_block_bytes(region, i), SET_BLOCK_MIN);
+	}
+	ck_assert_uint_eq(region_block_bytes(region, 4), 0);
+	pool_close(pool);
+	raw = raw_open();
+	record = raw_at(&raw, raw_region(&raw, 0)->newest_increment);
+	record->set.block_bytes = 2 * SET_BLOCK_MIN;
+	raw_seal(record);
+	raw_close(&raw);
+	ck_assert_int_eq(pool_try(POOL_BYTES, false, &pool), -EUCLEAN);
+	ck_assert_msg(strstr(pool_err.text, "does not follow the set before it"), "%s", pool_err.text);
+}
+END_TEST
+
 static Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("increment");
 
+	scratch_add(suite, "blocks", the_sets_of_a_chain_have_blocks_of_one_size, 60);
 	scratch_add_loop(suite, "model", random_scripts_keep_to_the_model, 3, 600);
 	return suite;
 }

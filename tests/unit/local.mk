@@ -73,6 +73,12 @@ tests_unit_consolidate_SOURCES = tests/unit/consolidate.c tests/unit/rank.c test
 tests_unit_consolidate_CFLAGS = $(unit_cflags)
 tests_unit_consolidate_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
+unit_programs += tests/unit/proxy
+tests_unit_proxy_SOURCES = tests/unit/proxy.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h \
+	tests/unit/unit.h
+tests_unit_proxy_CFLAGS = $(unit_cflags)
+tests_unit_proxy_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
+
 unit_programs += tests/unit/wire tests/unit/table tests/unit/chain
 tests_unit_wire_SOURCES = tests/unit/wire.c tests/unit/unit.h
 tests_unit_wire_CFLAGS = $(unit_cflags)

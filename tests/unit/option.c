@@ -83,6 +83,7 @@ START_TEST(defaults_are_those_of_the_table)
 	ck_assert_uint_eq(options.mtbf_ms, 86400000);
 	ck_assert_uint_eq(options.timeout_ms, 10000);
 	ck_assert_uint_eq(options.reconnect_ms, 30000);
+	ck_assert_uint_eq(options.block_bytes, 65536);
 	ck_assert_uint_eq(options.chunk_bytes, 0);
 	ck_assert_ptr_null(options.pool);
 	ck_assert_uint_eq(options.pool_size, 0);
@@ -118,6 +119,29 @@ START_TEST(all_kinds_of_values_are_understood)
 	ck_assert_int_eq(options.checkpoint_signal, 0);
 	ck_assert_int_eq(options.leave_signal, SIGTERM);
 	options_free(&options);
+	clean();
+}
+END_TEST
+
+START_TEST(every_power_of_2_from_4_kib_to_4_mib_is_a_block)
+{
+	struct options options;
+	struct error err;
+	char text[32];
+
+	fresh("server = a\nblock = 4M\n");
+	ck_assert_int_eq(options_load(&options, &err), 0);
+	ck_assert_uint_eq(options.block_bytes, 4 << 20);
+	options_free(&options);
+	for (uint64_t bytes = 4096; bytes <= 4 << 20; bytes *= 2) {
+		snprintf(text, sizeof(text), "%u", (unsigned)bytes);
+		setenv("HOLDFAST_BLOCK", text, 1);
+		ck_assert_int_eq(options_load(&options, &err), 0);
+		ck_assert_uint_eq(options.block_bytes, bytes);
+		options_free(&options);
+	}
+	option_override("block", "3K");
+	refused(-EINVAL, "MCA variable hook_holdfast_block: block cannot be \"3K\"", "a power of 2 from 4K to 4M", NULL);
 	clean();
 }
 END_TEST
@@ -208,6 +232,14 @@ START_TEST(bad_values_are_refused_with_their_line)
 		{"mtbf = auto", "mtbf", "seconds"},
 		{"chunk = much", "chunk", "size"},
 		{"chunk = -5", "chunk", "size"},
+		{"block = 0", "block", "a power of 2 from 4K to 4M"},
+		{"block = 2K", "block", "a power of 2 from 4K to 4M"},
+		{"block = 8M", "block", "a power of 2 from 4K to 4M"},
+		{"block = 96K", "block", "a power of 2 from 4K to 4M"},
+		{"block = 65535", "block", "a power of 2 from 4K to 4M"},
+		{"block = 4096T", "block", "a power of 2 from 4K to 4M"},
+		{"block = -64K", "block", "a power of 2 from 4K to 4M"},
+		{"block = big", "block", "a power of 2 from 4K to 4M"},
 		{"window = -1", "window", "number"},
 		{"window = 3x", "window", "number"},
 		{"window = 99999999", "window", "number"},
@@ -284,6 +316,8 @@ static Suite *unit_suite(void)
 
 	unit_add(suite, "defaults_are_those_of_the_table", defaults_are_those_of_the_table, 10);
 	unit_add(suite, "all_kinds_of_values_are_understood", all_kinds_of_values_are_understood, 10);
+	unit_add(suite, "every_power_of_2_from_4_kib_to_4_mib_is_a_block",
+		 every_power_of_2_from_4_kib_to_4_mib_is_a_block, 10);
 	unit_add(suite, "interval_may_be_chosen_for_the_user", interval_may_be_chosen_for_the_user, 10);
 	unit_add(suite, "precedence_is_plugin_environment_file", precedence_is_plugin_environment_file, 10);
 	unit_add(suite, "named_file_is_the_only_one", named_file_is_the_only_one, 10);

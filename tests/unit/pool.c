@@ -248,6 +248,19 @@ START_TEST(a_damaged_record_is_named)
 }
 END_TEST
 
+START_TEST(a_block_size_that_no_set_has_is_damage)
+{
+	static const uint64_t sizes[] = {0, 1, SET_BLOCK_MIN / 2, SET_BLOCK_MIN + 8, 2 * SET_BLOCK_MAX, 1ull << 32, 1ull << 63};
+	struct raw raw = damage_begin();
+	struct region_record *region = raw_region(&raw, 2);
+
+	region->slots[0].set.block_bytes = sizes[_i];
+	raw_seal(&region->slots[0]);
+	raw_close(&raw);
+	pool_refused(-EUCLEAN, "alpha, rank 2, slot 0: its set's blocks have a size that no set has");
+}
+END_TEST
+
 /* What is in the place of a command's text, and behind it. */
 static void command_text(uint64_t command, char *text, size_t bytes)
 {
@@ -880,6 +893,7 @@ static Suite *unit_suite(void)
 	ADD(truncated_metadata_is_refused);
 	ADD(metadata_of_another_length_is_refused);
 	ADD_LOOP(a_damaged_record_is_named, 10);
+	ADD_LOOP(a_block_size_that_no_set_has_is_damage, 7);
 	ADD_LOOP(a_reference_is_followed_to_records_only, 28);
 	ADD(damage_that_kills_libpmemobj_kills_no_server);
 	scratch_add(suite, "flips", a_flipped_bit_is_refused_or_harmless_and_never_a_crash, 3600);

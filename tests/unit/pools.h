@@ -105,6 +105,7 @@ static inline void set_make(uint32_t rank, uint64_t epoch, struct set_info *set,
 		.table_offset = SLOT_BYTES - SET_ALIGN,
 		.table_bytes = 512,
 		.table_digest = set_word(rank, epoch),
+		.block_bytes = SET_BLOCK_DEFAULT,
 	};
 	memset(segments, 0, SEGMENTS * sizeof(*segments));
 	for (unsigned i = 0; i < SEGMENTS; i++) {

@@ -11,7 +11,7 @@
 #include "client/client.h"
 #include "pmu_fixture.h"
 
-#define BLOCK	 SET_BLOCK_BYTES
+#define BLOCK	 SET_BLOCK_DEFAULT
 #define SEGMENTS 4
 #define EPOCHS	 512
 
@@ -30,6 +30,7 @@ struct past {
 
 extern struct pmu pmu;
 extern struct error err;
+extern uint64_t block_bytes; /* of clients, and in the model; BLOCK at first */
 extern struct memory memory;
 extern struct past past[EPOCHS];
 
@@ -64,7 +65,8 @@ int put(struct client *client, uint64_t epoch, uint64_t keep, enum set_kind *kin
 enum set_kind put_ok(struct client *client, uint64_t epoch, uint64_t keep, enum set_kind kind);
 void put_increment(struct client *client, uint64_t epoch);
 
-/* Reads an epoch and compares it with what was written. */
+/* Reads an epoch and compares it with what was written; or the error. */
+int get(struct client *client, uint32_t rank, uint64_t epoch);
 void get_ok(struct client *client, uint32_t rank, uint64_t epoch);
 /* All that the list has. */
 void get_all(struct client *client);

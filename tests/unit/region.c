@@ -341,6 +341,10 @@ START_TEST(a_set_that_does_not_fit_is_not_published)
 	REFUSED(-EINVAL, "does not fit", set.table_offset = UINT64_MAX & ~(uint64_t)(SET_ALIGN - 1));
 	REFUSED(-EINVAL, "does not fit", set.table_offset = set.data_bytes -= 8);
 	REFUSED(-EINVAL, "does not fit", set.data_bytes = set.table_offset + 1);
+	REFUSED(-EINVAL, "blocks of 0 bytes", set.block_bytes = 0);
+	REFUSED(-EINVAL, "a power of 2 from 4096 to 4194304", set.block_bytes = SET_BLOCK_MIN + SET_BLOCK_MIN / 2);
+	REFUSED(-EINVAL, "blocks of 2048 bytes", set.block_bytes = SET_BLOCK_MIN / 2);
+	REFUSED(-EINVAL, "blocks of 8388608 bytes", set.block_bytes = 2 * SET_BLOCK_MAX);
 	REFUSED(-EINVAL, "layout", wrong[1].name[0] = '\0');
 	REFUSED(-EINVAL, "layout", memset(wrong[2].name, 'x', sizeof(wrong[2].name)));
 	REFUSED(-EINVAL, "layout", wrong[2].type = 0);

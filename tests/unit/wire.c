@@ -100,11 +100,11 @@ static struct segment segments[3] = {
 	{"empty", ELEMENT_BYTE, 1, 0},
 };
 static struct wire_set example_set = {
-	.info = {7, SET_FULL, 3, 1 << 20, 1 << 20, 4096, 0xdeadbeef, 99, 3},
+	.info = {7, SET_FULL, 3, 1 << 20, 1 << 20, 4096, 0xdeadbeef, 99, 3, 1 << 16},
 	.segments = segments,
 };
 static struct wire_job jobs[2] = {{"one", 1000, 4, 4, 2, 17, 1 << 30, 5}, {"two", 1001, 1, 0, 0, 0, 0, 6}};
-static struct set_info infos[2] = {{.epoch = 1, .kind = SET_FULL}, {.epoch = 2, .kind = SET_INCREMENT, .generation = 3}};
+static struct set_info infos[2] = {{.epoch = 1, .kind = SET_FULL}, {.epoch = 2, .kind = SET_INCREMENT, .generation = 3, .block_bytes = 4096}};
 static struct wire_part parts[2] = {{{.epoch = 6, .kind = SET_FULL}, 0, 0}, {{.epoch = 7}, 1, 4096}};
 static uint64_t epochs[2] = {6, 9};
 static struct ni_source sources[2] = {{1, 0, {.epoch = 6, .kind = SET_FULL}}, {2, 4096, {.epoch = 7}}};
@@ -203,7 +203,7 @@ static struct message {
 	 {.open = {"weather", 3, 4, REGION_OVERWRITE, 1, 12, {1}, {2}, 5}}},
 	{"open reply", wire_open_reply_fields, sizeof(struct wire_open_reply), free_open,
 	 {.open_reply = {3, 2, 4, "ofi", "tcp", "server", {1, 4, {127, 0, 0, 1}}, {7}, 1 << 20, 2, infos}}},
-	{"begin", wire_begin_fields, sizeof(struct wire_begin), NULL, {.begin = {8, SET_FULL, 7, 1 << 20}}},
+	{"begin", wire_begin_fields, sizeof(struct wire_begin), NULL, {.begin = {8, SET_FULL, 7, 1 << 20, 4096}}},
 	{"begin reply", wire_begin_reply_fields, sizeof(struct wire_begin_reply), NULL,
 	 {.begin_reply = {{1, {2, 3, 4}}, 6, 9}}},
 	{"commit", wire_commit_fields, sizeof(struct wire_commit), free_commit, {.commit = {.grant = 5}}},
