@@ -4,7 +4,7 @@
 # the result is the same.
 TIME_LIMIT=300
 . "${0%/*}/lib.sh"
-plan 19
+plan 26
 particles=$(run_program particles)
 
 result()
@@ -28,7 +28,7 @@ particles_start()
 # sets KIND: bytes of all sets of that kind, a line each.
 sets()
 {
-	"$pmuctl" -s "$server" show chained | awk -v kind="$1" '$1 == "epoch" && $3 == kind'
+	"$pmuctl" -s "$server" show chained --all | awk -v kind="$1" '$2 == "epoch" && $4 == kind'
 }
 
 ok "the server starts" start_server
@@ -47,6 +47,21 @@ ok "a rank can be killed" kill -KILL "$(rank_pid 1)"
 ok "mpirun reports the failure" fails job_wait
 epoch=$(newest_epoch chained)
 ok "every set is sound" "$pmuctl" -s "$server" verify chained
+
+# drawn TEXT [OPTION]: how many lines of what is shown of the job that begin so.
+drawn()
+{
+	"$pmuctl" -s "$server" show chained ${2:+"$2"} | grep -c "^  $1"
+}
+ok "pmuctl draws a chain for each rank" test "$(drawn '\*  epoch 1  .* full ')" -eq 3
+is "the middle of which is left out" "$(drawn '|  \.\.\. [0-9]* more, epochs 4 to ')" 3
+is "the others are shown" "$(drawn '|- epoch .* increment .* ago (.*')/$(drawn '`- epoch .* increment ')" 12/3
+is "with --all, all of them" "$(($(drawn '|- epoch' --all) + $(drawn '`- epoch' --all)))" "$(sets increment | wc -l)"
+is "the log's use is told" "$(drawn 'log: .* of .* used ([0-9]* %)')" 3
+"$pmuctl" -s "$server" show chained --json | tr -d ' \n' >"$run_dir/show.json"
+is "a program is told the log" "$(grep -o '"log":{"bytes":[1-9][0-9]*,"used_bytes":[1-9][0-9]*}' "$run_dir/show.json" | wc -l)" 3
+is "and the base of each increment" "$(grep -o '"kind":"increment","base":1,' "$run_dir/show.json" | wc -l)" \
+	"$(sets increment | wc -l)"
 
 job_options='--mca hook_holdfast_mode full'
 ok "it is not gone on with in mode full" fails job chained 3 "$particles"

@@ -512,6 +512,112 @@ START_TEST(a_region_is_opened_in_its_own_mode_only)
 }
 END_TEST
 
+/* ---- what tools are told ---- */
+
+enum { MANY_SEGMENTS = 60 };
+
+/* Each with a layout of its own, which is in the metadata. The first one gives the log its size, the others have no
+ * bytes. */
+static void put_many_segments(struct client *client, uint64_t epoch)
+{
+	static const struct segment_range nothing;
+	struct client_segment segments[MANY_SEGMENTS];
+	enum set_kind kind = SET_INCREMENT;
+	int rc;
+
+	for (unsigned i = 0; i < MANY_SEGMENTS; i++) {
+		segments[i] = (struct client_segment){.segment = {.type = ELEMENT_BYTE, .element_bytes = 1}};
+		snprintf(segments[i].segment.name, SEGMENT_NAME_BYTES, "segment %u of epoch %u", i, (unsigned)epoch);
+	}
+	strcpy(segments[0].segment.name, "the first");
+	segments[0].segment.count = 8 * MIB;
+	segments[0].at = calloc(8, MIB);
+	segments[0].ranges = epoch > 1 ? &nothing : NULL;
+	rc = client_put(client, epoch, epoch - 1, &kind, segments, MANY_SEGMENTS, &err);
+	free(segments[0].at);
+	ck_assert_msg(!rc, "epoch %d: %d %s", (int)epoch, rc, err.text);
+	ck_assert_int_eq(kind, (epoch > 1 ? SET_INCREMENT : SET_FULL));
+}
+
+/* A page as a tool gets it: sets in order, each with the segments that are its own. Tells the sets. */
+static unsigned show_page(struct control *control, struct wire_target *target, uint64_t *last)
+{
+	struct wire_show_reply reply = {0};
+	unsigned sets = 0;
+	char name[SEGMENT_NAME_BYTES];
+
+	ck_assert_msg(!control_call(control, WIRE_SHOW, wire_target_fields, target, wire_show_reply_fields, &reply,
+				    deadline_in_ms(20000), &err), "%s", err.text);
+	for (uint32_t r = 0; r < reply.count; r++) {
+		const struct wire_region *region = &reply.regions[r];
+
+		ck_assert_uint_ge(region->rank, target->rank);
+		for (uint32_t i = 0; i < region->set_count; i++, sets++) {
+			const struct wire_set *set = &region->sets[i];
+
+			if (region->rank != 0)
+				continue;
+			ck_assert_uint_eq(set->info.epoch, ++*last);
+			snprintf(name, sizeof(name), "segment 7 of epoch %u", (unsigned)*last);
+			ck_assert_uint_eq(set->info.segment_count, MANY_SEGMENTS);
+			ck_assert_str_eq(set->segments[7].name, name);
+		}
+	}
+	target->rank = reply.next;
+	target->epoch = reply.next_epoch;
+	wire_show_reply_free(&reply);
+	return sets;
+}
+
+static unsigned count_shown(const char *what)
+{
+	const char *top = getenv("top_builddir");
+	char command[512], line[512];
+	unsigned count = 0;
+	FILE *out;
+
+	snprintf(command, sizeof(command), "exec %s/pmuctl -s %s show job --json", top ? top : ".", pmu.address);
+	out = popen(command, "r");
+	while (fgets(line, sizeof(line), out))
+		count += strstr(line, what) != NULL;
+	ck_assert_int_eq(pclose(out), 0);
+	return count;
+}
+
+/* All layouts together are much more than fits into an answer. */
+START_TEST(a_region_of_any_number_of_layouts_is_shown)
+{
+	static const char *const room[] = {"--metadata-size", "64M", "--size", "128M", NULL};
+	struct client_options options = options_of_server();
+	struct wire_target target = {.job = "job", .uid = WIRE_UID_SELF};
+	struct client *client, *other;
+	unsigned sets = 0, pages = 0;
+	struct control control;
+	uint64_t last = 0;
+
+	pmu_remove(&pmu);
+	pmu_make(&pmu);
+	ck_assert(pmu_start(&pmu, room, NULL));
+	client = open_rank(0, 2);
+	other = open_rank(1, 2);
+	for (unsigned epoch = 1; epoch <= INCREMENTS_MAX + 1; epoch++)
+		put_many_segments(client, epoch);
+	put_many_segments(other, 1);
+	ck_assert(!control_connect(&options, deadline_in_ms(10000), &control, &err));
+	do {
+		sets += show_page(&control, &target, &last);
+		ck_assert_uint_lt(++pages, INCREMENTS_MAX);
+	} while (target.rank || target.epoch);
+	control_close(&control);
+	ck_assert_uint_gt(pages, 4);
+	ck_assert_uint_eq(sets, INCREMENTS_MAX + 2);
+	ck_assert_uint_eq(count_shown("\"kind\": \"increment\""), INCREMENTS_MAX);
+	ck_assert_uint_eq(count_shown("\"name\": \"segment 7 of epoch "), INCREMENTS_MAX + 2);
+	client_close(other, false, &err);
+	client_close(client, false, &err);
+}
+END_TEST
+
 /* ---- damage ---- */
 
 static void verify(uint64_t epoch, uint64_t bad_blocks)
@@ -1044,6 +1150,7 @@ static Suite *unit_suite(void)
 	tcase_add_test(tc, an_increment_that_cannot_be_becomes_a_full_set);
 	tcase_add_test(tc, ranges_that_make_no_sense_are_refused);
 	tcase_add_test(tc, a_region_is_opened_in_its_own_mode_only);
+	tcase_add_test(tc, a_region_of_any_number_of_layouts_is_shown);
 	tcase_add_loop_test(tc, damage_anywhere_in_a_chain_is_found, 0, 3);
 	tcase_add_test(tc, a_chain_lives_through_deaths_of_server_and_ni);
 #ifdef HOLDFAST_TEST_POINTS
