@@ -32,7 +32,7 @@ sets_check()
 run_start()
 {
 	complete=$(newest_epoch job)
-	complete=${complete:-0}
+	complete=${complete:-0} server_killed=no
 	computation_start
 }
 
@@ -47,10 +47,19 @@ run_check()
 	fi
 }
 
+# A job that begins while the server is down does not wait for it: it says so and ends, and is started again.
+server_was_away()
+{
+	[ "$server_killed" = yes ] && grep -q 'MPI_Init: .* the server cannot be reached' "$run_dir/job.err" || return 1
+	echo "# round $round: the job began without a server" >&3
+	run_start
+	wait_for 60 gone "$job_pid" && job_wait
+}
+
 run_finish()
 {
 	wait_for 60 gone "$job_pid" || { echo "round $round: the job hangs"; return 1; }
-	job_wait || { echo "round $round: the undisturbed rest failed"; cat "$run_dir/job.err"; return 1; }
+	job_wait || server_was_away || { echo "round $round: the undisturbed rest failed"; cat "$run_dir/job.err"; return 1; }
 	run_check || return 1
 	[ "$(grep "^$program: steps=" "$run_dir/job.out")" = "$expected" ] || { echo "round $round: wrong result"; return 1; }
 	finished=$((finished + 1))
@@ -95,6 +104,7 @@ kill_something()
 		;;
 	6)
 		kill_server
+		server_killed=yes
 		number 15
 		sleep "$((drawn / 10)).$((drawn % 10))"
 		start_server
