@@ -47,10 +47,11 @@ run_check()
 	fi
 }
 
-# A job that begins while the server is down does not wait for it: it says so and ends, and is started again.
+# A job that begins while the server is down waits for it a few seconds only: it says so and ends, and is started again.
 server_was_away()
 {
-	[ "$server_killed" = yes ] && grep -q 'MPI_Init: .* the server cannot be reached' "$run_dir/job.err" || return 1
+	[ "$server_killed" = yes ] || return 1
+	grep -qE "MPI_Init: the job cannot be protected.* $server (cannot be reached|is lost)" "$run_dir/job.err" || return 1
 	echo "# round $round: the job began without a server" >&3
 	run_start
 	wait_for 60 gone "$job_pid" && job_wait
