@@ -4,7 +4,7 @@
 # the result is the same.
 TIME_LIMIT=300
 . "${0%/*}/lib.sh"
-plan 26
+plan 34
 particles=$(run_program particles)
 
 result()
@@ -86,5 +86,20 @@ is "killed three times" $failures 3
 particles_start again
 ok "it ends well" job_wait
 is "with the same result" "$(result again)" "$expected"
+# The stencil, of a plate that is warm in one corner.
+perl -e 'print "P5\n1200 800\n255\n"; for my $y (0 .. 799) { print chr($y < 9 ? 255 : 0) x 9, "\0" x 1191 }' \
+	>"$run_dir/corner.pgm"
+stencil_size="--input $run_dir/corner.pgm --steps 100" stencil_delay_ms=20
+ok "the stencil works without Holdfast" stencil_expected
+stencil_start plate
+ok "its epochs get complete" wait_for 60 epoch_reached plate 4
+ok "a rank of it can be killed" kill -KILL "$(rank_pid 0)"
+ok "mpirun reports that" fails job_wait
+ok "there are increments" test "$("$pmuctl" -s "$server" show plate | grep -c '^  [|`]- epoch')" -ge 4
+epoch=$(newest_epoch plate)
+stencil_start plate
+ok "the same stencil goes on" job_wait
+is "from there" "$(stencil_resumed plate)" "$epoch"
+is "to the result that it has without Holdfast" "$(stencil_result plate)" "$expected"
 ok "the server stops without complaint" stop_server
 done_testing
