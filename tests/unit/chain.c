@@ -10,7 +10,6 @@
 #include "unit.h"
 #include "wire/chain.h"
 
-#define ROUNDS	     4000
 #define SETS	     12
 #define SEGMENTS     5
 #define BLOCKS	     9 /* of the largest segment */
@@ -251,7 +250,7 @@ static void check_pieces(size_t count)
 
 START_TEST(each_byte_comes_once_and_from_the_newest_set_that_has_it)
 {
-	for (unsigned round = 0; round < ROUNDS; round++) {
+	for (unsigned rounds = unit_rounds(100000, 4000, 100); rounds; rounds--) {
 		size_t count = 1 + random_below(SETS);
 
 		memset(model, 0xff, sizeof(model));
@@ -394,7 +393,7 @@ START_TEST(damaged_extents_never_lead_out_of_their_sets)
 	unsigned passed = 0;
 	size_t piece_count;
 
-	for (unsigned round = 0; round < 20 * ROUNDS; round++) {
+	for (unsigned rounds = unit_rounds(2000000, 80000, 4000); rounds; rounds--) {
 		size_t set = random_below(2);
 		struct table_extent *extent;
 
