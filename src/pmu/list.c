@@ -214,6 +214,8 @@ static void stat_pool(struct wire_stat_reply *reply, const struct server *server
 	stat_add(reply, "pool.survives", "%s", media_survives_text(pool.survives));
 	stat_add(reply, "pool.size_bytes", "%" PRIu64, pool.size_bytes);
 	stat_add(reply, "pool.reserved_bytes", "%" PRIu64, pool.reserved_bytes);
+	stat_add(reply, "pool.metadata_bytes", "%" PRIu64, pool.metadata_bytes);
+	stat_add(reply, "pool.metadata_used_bytes", "%" PRIu64, pool.metadata_used_bytes);
 	stat_add(reply, "pool.jobs", "%" PRIu64, pool.jobs);
 	stat_add(reply, "pool.regions", "%" PRIu64, pool.regions);
 	stat_add(reply, "pool.sets", "%" PRIu64, pool.sets);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "client/client.h"
@@ -20,7 +21,7 @@
 #define MIB	 (1u << 20)
 #define BLOCK	 SET_BLOCK_BYTES
 #define SEGMENTS 4
-#define EPOCHS	 512
+#define EPOCHS	 1024
 
 static struct pmu pmu;
 static struct error err;
@@ -618,6 +619,91 @@ START_TEST(a_region_of_any_number_of_layouts_is_shown)
 }
 END_TEST
 
+static uint64_t stat_number(struct control *control, const char *key)
+{
+	struct wire_stat_reply reply = {0};
+	uint64_t number = UINT64_MAX;
+
+	ck_assert_msg(!control_call(control, WIRE_STAT, wire_nothing_fields, NULL, wire_stat_reply_fields, &reply,
+				    deadline_in_ms(20000), &err), "%s", err.text);
+	for (uint32_t i = 0; i < reply.count; i++) {
+		if (!strcmp(reply.stats[i].key, key))
+			number = strtoull(reply.stats[i].value, NULL, 10);
+	}
+	free(reply.stats);
+	ck_assert_uint_ne(number, UINT64_MAX);
+	return number;
+}
+
+/* Names and sizes of the pool's slot files. */
+static void slot_files_list(char *list, size_t capacity)
+{
+	char pattern[160];
+	struct stat st;
+	glob_t found;
+	size_t n = 0;
+
+	snprintf(pattern, sizeof(pattern), "%s/pool/slots/*", pmu.directory);
+	ck_assert(!glob(pattern, 0, NULL, &found));
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		ck_assert(!stat(found.gl_pathv[i], &st));
+		n += (size_t)snprintf(list + n, capacity - n, "%s %lld\n", found.gl_pathv[i], (long long)st.st_size);
+		ck_assert_uint_lt(n, capacity);
+	}
+	globfree(&found);
+}
+
+enum { CHAIN_SETS = 101 }; /* a base, and as many increments as the default of `chain` */
+
+/* Checkpoints until `last`; tells the most bytes that the metadata had meanwhile. Each eighth has other segments. */
+static uint64_t put_chains(struct client *client, struct control *control, unsigned first, unsigned last)
+{
+	enum set_kind kind;
+	uint64_t most = 0, used;
+	char name[32];
+
+	for (unsigned epoch = first; epoch <= last; epoch++) {
+		touch(0, blocks_of(0) - 1); /* which is short */
+		if (epoch % 8 == 0) {
+			snprintf(name, sizeof(name), "segment %u", epoch);
+			segment_new(1, name, 30);
+		}
+		kind = epoch % CHAIN_SETS == 1 ? SET_FULL : SET_INCREMENT;
+		ck_assert_int_eq(put_ok(client, epoch, epoch - 1, kind), kind);
+		used = stat_number(control, "pool.metadata_used_bytes");
+		most = used > most ? used : most;
+		if (epoch > 2)
+			past_forget(&past[epoch - 2]);
+	}
+	return most;
+}
+
+START_TEST(a_thousand_epochs_take_no_more_than_two_hundred)
+{
+	static const uint64_t sizes[] = {16 * BLOCK + 100, 30};
+	unsigned few = 2 * CHAIN_SETS, many = unit_is_brief() ? 4 * CHAIN_SETS : 10 * CHAIN_SETS;
+	char before[4096] = "", after[4096] = "";
+	struct client_options options = options_of_server();
+	struct client *client = open_rank(0, 1);
+	struct control control;
+	uint64_t most;
+
+	ck_assert(!control_connect(&options, deadline_in_ms(10000), &control, &err));
+	memory_make(sizes, 2);
+	most = put_chains(client, &control, 1, few);
+	slot_files_list(before, sizeof(before));
+	ck_assert_uint_le(put_chains(client, &control, few + 1, many), most);
+	slot_files_list(after, sizeof(after));
+	ck_assert_str_eq(after, before);
+	ck_assert_uint_le(stat_number(&control, "pool.sets"), 2 * CHAIN_SETS);
+	get_ok(client, 0, many);
+	get_ok(client, 0, many - 1);
+	control_close(&control);
+	client_close(client, false, &err);
+	memory_free();
+}
+END_TEST
+
 /* ---- damage ---- */
 
 static void verify(uint64_t epoch, uint64_t bad_blocks)
@@ -1151,6 +1237,7 @@ static Suite *unit_suite(void)
 	tcase_add_test(tc, ranges_that_make_no_sense_are_refused);
 	tcase_add_test(tc, a_region_is_opened_in_its_own_mode_only);
 	tcase_add_test(tc, a_region_of_any_number_of_layouts_is_shown);
+	tcase_add_test(tc, a_thousand_epochs_take_no_more_than_two_hundred);
 	tcase_add_loop_test(tc, damage_anywhere_in_a_chain_is_found, 0, 3);
 	tcase_add_test(tc, a_chain_lives_through_deaths_of_server_and_ni);
 #ifdef HOLDFAST_TEST_POINTS
