@@ -22,7 +22,8 @@ particles_start()
 {
 	particles_job=$1
 	shift
-	job_start "$particles_job" 3 "$particles" --steps 300 --every 10 --delay-ms 20 "$@"
+	# shellcheck disable=SC2086 # none, or one word
+	job_start "$particles_job" 3 ${pointed-} "$particles" --steps 300 --every 10 --delay-ms 20 "$@"
 }
 
 # sets KIND: bytes of all sets of that kind, a line each.
@@ -38,7 +39,10 @@ expected=$(result plain)
 ok "and has a result" test -n "$expected"
 
 job_options='--mca hook_holdfast_mode incremental --mca hook_holdfast_tracker hash'
+point_on_rank 1 ckpt-put:stop:9 # and so no rank gets any further
+pointed=$run_dir/pointed
 particles_start chained
+pointed=
 ok "epochs get complete" wait_for 60 epoch_reached chained 8
 ok "one full set a rank" test "$(sets full | wc -l)" -eq 3
 ok "and increments behind it" test "$(sets increment | wc -l)" -ge 18
