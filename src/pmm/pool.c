@@ -501,11 +501,22 @@ int pool_lock_fd(const struct pool *pool)
 	return pool->lock_fd;
 }
 
+static uint64_t metadata_used_bytes(const struct pool *pool)
+{
+	uint64_t bytes = 0;
+
+	for (PMEMoid oid = pmemobj_first(pool->pop); !OID_IS_NULL(oid); oid = pmemobj_next(oid))
+		bytes += pmemobj_alloc_usable_size(oid);
+	return bytes;
+}
+
 void pool_get_stat(const struct pool *pool, struct pool_stat *stat)
 {
 	*stat = (struct pool_stat){
 		.size_bytes = pool->size_bytes,
 		.reserved_bytes = pool->reserved_bytes,
+		.metadata_bytes = pool->metadata_bytes,
+		.metadata_used_bytes = metadata_used_bytes(pool),
 		.jobs = pool->jobs,
 		.regions = pool->regions,
 		.sets = pool->sets,

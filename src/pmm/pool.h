@@ -30,6 +30,8 @@ struct pool_params {
 struct pool_stat {
 	uint64_t size_bytes;
 	uint64_t reserved_bytes; /* by regions, whether their slots hold a set or not */
+	uint64_t metadata_bytes;      /* of the file */
+	uint64_t metadata_used_bytes; /* by records; takes a walk through them */
 	uint64_t jobs, regions, sets;
 	enum media_survives survives;
 	char medium[96];

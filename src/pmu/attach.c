@@ -203,7 +203,7 @@ static void admitted(struct session *session, const struct ni_reply *reply)
 	answer.address = *ni_process_address(session->ni);
 	memcpy(answer.token, session->token, sizeof(answer.token));
 	answer.launch_generation = region_launch_generation(session->region);
-	answer.log_room = region_log_room(session->region);
+	answer.log_room = request_log_room(session->region);
 	answer.sets = calloc(region_set_count(session->region) + 1, sizeof(*answer.sets));
 	if (!answer.sets) {
 		error_nomem(&err, "a list of sets");

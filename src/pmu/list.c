@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "common/clock.h"
+#include "common/size.h"
 #include "pmm/job.h"
 #include "pmm/region.h"
 #include "pmu/request.h"
@@ -64,22 +65,40 @@ void request_list(struct session *session, const void *payload, size_t bytes)
 
 /* ---- SHOW ---- */
 
-/* The segments are the pool's: packed from where they are, not freed. */
-static size_t describe_sets(const struct region *region, struct wire_region *out)
+/*
+ * The sets newer than epoch `after`, as many as fit into a page that has `filled` bytes already; at least one. The
+ * segments are the pool's: packed from where they are, not freed. Tells the epoch to go on after, 0: those were all.
+ */
+static uint64_t describe_sets(const struct region *region, uint64_t after, size_t *filled, struct wire_region *out)
 {
-	size_t bytes = 0;
 	struct wire_set set;
 
 	for (unsigned i = 0; region_set_at(region, i, &set.info, (const struct segment **)&set.segments); i++) {
+		if (set.info.epoch <= after)
+			continue;
+		if (out->set_count && *filled >= WIRE_LIST_BYTES)
+			return out->sets[out->set_count - 1].info.epoch;
+		if (!out->set_count) /* what it would refer to is not in this page */
+			set.segments = (struct segment *)(uintptr_t)region_segments_of(region, set.info.epoch);
 		out->sets[out->set_count++] = set;
-		bytes += set.segments ? wire_set_bytes(&set.info) : sizeof(set.info);
+		*filled += set.segments ? wire_set_bytes(&set.info) : sizeof(set.info);
 	}
+	return 0;
+}
+
+static uint64_t log_used_bytes(const struct region *region)
+{
+	const struct increment_info *at;
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; (at = region_increment(region, i)); i++)
+		bytes += size_round_up(at->set.table_offset + at->set.table_bytes, SET_ALIGN);
 	return bytes;
 }
 
-/* Its size in the reply, or 0 without memory. */
-static size_t describe_region(const struct session *session, const struct region *region,
-			      struct wire_region *out)
+/* -ENOMEM, or 0. `next_epoch` as in the reply. */
+static int describe_region(const struct session *session, const struct region *region, uint64_t after,
+			   size_t *filled, struct wire_region *out, uint64_t *next_epoch)
 {
 	const struct session *primary = session_of_region(session->server, region);
 
@@ -91,14 +110,45 @@ static size_t describe_region(const struct session *session, const struct region
 		.sets = calloc(region_set_count(region) + 1, sizeof(*out->sets)),
 	};
 	if (!out->sets)
-		return 0;
+		return -ENOMEM;
+	if (out->mode == REGION_APPEND) {
+		out->log_bytes = region_slot_capacity(region, SLOT_LOG);
+		out->log_used_bytes = log_used_bytes(region);
+	}
 	if (primary && primary->state != SESSION_CLOSED) {
 		out->alive = 1;
 		snprintf(out->host, sizeof(out->host), "%s", primary->hello.host);
 		out->pid = primary->hello.pid;
 		out->since_ns = primary->since_ns;
 	}
-	return sizeof(*out) + describe_sets(region, out);
+	*filled += sizeof(*out);
+	*next_epoch = describe_sets(region, after, filled, out);
+	return 0;
+}
+
+/* A page of regions, from rank target->rank on. */
+static int describe_regions(const struct session *session, const struct job *job, const struct wire_target *target,
+			    struct wire_show_reply *answer)
+{
+	const struct region *region;
+	uint32_t rank = target->rank;
+	size_t filled = 0;
+	int rc = 0;
+
+	answer->regions = calloc(WIRE_LIST_BYTES / sizeof(*answer->regions) + 1, sizeof(*answer->regions));
+	if (!answer->regions)
+		return -ENOMEM;
+	for (; !rc && rank < job_ranks(job) && filled < WIRE_LIST_BYTES; rank++) {
+		region = job_region(job, rank);
+		if (!region)
+			continue;
+		rc = describe_region(session, region, rank == target->rank ? target->epoch : 0, &filled,
+				     &answer->regions[answer->count++], &answer->next_epoch);
+		if (answer->next_epoch)
+			break;
+	}
+	answer->next = rank < job_ranks(job) ? rank : 0;
+	return rc;
 }
 
 static void regions_free(struct wire_show_reply *answer)
@@ -112,31 +162,18 @@ void request_show(struct session *session, const void *payload, size_t bytes)
 {
 	struct wire_show_reply answer = {0};
 	struct wire_target target;
-	const struct region *region;
-	size_t filled = 0, more = 1;
 	struct error err;
 	struct job *job;
-	uint32_t rank;
 
 	if (!request_unpack(session, payload, bytes, wire_target_fields, &target))
 		return;
 	job = request_job(session, &target);
 	if (!job)
 		return;
-	answer.regions = calloc(WIRE_LIST_BYTES / sizeof(*answer.regions) + 1, sizeof(*answer.regions));
 	describe_job(session, job, &answer.job);
-	if (!target.rank)
+	if (!target.rank && !target.epoch)
 		answer.command.command = job_command(job);
-	for (rank = target.rank; answer.regions && more && rank < job_ranks(job) && filled < WIRE_LIST_BYTES;
-	     rank++) {
-		region = job_region(job, rank);
-		if (!region)
-			continue;
-		more = describe_region(session, region, &answer.regions[answer.count++]);
-		filled += more;
-	}
-	answer.next = rank < job_ranks(job) ? rank : 0;
-	if (answer.regions && more) {
+	if (!describe_regions(session, job, &target, &answer)) {
 		session_reply(session, wire_show_reply_fields, &answer);
 	} else {
 		error_nomem(&err, "a list of regions");
@@ -177,6 +214,8 @@ static void stat_pool(struct wire_stat_reply *reply, const struct server *server
 	stat_add(reply, "pool.survives", "%s", media_survives_text(pool.survives));
 	stat_add(reply, "pool.size_bytes", "%" PRIu64, pool.size_bytes);
 	stat_add(reply, "pool.reserved_bytes", "%" PRIu64, pool.reserved_bytes);
+	stat_add(reply, "pool.metadata_bytes", "%" PRIu64, pool.metadata_bytes);
+	stat_add(reply, "pool.metadata_used_bytes", "%" PRIu64, pool.metadata_used_bytes);
 	stat_add(reply, "pool.jobs", "%" PRIu64, pool.jobs);
 	stat_add(reply, "pool.regions", "%" PRIu64, pool.regions);
 	stat_add(reply, "pool.sets", "%" PRIu64, pool.sets);

@@ -57,6 +57,10 @@ bool request_is_admin(const struct session *session);
 /* Ends every grant that reaches any of [offset, offset + bytes) of the slot's file, in the NI and in the ATT. */
 void request_revoke(struct server *server, uint64_t file, uint64_t offset, uint64_t bytes);
 
+/* Bytes of the largest increment that the log has room for; 0 where a full set is better: its slots have to grow first,
+ * so that there is room for a base of all that there is. */
+uint64_t request_log_room(const struct region *region);
+
 /* Has the NI map the slot as large as it is, and goes on with `done`; or fails the request. */
 void request_map(struct session *session, struct region *region, unsigned slot,
 		 void (*done)(struct session *session, const struct ni_reply *reply));

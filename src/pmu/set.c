@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/size.h"
 #include "common/testpoint.h"
 #include "pmm/job.h"
 #include "pmm/region.h"
@@ -311,22 +312,55 @@ static int publish(struct session *session, struct error *err)
 	return region_publish(session->region, session->slot, &set->info, set->segments, err);
 }
 
+static bool newest_set(const struct region *region, struct set_info *set)
+{
+	unsigned count = region_set_count(region);
+
+	return count && region_set_at(region, count - 1, set, NULL);
+}
+
 /* How many increments follow the newest base. */
 static uint32_t chain_length(const struct region *region)
 {
 	struct chain chain;
 	struct set_info set;
-	unsigned count = region_set_count(region);
 
-	if (!count || !region_set_at(region, count - 1, &set, NULL) || region_chain(region, set.epoch, &chain))
+	if (!newest_set(region, &set) || region_chain(region, set.epoch, &chain))
 		return 0;
 	return chain.end - chain.first;
+}
+
+/* Would a full set of what the newest one restores fit into a slot? Increments may have added to it. */
+static bool state_fits(const struct region *region)
+{
+	const struct segment *segments;
+	uint64_t bytes, data = 0, blocks = 0;
+	struct set_info set;
+
+	if (!newest_set(region, &set))
+		return true;
+	segments = region_segments_of(region, set.epoch);
+	for (uint32_t i = 0; i < set.segment_count; i++) {
+		if (__builtin_mul_overflow(segments[i].count, (uint64_t)segments[i].element_bytes, &bytes) ||
+		    bytes > region_slot_capacity(region, 0) - data)
+			return false;
+		data += size_round_up(bytes, SET_ALIGN);
+		blocks += table_blocks(bytes, set.block_bytes);
+		if (data > region_slot_capacity(region, 0))
+			return false;
+	}
+	return table_size(set.segment_count, set.segment_count, blocks) <= region_slot_capacity(region, 0) - data;
+}
+
+uint64_t request_log_room(const struct region *region)
+{
+	return state_fits(region) ? region_log_room(region) : 0;
 }
 
 static void commit_reply(struct session *session)
 {
 	struct region *region = session->region;
-	struct wire_commit_reply answer = {region_log_room(region), chain_length(region), 0, NULL};
+	struct wire_commit_reply answer = {request_log_room(region), chain_length(region), 0, NULL};
 	struct set_info set;
 
 	if (session->merged)

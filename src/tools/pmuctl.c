@@ -27,10 +27,11 @@ struct given {
 
 /* ---- the command line ---- */
 
-enum { KEY_TERM = 512 };
+enum { KEY_TERM = 512, KEY_ALL };
 
 static const struct argp_option option_table[] = {
 	{"json", 'j', NULL, 0, "print JSON", 0},
+	{"all", KEY_ALL, NULL, 0, "show: every increment of long chains", 0},
 	{"term", KEY_TERM, NULL, 0, "checkpoint: have the job leave after it, and wait for its end", 0},
 	{0},
 };
@@ -63,6 +64,9 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case KEY_TERM:
 		given->ctl.term = true;
 		return 0;
+	case KEY_ALL:
+		given->ctl.all = true;
+		return 0;
 	case ARGP_KEY_ARG:
 		return given_argument(given, argument, state);
 	case ARGP_KEY_END:
@@ -72,6 +76,8 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 			argp_error(state, "%s needs the name of a job", given->command->name);
 		else if (given->ctl.term && given->command->run != pmuctl_checkpoint)
 			argp_error(state, "--term is checkpoint's");
+		else if (given->ctl.all && given->command->run != pmuctl_show)
+			argp_error(state, "--all is show's");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;

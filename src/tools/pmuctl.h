@@ -31,6 +31,7 @@ struct pmuctl {
 	uint32_t uid; /* whose jobs; WIRE_UID_SELF */
 	bool json;
 	bool term;	   /* checkpoint: and leave */
+	bool all;	   /* show: every increment */
 	bool server_given; /* on the command line */
 	const char *job; /* the argument; NULL where the command takes none */
 	struct command_line command; /* of the job, once pmuctl_each_region() was called */
@@ -80,5 +81,8 @@ int pmuctl_each_region(struct pmuctl *ctl,
 
 /* Local time, "2026-01-31 12:00:00". Static; good until the next call. */
 const char *pmuctl_time(uint64_t ns);
+
+/* How long ago that was: "3 min". The same. */
+const char *pmuctl_age(uint64_t ns);
 
 #endif

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* show.c - pmuctl show. */
+/* show.c - pmuctl show: a job's regions and sets; in append mode as chains, a base and its increments each. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <jansson.h>
-#include "common/clock.h"
 #include "common/size.h"
 #include "tools/pmuctl.h"
 
@@ -30,10 +29,16 @@ static const char *mode_name(uint32_t mode)
 	return mode == REGION_APPEND ? "append" : "overwrite";
 }
 
+static const char *kind_name(const struct wire_set *set)
+{
+	return set->info.kind == SET_FULL ? "full" : "increment";
+}
+
 /* ---- JSON ---- */
 
-/* `segments_of_set`: its own, or, where it was sent without, those of the set before it. */
-static json_t *set_json(const struct wire_set *set, const struct segment *segments_of_set)
+/* `segments_of_set`: its own, or, where it was sent without, those of the set before it. `base`: epoch of the full
+ * set that its chain begins with. */
+static json_t *set_json(const struct wire_set *set, const struct segment *segments_of_set, uint64_t base)
 {
 	json_t *segments = json_array();
 
@@ -45,10 +50,9 @@ static json_t *set_json(const struct wire_set *set, const struct segment *segmen
 							  (json_int_t)s->element_bytes, "count",
 							  (json_int_t)s->count));
 	}
-	return json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:o}", "epoch", (json_int_t)set->info.epoch, "kind",
-			 set->info.kind == SET_FULL ? "full" : "increment", "bytes",
-			 (json_int_t)set->info.data_bytes, "block_bytes",
-			 (json_int_t)set->info.block_bytes, "published",
+	return json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "epoch", (json_int_t)set->info.epoch, "kind",
+			 kind_name(set), "base", (json_int_t)base, "bytes", (json_int_t)set->info.data_bytes,
+			 "block_bytes", (json_int_t)set->info.block_bytes, "published",
 			 (json_int_t)(set->info.time_ns / 1000000000u), "generation",
 			 (json_int_t)set->info.generation, "segments", segments);
 }
@@ -57,18 +61,25 @@ static int region_json(struct pmuctl *ctl, const struct wire_region *region, voi
 {
 	const struct segment *segments = NULL;
 	json_t *sets = json_array(), *out;
+	uint64_t base = 0;
 
 	(void)ctl;
 	for (uint32_t i = 0; i < region->set_count; i++) {
+		if (region->sets[i].info.kind == SET_FULL)
+			base = region->sets[i].info.epoch;
 		if (region->sets[i].segments || !segments)
 			segments = region->sets[i].segments;
 		if (segments || !region->sets[i].info.segment_count)
-			json_array_append_new(sets, set_json(&region->sets[i], segments));
+			json_array_append_new(sets, set_json(&region->sets[i], segments, base));
 	}
 	out = json_pack("{s:I, s:s, s:I, s:I, s:b, s:o}", "rank", (json_int_t)region->rank, "mode",
 			mode_name(region->mode), "generation", (json_int_t)region->generation,
 			"reserved_bytes", (json_int_t)region->reserved_bytes, "alive", region->alive,
 			"sets", sets);
+	if (region->mode == REGION_APPEND)
+		json_object_set_new(out, "log",
+				    json_pack("{s:I, s:I}", "bytes", (json_int_t)region->log_bytes,
+					      "used_bytes", (json_int_t)region->log_used_bytes));
 	if (region->alive)
 		json_object_set_new(out, "primary",
 				    json_pack("{s:s, s:I, s:I}", "host", region->host, "pid",
@@ -128,12 +139,77 @@ static int show_json(struct pmuctl *ctl)
 
 /* ---- text ---- */
 
-static int region_print(struct pmuctl *ctl, const struct wire_region *region, void *arg)
+enum {
+	CHAIN_HEAD = 2, /* increments behind the base, and at the end of the chain, that a short drawing shows */
+	CHAIN_TAIL = 3,
+};
+
+/* `drawn`: the set's place in its chain. */
+static void set_print(const char *drawn, const struct wire_set *set)
 {
-	uint64_t now = clock_realtime_ns();
 	char size[32];
 
-	(void)ctl;
+	printf("  %sepoch %-6" PRIu64 " %-9s %10s in %u segment%s, %s ago (%s), by generation %" PRIu64 "\n", drawn,
+	       set->info.epoch, kind_name(set), size_format(set->info.data_bytes, size, sizeof(size)),
+	       set->info.segment_count, set->info.segment_count == 1 ? "" : "s", pmuctl_age(set->info.time_ns),
+	       pmuctl_time(set->info.time_ns), set->info.generation);
+}
+
+static void sets_left_out(const struct wire_set *sets, uint32_t count)
+{
+	uint64_t bytes = 0;
+	char size[32];
+
+	for (uint32_t i = 0; i < count; i++)
+		bytes += sets[i].info.data_bytes;
+	printf("  |  ... %u more, epochs %" PRIu64 " to %" PRIu64 ", %s ...\n", count, sets[0].info.epoch,
+	       sets[count - 1].info.epoch, size_format(bytes, size, sizeof(size)));
+}
+
+/* A base, and the increments behind it. */
+static void chain_print(const struct pmuctl *ctl, const struct wire_set *sets, uint32_t count)
+{
+	uint32_t increments = count - 1;
+
+	set_print("*  ", &sets[0]);
+	for (uint32_t i = 1; i < count; i++) {
+		if (!ctl->all && i == CHAIN_HEAD + 1 && increments > CHAIN_HEAD + CHAIN_TAIL + 1) {
+			sets_left_out(&sets[i], increments - CHAIN_HEAD - CHAIN_TAIL);
+			i += increments - CHAIN_HEAD - CHAIN_TAIL;
+		}
+		set_print(i + 1 < count ? "|- " : "`- ", &sets[i]);
+	}
+}
+
+static void log_print(const struct wire_region *region)
+{
+	uint64_t used = region->log_used_bytes, all = region->log_bytes;
+	char used_size[32], size[32];
+
+	printf("  log: %s of %s used", size_format(used, used_size, sizeof(used_size)),
+	       size_format(all, size, sizeof(size)));
+	if (all)
+		printf(" (%.0f %%)", 100 * (double)used / (double)all);
+	putchar('\n');
+}
+
+static void chains_print(const struct pmuctl *ctl, const struct wire_region *region)
+{
+	uint32_t first = 0;
+
+	log_print(region);
+	for (uint32_t i = 1; i <= region->set_count; i++) {
+		if (i < region->set_count && region->sets[i].info.kind != SET_FULL)
+			continue;
+		chain_print(ctl, &region->sets[first], i - first);
+		first = i;
+	}
+}
+
+static int region_print(struct pmuctl *ctl, const struct wire_region *region, void *arg)
+{
+	char size[32];
+
 	(void)arg;
 	printf("rank %-6u %s, generation %" PRIu64 ", %s reserved", region->rank,
 	       mode_name(region->mode), region->generation,
@@ -143,17 +219,12 @@ static int region_print(struct pmuctl *ctl, const struct wire_region *region, vo
 		       pmuctl_time(region->since_ns));
 	else
 		printf(", no primary\n");
-	for (uint32_t i = 0; i < region->set_count; i++) {
-		const struct wire_set *set = &region->sets[i];
-		uint64_t age = now > set->info.time_ns ? (now - set->info.time_ns) / 1000000000u : 0;
-
-		printf("  epoch %-6" PRIu64 " %-9s %10s in %u segment%s, %s (%" PRIu64
-		       " s ago), by generation %" PRIu64 "\n",
-		       set->info.epoch, set->info.kind == SET_FULL ? "full" : "increment",
-		       size_format(set->info.data_bytes, size, sizeof(size)), set->info.segment_count,
-		       set->info.segment_count == 1 ? "" : "s", pmuctl_time(set->info.time_ns), age,
-		       set->info.generation);
+	if (region->mode == REGION_APPEND) {
+		chains_print(ctl, region);
+		return PMUCTL_OK;
 	}
+	for (uint32_t i = 0; i < region->set_count; i++)
+		set_print("", &region->sets[i]);
 	return PMUCTL_OK;
 }
 

@@ -4,6 +4,7 @@
 #include "tools/pmuctl.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -45,29 +46,89 @@ struct wire_target pmuctl_target(const struct pmuctl *ctl)
 	return target;
 }
 
+/* The sets of `more`, which is the same region on a later page, behind those of `region`. False: no memory. */
+static bool region_append(struct wire_region *region, struct wire_region *more)
+{
+	size_t count = (size_t)region->set_count + more->set_count;
+	struct wire_set *sets = realloc(region->sets, (count + 1) * sizeof(*sets));
+
+	if (!sets)
+		return false;
+	if (more->set_count)
+		memcpy(sets + region->set_count, more->sets, more->set_count * sizeof(*sets));
+	region->sets = sets;
+	region->set_count = (uint32_t)count;
+	more->set_count = 0;
+	return true;
+}
+
+struct regions {
+	struct pmuctl *ctl;
+	int (*each)(struct pmuctl *ctl, const struct wire_region *region, void *arg);
+	void *arg;
+	struct wire_region begun; /* one that goes on with the next page; without `sets`: none */
+};
+
+/* The first region of a page may go on with that which was begun, and the last one (`more`) goes on. */
+static int region_one(struct regions *regions, struct wire_region *region, bool more)
+{
+	int rc = PMUCTL_OK;
+
+	if (regions->begun.sets && regions->begun.rank == region->rank) {
+		if (!region_append(&regions->begun, region)) {
+			fprintf(stderr, "%s: no memory for the sets of rank %u\n", regions->ctl->program, region->rank);
+			return PMUCTL_ERROR;
+		}
+	} else {
+		wire_region_free(&regions->begun);
+		regions->begun = *region;
+		*region = (struct wire_region){0};
+	}
+	if (!more) {
+		rc = regions->each(regions->ctl, &regions->begun, regions->arg);
+		wire_region_free(&regions->begun);
+	}
+	return rc;
+}
+
+static int regions_page(struct regions *regions, struct wire_target *target, struct wire_job *job)
+{
+	struct wire_show_reply reply = {0};
+	int rc;
+
+	rc = pmuctl_call(regions->ctl, WIRE_SHOW, target, wire_show_reply_fields, &reply);
+	for (uint32_t i = 0; i < reply.count && rc == PMUCTL_OK; i++)
+		rc = region_one(regions, &reply.regions[i], i + 1 == reply.count && reply.next_epoch);
+	if (rc == PMUCTL_OK && (reply.next || reply.next_epoch) &&
+	    (reply.next < target->rank || (reply.next == target->rank && reply.next_epoch <= target->epoch))) {
+		fprintf(stderr, "%s: the server's list does not come to its end\n", regions->ctl->program);
+		rc = PMUCTL_ERROR;
+	}
+	target->rank = reply.next;
+	target->epoch = reply.next_epoch;
+	if (job)
+		*job = reply.job;
+	if (reply.command.command.bytes) {
+		free(regions->ctl->command.text);
+		regions->ctl->command = reply.command.command;
+		reply.command.command.text = NULL;
+	}
+	wire_show_reply_free(&reply);
+	return rc;
+}
+
 int pmuctl_each_region(struct pmuctl *ctl,
 		       int (*each)(struct pmuctl *ctl, const struct wire_region *region, void *arg),
 		       void *arg, struct wire_job *job)
 {
+	struct regions regions = {.ctl = ctl, .each = each, .arg = arg};
 	struct wire_target target = pmuctl_target(ctl);
-	struct wire_show_reply reply;
 	int rc;
 
 	do {
-		memset(&reply, 0, sizeof(reply));
-		rc = pmuctl_call(ctl, WIRE_SHOW, &target, wire_show_reply_fields, &reply);
-		for (uint32_t i = 0; i < reply.count && rc == PMUCTL_OK; i++)
-			rc = each(ctl, &reply.regions[i], arg);
-		target.rank = reply.next;
-		if (job)
-			*job = reply.job;
-		if (reply.command.command.bytes) {
-			free(ctl->command.text);
-			ctl->command = reply.command.command;
-			reply.command.command.text = NULL;
-		}
-		wire_show_reply_free(&reply);
-	} while (rc == PMUCTL_OK && target.rank);
+		rc = regions_page(&regions, &target, job);
+	} while (rc == PMUCTL_OK && (target.rank || target.epoch));
+	wire_region_free(&regions.begun);
 	return rc;
 }
 
@@ -79,6 +140,23 @@ const char *pmuctl_time(uint64_t ns)
 
 	localtime_r(&seconds, &tm);
 	strftime(text, sizeof(text), "%F %T", &tm);
+	return text;
+}
+
+const char *pmuctl_age(uint64_t ns)
+{
+	static const struct {
+		const char *unit;
+		uint64_t seconds;
+	} units[] = {{"days", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}};
+	uint64_t now = clock_realtime_ns(), age = now > ns ? (now - ns) / 1000000000u : 0;
+	static char text[32];
+	unsigned i = 0;
+
+	/* Of two of a unit on: less would be too rough. */
+	while (units[i].seconds > 1 && age < 2 * units[i].seconds)
+		i++;
+	snprintf(text, sizeof(text), "%" PRIu64 " %s", age / units[i].seconds, units[i].unit);
 	return text;
 }
 

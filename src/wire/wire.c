@@ -311,6 +311,8 @@ static void region_fields(struct cursor *c, struct wire_region *m)
 	cursor_u32(c, &m->mode);
 	cursor_u64(c, &m->generation);
 	cursor_u64(c, &m->reserved_bytes);
+	cursor_u64(c, &m->log_bytes);
+	cursor_u64(c, &m->log_used_bytes);
 	cursor_u8(c, &m->alive);
 	cursor_string(c, m->host, sizeof(m->host));
 	cursor_u32(c, &m->pid);
@@ -327,7 +329,8 @@ void wire_show_reply_fields(struct cursor *c, void *message)
 	job_fields(c, &m->job);
 	wire_command_fields(c, &m->command);
 	cursor_u32(c, &m->next);
-	cursor_array(c, &m->count, RANKS_MAX, 4 + 4 + 8 + 8 + 1 + 2 + 4 + 8 + 4, sizeof(*m->regions),
+	cursor_u64(c, &m->next_epoch);
+	cursor_array(c, &m->count, RANKS_MAX, 4 + 4 + 4 * 8 + 1 + 2 + 4 + 8 + 4, sizeof(*m->regions),
 		     (void **)&m->regions);
 	for (uint32_t i = 0; i < m->count && !c->failed; i++)
 		region_fields(c, &m->regions[i]);
@@ -477,13 +480,18 @@ void wire_read_reply_free(struct wire_read_reply *m)
 	*m = (struct wire_read_reply){0};
 }
 
+void wire_region_free(struct wire_region *m)
+{
+	for (uint32_t i = 0; i < m->set_count; i++)
+		free(m->sets[i].segments);
+	free(m->sets);
+	*m = (struct wire_region){0};
+}
+
 void wire_show_reply_free(struct wire_show_reply *m)
 {
-	for (uint32_t i = 0; i < m->count; i++) {
-		for (uint32_t s = 0; s < m->regions[i].set_count; s++)
-			free(m->regions[i].sets[s].segments);
-		free(m->regions[i].sets);
-	}
+	for (uint32_t i = 0; i < m->count; i++)
+		wire_region_free(&m->regions[i]);
 	free(m->regions);
 	free(m->command.command.text);
 	*m = (struct wire_show_reply){0};

@@ -189,7 +189,8 @@ struct wire_target { /* DROP, SHOW, VERIFY, LIST, FENCE; part of ASK and ASKED *
 	uint32_t uid;		  /* WIRE_UID_SELF, or (administrators) another user's; LIST: SELF is all
 				   * that one may see */
 	uint32_t rank;		  /* VERIFY: of the set; SHOW and LIST: index to start at */
-	uint64_t epoch;		  /* VERIFY; ASKED: of the checkpoint that served */
+	uint64_t epoch;		  /* VERIFY; ASKED: of the checkpoint that served; SHOW: of `rank`, sets newer
+				   * than this only */
 };
 
 enum wire_ask_flags {
@@ -238,19 +239,23 @@ struct wire_list_reply {
 struct wire_region {
 	uint32_t rank, mode;
 	uint64_t generation, reserved_bytes;
+	uint64_t log_bytes, log_used_bytes; /* append mode */
 	uint8_t alive; /* it has a primary: */
 	char host[WIRE_HOST_BYTES];
 	uint32_t pid;
 	uint64_t since_ns;
 	uint32_t set_count;
-	/* Oldest first; malloced by unpack. Without segments: those of the set before it. */
+	/* Oldest first; malloced by unpack. Without segments: those of the set before it, which is in this reply. */
 	struct wire_set *sets;
 };
 
 struct wire_show_reply {
 	struct wire_job job;
 	struct wire_command command; /* none but on the first page */
+	/* Rank to go on at, and, where the last region here has more sets, the newest epoch of it here. Both 0: that
+	 * was all. */
 	uint32_t next;
+	uint64_t next_epoch;
 	uint32_t count;
 	struct wire_region *regions;
 };
@@ -329,6 +334,7 @@ bool wire_job_name_ok(const char *name);
 void wire_open_reply_free(struct wire_open_reply *m);
 void wire_read_reply_free(struct wire_read_reply *m);
 void wire_list_reply_free(struct wire_list_reply *m);
+void wire_region_free(struct wire_region *m);
 void wire_show_reply_free(struct wire_show_reply *m);
 
 /* Bytes of a set's description on the wire, to close pages of a list by. */

@@ -1,117 +1,21 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 # Whatever is killed, whenever: no complete epoch is lost, no run starts from zero, every result is right.
-# HOLDFAST_TEST_ROUNDS kills (default 12) of a rank, mpirun, the NI or the PMM, by HOLDFAST_TEST_SEED.
 TIME_LIMIT=$((120 + ${HOLDFAST_TEST_ROUNDS:-12} * 15))
 . "${0%/*}/lib.sh"
-rounds=${HOLDFAST_TEST_ROUNDS:-12}
-seed=${HOLDFAST_TEST_SEED:-$(($(date +%s) % 30000))}
-plan 6
+. "${0%/*}/random-kills.sh"
+plan "$kills_tests"
+program=stencil
 
-# number BELOW: the next pseudo-random number (the constants are those of ANSI C's rand).
-number()
+computation_expected()
 {
-	seed=$(((seed * 1103515245 + 12345) % 2147483648))
-	drawn=$((seed / 65536 % $1))
+	stencil_expected
 }
 
-# Starts the job; remembers what it must not fall behind.
-run_start()
+computation_start()
 {
-	complete=$(newest_epoch job)
-	complete=${complete:-0}
 	stencil_start job
 }
 
-# Did the run that ended go on from where it should?
-run_check()
-{
-	resumed=$(sed -n 's/.*resumed from epoch \([0-9]*\).*/\1/p' "$run_dir/job.err")
-	if [ "${resumed:-0}" -lt "$complete" ] && grep -q 'stencil:' "$run_dir/job.err"; then
-		echo "round $round: epoch $complete was complete, it resumed from ${resumed:-zero}"
-		cat "$run_dir/job.err"
-		return 1
-	fi
-}
-
-run_finish()
-{
-	wait_for 60 gone "$job_pid" || { echo "round $round: the job hangs"; return 1; }
-	job_wait || { echo "round $round: the undisturbed rest failed"; cat "$run_dir/job.err"; return 1; }
-	run_check || return 1
-	[ "$(stencil_result job)" = "$expected" ] || { echo "round $round: wrong result"; return 1; }
-	finished=$((finished + 1))
-}
-
-# Open MPI 4.1's mpirun now and then does not end, though none of its ranks is left, when one was killed while
-# the job started. That is not ours to mend; a rank that is left would be.
-launcher_left()
-{
-	for left in $(descendants "$job_pid"); do
-		[ "$left" = "$job_pid" ] || gone "$left" || return 1
-	done
-	echo "# round $round: mpirun was left without ranks, and is killed" >&3
-	kill -KILL "$job_pid"
-}
-
-# A kill that ends the run: mpirun must end by itself, and the next run goes on.
-kill_run()
-{
-	kill -KILL "$1" 2>/dev/null || return 0 # it was done just now
-	wait_for 30 gone "$job_pid" || launcher_left || { echo "round $round: mpirun hangs"; return 1; }
-	job_wait
-	run_check || return 1
-	run_start
-}
-
-kill_something()
-{
-	number 7
-	echo "# round $round: target $drawn" >&3
-	case $drawn in
-	0 | 1 | 2 | 3)
-		target=$(rank_pid "$drawn") || return 0 # between two runs
-		kill_run "$target"
-		;;
-	4)
-		kill_run "$job_pid"
-		;;
-	5)
-		target=$(ni_pids | head -n 1)
-		[ -z "$target" ] || kill -KILL "$target"
-		;;
-	6)
-		kill_server
-		number 15
-		sleep "$((drawn / 10)).$((drawn % 10))"
-		start_server
-		;;
-	esac
-}
-
-all_rounds()
-{
-	finished=0 round=0
-	run_start
-	while [ "$round" -lt "$rounds" ]; do
-		round=$((round + 1))
-		number 20
-		sleep "$((drawn / 10)).$((drawn % 10))"
-		if gone "$job_pid"; then
-			run_finish && run_start || return 1
-		else
-			kill_something || return 1
-		fi
-	done
-	run_finish
-}
-
-exec 3>&1
-echo "# seed $seed, $rounds rounds"
-ok "the computation works without Holdfast" stencil_expected
-ok "the server starts" start_server
-ok "$rounds kills lose nothing and change nothing" all_rounds
-ok "jobs got to their end" test "${finished:-0}" -ge 1
-is "nothing is left in the pool" "$("$pmuctl" -s "$server" jobs --json | tr -d ' \n')" "[]"
-ok "the server stops without complaint" stop_server
+kills_test
 done_testing

@@ -4,7 +4,7 @@
 # the result is the same.
 TIME_LIMIT=300
 . "${0%/*}/lib.sh"
-plan 19
+plan 34
 particles=$(run_program particles)
 
 result()
@@ -22,13 +22,14 @@ particles_start()
 {
 	particles_job=$1
 	shift
-	job_start "$particles_job" 3 "$particles" --steps 300 --every 10 --delay-ms 20 "$@"
+	# shellcheck disable=SC2086 # none, or one word
+	job_start "$particles_job" 3 ${pointed-} "$particles" --steps 300 --every 10 --delay-ms 20 "$@"
 }
 
 # sets KIND: bytes of all sets of that kind, a line each.
 sets()
 {
-	"$pmuctl" -s "$server" show chained | awk -v kind="$1" '$1 == "epoch" && $3 == kind'
+	"$pmuctl" -s "$server" show chained --all | awk -v kind="$1" '$2 == "epoch" && $4 == kind'
 }
 
 ok "the server starts" start_server
@@ -38,7 +39,10 @@ expected=$(result plain)
 ok "and has a result" test -n "$expected"
 
 job_options='--mca hook_holdfast_mode incremental --mca hook_holdfast_tracker hash'
+point_on_rank 1 ckpt-put:stop:9 # and so no rank gets any further
+pointed=$run_dir/pointed
 particles_start chained
+pointed=
 ok "epochs get complete" wait_for 60 epoch_reached chained 8
 ok "one full set a rank" test "$(sets full | wc -l)" -eq 3
 ok "and increments behind it" test "$(sets increment | wc -l)" -ge 18
@@ -47,6 +51,21 @@ ok "a rank can be killed" kill -KILL "$(rank_pid 1)"
 ok "mpirun reports the failure" fails job_wait
 epoch=$(newest_epoch chained)
 ok "every set is sound" "$pmuctl" -s "$server" verify chained
+
+# drawn TEXT [OPTION]: how many lines of what is shown of the job that begin so.
+drawn()
+{
+	"$pmuctl" -s "$server" show chained ${2:+"$2"} | grep -c "^  $1"
+}
+ok "pmuctl draws a chain for each rank" test "$(drawn '\*  epoch 1  .* full ')" -eq 3
+is "the middle of which is left out" "$(drawn '|  \.\.\. [0-9]* more, epochs 4 to ')" 3
+is "the others are shown" "$(drawn '|- epoch .* increment .* ago (.*')/$(drawn '`- epoch .* increment ')" 12/3
+is "with --all, all of them" "$(($(drawn '|- epoch' --all) + $(drawn '`- epoch' --all)))" "$(sets increment | wc -l)"
+is "the log's use is told" "$(drawn 'log: .* of .* used ([0-9]* %)')" 3
+"$pmuctl" -s "$server" show chained --json | tr -d ' \n' >"$run_dir/show.json"
+is "a program is told the log" "$(grep -o '"log":{"bytes":[1-9][0-9]*,"used_bytes":[1-9][0-9]*}' "$run_dir/show.json" | wc -l)" 3
+is "and the base of each increment" "$(grep -o '"kind":"increment","base":1,' "$run_dir/show.json" | wc -l)" \
+	"$(sets increment | wc -l)"
 
 job_options='--mca hook_holdfast_mode full'
 ok "it is not gone on with in mode full" fails job chained 3 "$particles"
@@ -71,5 +90,20 @@ is "killed three times" $failures 3
 particles_start again
 ok "it ends well" job_wait
 is "with the same result" "$(result again)" "$expected"
+# The stencil, of a plate that is warm in one corner.
+perl -e 'print "P5\n1200 800\n255\n"; for my $y (0 .. 799) { print chr($y < 9 ? 255 : 0) x 9, "\0" x 1191 }' \
+	>"$run_dir/corner.pgm"
+stencil_size="--input $run_dir/corner.pgm --steps 100" stencil_delay_ms=20
+ok "the stencil works without Holdfast" stencil_expected
+stencil_start plate
+ok "its epochs get complete" wait_for 60 epoch_reached plate 4
+ok "a rank of it can be killed" kill -KILL "$(rank_pid 0)"
+ok "mpirun reports that" fails job_wait
+ok "there are increments" test "$("$pmuctl" -s "$server" show plate | grep -c '^  [|`]- epoch')" -ge 4
+epoch=$(newest_epoch plate)
+stencil_start plate
+ok "the same stencil goes on" job_wait
+is "from there" "$(stencil_resumed plate)" "$epoch"
+is "to the result that it has without Holdfast" "$(stencil_result plate)" "$expected"
 ok "the server stops without complaint" stop_server
 done_testing

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "client/control.h"
@@ -334,6 +335,197 @@ START_TEST(a_region_is_opened_in_its_own_mode_only)
 	client_close(client, false, &err);
 	identity.mode = REGION_OVERWRITE;
 	ck_assert_int_eq(client_open(&options, &identity, &client, &err), -EMEDIUMTYPE);
+}
+END_TEST
+
+/* ---- what tools are told ---- */
+
+enum { MANY_SEGMENTS = 60 };
+
+/* Each with a layout of its own, which is in the metadata. The first one gives the log its size, the others have no
+ * bytes. */
+static void put_many_segments(struct client *client, uint64_t epoch)
+{
+	static const struct segment_range nothing;
+	struct client_segment segments[MANY_SEGMENTS];
+	enum set_kind kind = SET_INCREMENT;
+	int rc;
+
+	for (unsigned i = 0; i < MANY_SEGMENTS; i++) {
+		segments[i] = (struct client_segment){.segment = {.type = ELEMENT_BYTE, .element_bytes = 1}};
+		snprintf(segments[i].segment.name, SEGMENT_NAME_BYTES, "segment %u of epoch %u", i, (unsigned)epoch);
+	}
+	strcpy(segments[0].segment.name, "the first");
+	segments[0].segment.count = 8 * MIB;
+	segments[0].at = calloc(8, MIB);
+	segments[0].ranges = epoch > 1 ? &nothing : NULL;
+	rc = client_put(client, epoch, epoch - 1, &kind, segments, MANY_SEGMENTS, &err);
+	free(segments[0].at);
+	ck_assert_msg(!rc, "epoch %d: %d %s", (int)epoch, rc, err.text);
+	ck_assert_int_eq(kind, (epoch > 1 ? SET_INCREMENT : SET_FULL));
+}
+
+/* A page as a tool gets it: sets in order, each with the segments that are its own. Tells the sets. */
+static unsigned show_page(struct control *control, struct wire_target *target, uint64_t *last)
+{
+	struct wire_show_reply reply = {0};
+	unsigned sets = 0;
+	char name[SEGMENT_NAME_BYTES];
+
+	ck_assert_msg(!control_call(control, WIRE_SHOW, wire_target_fields, target, wire_show_reply_fields, &reply,
+				    deadline_in_ms(20000), &err), "%s", err.text);
+	for (uint32_t r = 0; r < reply.count; r++) {
+		const struct wire_region *region = &reply.regions[r];
+
+		ck_assert_uint_ge(region->rank, target->rank);
+		for (uint32_t i = 0; i < region->set_count; i++, sets++) {
+			const struct wire_set *set = &region->sets[i];
+
+			if (region->rank != 0)
+				continue;
+			ck_assert_uint_eq(set->info.epoch, ++*last);
+			snprintf(name, sizeof(name), "segment 7 of epoch %u", (unsigned)*last);
+			ck_assert_uint_eq(set->info.segment_count, MANY_SEGMENTS);
+			ck_assert_str_eq(set->segments[7].name, name);
+		}
+	}
+	target->rank = reply.next;
+	target->epoch = reply.next_epoch;
+	wire_show_reply_free(&reply);
+	return sets;
+}
+
+static unsigned count_shown(const char *what)
+{
+	const char *top = getenv("top_builddir");
+	char command[512], line[512];
+	unsigned count = 0;
+	FILE *out;
+
+	snprintf(command, sizeof(command), "exec %s/pmuctl -s %s show job --json", top ? top : ".", pmu.address);
+	out = popen(command, "r");
+	while (fgets(line, sizeof(line), out))
+		count += strstr(line, what) != NULL;
+	ck_assert_int_eq(pclose(out), 0);
+	return count;
+}
+
+/* All layouts together are much more than fits into an answer. */
+START_TEST(a_region_of_any_number_of_layouts_is_shown)
+{
+	static const char *const room[] = {"--metadata-size", "64M", "--size", "128M", "--merge-at", "0", NULL};
+	struct client_options options = options_of_server();
+	struct wire_target target = {.job = "job", .uid = WIRE_UID_SELF};
+	struct client *client, *other;
+	unsigned sets = 0, pages = 0;
+	struct control control;
+	uint64_t last = 0;
+
+	pmu_remove(&pmu);
+	pmu_make(&pmu);
+	ck_assert(pmu_start(&pmu, room, NULL));
+	client = open_rank(0, 2);
+	other = open_rank(1, 2);
+	for (unsigned epoch = 1; epoch <= INCREMENTS_MAX + 1; epoch++)
+		put_many_segments(client, epoch);
+	put_many_segments(other, 1);
+	ck_assert(!control_connect(&options, deadline_in_ms(10000), &control, &err));
+	do {
+		sets += show_page(&control, &target, &last);
+		ck_assert_uint_lt(++pages, INCREMENTS_MAX);
+	} while (target.rank || target.epoch);
+	control_close(&control);
+	ck_assert_uint_gt(pages, 4);
+	ck_assert_uint_eq(sets, INCREMENTS_MAX + 2);
+	ck_assert_uint_eq(count_shown("\"kind\": \"increment\""), INCREMENTS_MAX);
+	ck_assert_uint_eq(count_shown("\"name\": \"segment 7 of epoch "), INCREMENTS_MAX + 2);
+	client_close(other, false, &err);
+	client_close(client, false, &err);
+}
+END_TEST
+
+static uint64_t stat_number(struct control *control, const char *key)
+{
+	struct wire_stat_reply reply = {0};
+	uint64_t number = UINT64_MAX;
+
+	ck_assert_msg(!control_call(control, WIRE_STAT, wire_nothing_fields, NULL, wire_stat_reply_fields, &reply,
+				    deadline_in_ms(20000), &err), "%s", err.text);
+	for (uint32_t i = 0; i < reply.count; i++) {
+		if (!strcmp(reply.stats[i].key, key))
+			number = strtoull(reply.stats[i].value, NULL, 10);
+	}
+	free(reply.stats);
+	ck_assert_uint_ne(number, UINT64_MAX);
+	return number;
+}
+
+/* Names and sizes of the pool's slot files. */
+static void slot_files_list(char *list, size_t capacity)
+{
+	char pattern[160];
+	struct stat st;
+	glob_t found;
+	size_t n = 0;
+
+	snprintf(pattern, sizeof(pattern), "%s/pool/slots/*", pmu.directory);
+	ck_assert(!glob(pattern, 0, NULL, &found));
+	for (size_t i = 0; i < found.gl_pathc; i++) {
+		ck_assert(!stat(found.gl_pathv[i], &st));
+		n += (size_t)snprintf(list + n, capacity - n, "%s %lld\n", found.gl_pathv[i], (long long)st.st_size);
+		ck_assert_uint_lt(n, capacity);
+	}
+	globfree(&found);
+}
+
+enum { CHAIN_SETS = 101 }; /* a base, and as many increments as the default of `chain` */
+
+/* Checkpoints until `last`; tells the most bytes that the metadata had meanwhile. Each eighth has other segments. */
+static uint64_t put_chains(struct client *client, struct control *control, unsigned first, unsigned last)
+{
+	enum set_kind kind;
+	uint64_t most = 0, used;
+	char name[32];
+
+	for (unsigned epoch = first; epoch <= last; epoch++) {
+		touch(0, blocks_of(0) - 1); /* which is short */
+		if (epoch % 8 == 0) {
+			snprintf(name, sizeof(name), "segment %u", epoch);
+			segment_new(1, name, 30);
+		}
+		kind = epoch % CHAIN_SETS == 1 ? SET_FULL : SET_INCREMENT;
+		ck_assert_int_eq(put_ok(client, epoch, epoch - 1, kind), kind);
+		used = stat_number(control, "pool.metadata_used_bytes");
+		most = used > most ? used : most;
+		if (epoch > 2)
+			past_forget(&past[epoch - 2]);
+	}
+	return most;
+}
+
+START_TEST(a_thousand_epochs_take_no_more_than_two_hundred)
+{
+	static const uint64_t sizes[] = {16 * BLOCK + 100, 30};
+	unsigned few = 2 * CHAIN_SETS, many = unit_is_brief() ? 4 * CHAIN_SETS : 10 * CHAIN_SETS;
+	char before[4096] = "", after[4096] = "";
+	struct client_options options = options_of_server();
+	struct client *client = open_rank(0, 1);
+	struct control control;
+	uint64_t most;
+
+	ck_assert(!control_connect(&options, deadline_in_ms(10000), &control, &err));
+	memory_make(sizes, 2);
+	most = put_chains(client, &control, 1, few);
+	slot_files_list(before, sizeof(before));
+	ck_assert_uint_le(put_chains(client, &control, few + 1, many), most);
+	slot_files_list(after, sizeof(after));
+	ck_assert_str_eq(after, before);
+	ck_assert_uint_le(stat_number(&control, "pool.sets"), 2 * CHAIN_SETS);
+	get_ok(client, 0, many);
+	get_ok(client, 0, many - 1);
+	control_close(&control);
+	client_close(client, false, &err);
+	memory_free();
 }
 END_TEST
 
@@ -890,6 +1082,8 @@ static Suite *unit_suite(void)
 	tcase_add_test(tc, an_increment_that_cannot_be_becomes_a_full_set);
 	tcase_add_test(tc, ranges_that_make_no_sense_are_refused);
 	tcase_add_test(tc, a_region_is_opened_in_its_own_mode_only);
+	tcase_add_test(tc, a_region_of_any_number_of_layouts_is_shown);
+	tcase_add_test(tc, a_thousand_epochs_take_no_more_than_two_hundred);
 	tcase_add_loop_test(tc, damage_anywhere_in_a_chain_is_found, 0, 9);
 	tcase_add_test(tc, a_chain_lives_through_deaths_of_server_and_ni);
 #ifdef HOLDFAST_TEST_POINTS

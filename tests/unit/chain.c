@@ -10,7 +10,6 @@
 #include "unit.h"
 #include "wire/chain.h"
 
-#define ROUNDS	     4000
 #define SETS	     12
 #define SEGMENTS     5
 #define BLOCKS	     9 /* of the largest segment */
@@ -303,11 +302,11 @@ static const uint64_t block_sizes[] = {SET_BLOCK_DEFAULT, SET_BLOCK_MIN, SET_BLO
 
 START_TEST(each_byte_comes_once_and_from_the_newest_set_that_has_it)
 {
-	const unsigned rounds = _i ? ROUNDS / 8 : ROUNDS;
+	unsigned rounds = unit_rounds(100000, 4000, 100) / (_i ? 8 : 1);
 
 	block_bytes = block_sizes[_i];
 	sizes_make();
-	for (unsigned round = 0; round < rounds; round++) {
+	for (; rounds; rounds--) {
 		size_t count = 1 + random_below(SETS);
 
 		memset(model, 0xff, sizeof(model));
@@ -483,7 +482,7 @@ START_TEST(damaged_extents_never_lead_out_of_their_sets)
 	unsigned passed = 0;
 	size_t piece_count;
 
-	for (unsigned round = 0; round < 20 * ROUNDS; round++) {
+	for (unsigned rounds = unit_rounds(2000000, 80000, 4000); rounds; rounds--) {
 		size_t set = random_below(2);
 		struct table_extent *extent;
 

@@ -154,6 +154,8 @@ START_TEST(layouts_that_change_are_merged)
 		put_ok(client, epoch, epoch - 1, SET_INCREMENT);
 		if (epoch % 5)
 			continue;
+		epoch++; /* a full one, if the state has grown */
+		put_ok(client, epoch, epoch - 1, SET_INCREMENT);
 		wait_for_chain(client, 6);
 		check_all(client);
 	}
@@ -494,7 +496,7 @@ END_TEST
 START_TEST(random_kills_lose_nothing)
 {
 	const char *text = getenv("HOLDFAST_TEST_ROUNDS");
-	unsigned rounds = text ? (unsigned)atoi(text) : 20, epoch = 6;
+	unsigned rounds = text ? (unsigned)atoi(text) : unit_rounds(200, 12, 4), epoch = 6;
 	struct client *client = rank_make(epoch);
 	pid_t killer;
 	int status;

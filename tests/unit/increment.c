@@ -641,8 +641,7 @@ static void script_show(unsigned *script, unsigned n)
 
 START_TEST(random_scripts_keep_to_the_model)
 {
-	unsigned scripts = getenv("HOLDFAST_UNIT_THOROUGH") ? 200 : RUNNING_ON_VALGRIND ? 1 : 2;
-	unsigned n = RUNNING_ON_VALGRIND ? 30 : SCRIPT_MAX, script[SCRIPT_MAX];
+	unsigned scripts = unit_rounds(200, 2, 1), n = unit_rounds(SCRIPT_MAX, SCRIPT_MAX, 30), script[SCRIPT_MAX];
 	bool holds = true;
 
 	told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

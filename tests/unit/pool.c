@@ -455,7 +455,7 @@ static void go_on(uint64_t epochs_expected)
 /* Every byte counts that is not zero: a flip of any of them is refused, or does no harm. */
 START_TEST(a_flipped_bit_is_refused_or_harmless_and_never_a_crash)
 {
-	unsigned step = getenv("HOLDFAST_UNIT_THOROUGH") ? 7 : RUNNING_ON_VALGRIND ? 997 : 61;
+	unsigned step = unit_rounds(7, 61, 997);
 	unsigned refused = 0, harmless = 0, words = 0;
 	struct pool *pool = pool_get();
 	uint64_t *before;
@@ -733,7 +733,7 @@ END_TEST
 
 START_TEST(many_jobs_come_and_go_in_order)
 {
-	unsigned total = RUNNING_ON_VALGRIND ? 100 : 2000, n = 0;
+	unsigned total = unit_rounds(2000, 2000, 100), n = 0;
 	struct pool *pool = pool_get();
 	struct job *job;
 	char name[32];

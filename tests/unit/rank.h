@@ -13,7 +13,7 @@
 
 #define BLOCK	 SET_BLOCK_DEFAULT
 #define SEGMENTS 4
-#define EPOCHS	 512
+#define EPOCHS	 1024
 
 struct memory {
 	struct client_segment segments[SEGMENTS];

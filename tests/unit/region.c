@@ -422,7 +422,7 @@ END_TEST
 START_TEST(publishing_for_ever_needs_no_more_metadata)
 {
 	static struct segment segments[SET_SEGMENTS_MAX];
-	unsigned rounds = RUNNING_ON_VALGRIND ? 100 : 600;
+	unsigned rounds = unit_rounds(600, 600, 100);
 	struct pool *pool = pool_get();
 	struct region *region[4];
 	struct set_info set;
@@ -573,7 +573,7 @@ static void survivors_check(const struct told *told)
 
 START_TEST(kill_9_at_any_time_leaves_the_newest_complete_epoch)
 {
-	unsigned kills = getenv("HOLDFAST_UNIT_THOROUGH") ? 500 : RUNNING_ON_VALGRIND ? 2 : 15;
+	unsigned kills = unit_rounds(500, 15, 2);
 	struct told *told = told_make();
 	int status;
 

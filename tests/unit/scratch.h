@@ -12,12 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
-#else
-#define RUNNING_ON_VALGRIND 0
-#endif
-
 static char scratch[200];
 
 static inline int scratch_remove_entry(const char *path, const struct stat *st, int type, struct FTW *walk)

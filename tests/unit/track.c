@@ -307,7 +307,7 @@ START_TEST(random_writes_are_found_exactly)
 	begin(trackers[_i], BLOCK);
 	begin_mirror(&mirror, all + 33, bytes);
 	memcpy(reference, mirror.at, bytes);
-	for (int round = 0; round < 2000; round++) {
+	for (unsigned rounds = unit_rounds(50000, 2000, 200); rounds; rounds--) {
 		for (uint64_t n = random_next() % 12; n; n--) {
 			offset = random_next() % bytes;
 			switch (random_next() % 5) {

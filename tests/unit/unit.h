@@ -4,7 +4,14 @@
 #define HOLDFAST_UNIT_H
 
 #include <check.h>
+#include <stdbool.h>
 #include <stdlib.h>
+
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#else
+#define RUNNING_ON_VALGRIND 0
+#endif
 
 static Suite *unit_suite(void);
 
@@ -18,6 +25,21 @@ int main(void)
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/*
+ * How much of what is random, or tried at every place, is done: `usual` is the full number, which the stages gcc and
+ * sanitizers of ./check have; `brief` is for valgrind, and where HOLDFAST_UNIT_BRIEF says that it was done elsewhere.
+ * HOLDFAST_UNIT_THOROUGH is for hand.
+ */
+static inline bool unit_is_brief(void)
+{
+	return RUNNING_ON_VALGRIND || getenv("HOLDFAST_UNIT_BRIEF");
+}
+
+static inline unsigned unit_rounds(unsigned thorough, unsigned usual, unsigned brief)
+{
+	return getenv("HOLDFAST_UNIT_THOROUGH") ? thorough : unit_is_brief() ? brief : usual;
 }
 
 /* Adds a test case with one test and a time limit in seconds. */
