@@ -115,6 +115,15 @@ int report_open(struct report **report, struct error *err)
 	return 0;
 }
 
+static json_t *detail_value(const struct detail *detail)
+{
+	json_int_t whole = (json_int_t)detail->number;
+
+	if (detail->text)
+		return json_string(detail->text);
+	return (double)whole == detail->number ? json_integer(whole) : json_real(detail->number);
+}
+
 /* Under the row, and in its object. */
 static int add_details(json_t *row, const struct detail *detail, struct error *err)
 {
@@ -128,8 +137,7 @@ static int add_details(json_t *row, const struct detail *detail, struct error *e
 			printf(" %s=%s", detail->name, detail->text);
 		else
 			printf(" %s=%.10g", detail->name, detail->number);
-		rc = json_object_set_new(row, detail->name,
-					 detail->text ? json_string(detail->text) : json_real(detail->number));
+		rc = json_object_set_new(row, detail->name, detail_value(detail));
 	}
 	putchar('\n');
 	return rc ? error_nomem(err, "a row of the report") : 0;

@@ -50,7 +50,8 @@ system_tests = \
 	%D%/0620-no-relaunch.t \
 	%D%/0630-relaunch-stdin.t \
 	%D%/0650-relaunch-lost-node.t \
-	%D%/0690-holdfast-mpirun.t
+	%D%/0690-holdfast-mpirun.t \
+	%D%/0700-bench.t
 TESTS += $(system_tests)
 EXTRA_DIST += $(system_tests) %D%/lib.sh %D%/nodes.sh %D%/prte.sh %D%/run.sh
 EXTRA_DIST += quickstart tests/debian/install tests/valgrind.supp
