@@ -21,7 +21,7 @@
 #include "common/error.h"
 #include "common/fabric.h"
 
-#define NET_ABI		  1
+#define NET_ABI		  2
 
 struct net_params {
 	const char *provider; /* ofi: "tcp", ...; NULL or "" for the default */
