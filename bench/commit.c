@@ -215,7 +215,7 @@ static int measure(struct commit *c, const struct plan *plan, struct error *err)
 	}
 	if (rc)
 		return rc;
-	return report_row(plan->report, "commit-4k", c->ranks, BYTES, "us", &samples, err);
+	return report_row(plan->report, &(struct row){"commit-4k", c->ranks, BYTES, .unit = "us"}, &samples, err);
 }
 
 int commit_bench(const struct plan *plan, struct error *err)

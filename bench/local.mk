@@ -2,16 +2,19 @@ noinst_PROGRAMS += bench/hf-bench
 bench_hf_bench_SOURCES = \
 	%D%/bench.h %D%/main.c \
 	%D%/child.c %D%/child.h \
+	%D%/chain.c \
 	%D%/commit.c \
 	%D%/crew.c %D%/crew.h \
+	%D%/increment.c \
 	%D%/relaunch.c \
 	%D%/report.c %D%/report.h \
 	%D%/rma.c %D%/rma.h \
 	%D%/server.c %D%/server.h \
+	%D%/state.c %D%/state.h \
 	%D%/transfer.c
 bench_hf_bench_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/%D%
 bench_hf_bench_CFLAGS = $(AM_CFLAGS) $(LIBFABRIC_CFLAGS) $(JANSSON_CFLAGS)
-bench_hf_bench_LDADD = libclient.la libnet.la libwire.la libcommon.la $(LIBFABRIC_LIBS) $(JANSSON_LIBS)
+bench_hf_bench_LDADD = libtrack.la libclient.la libnet.la libwire.la libcommon.la $(LIBFABRIC_LIBS) $(JANSSON_LIBS)
 
 # What relaunch has mpirun start.
 noinst_PROGRAMS += bench/relaunch_rank

@@ -145,7 +145,7 @@ static int measure(const struct relaunch *r, const struct plan *plan, struct err
 		if (!rc && i >= WARM_RUNS)
 			samples_add(&samples, value, limit, 0);
 	}
-	return rc ? rc : report_row(plan->report, "relaunch", r->ranks, r->bytes, "ms", &samples, err);
+	return rc ? rc : report_row(plan->report, &(struct row){"relaunch", r->ranks, r->bytes, .unit = "ms"}, &samples, err);
 }
 
 int relaunch_bench(const struct plan *plan, struct error *err)

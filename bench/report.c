@@ -109,52 +109,94 @@ int report_open(struct report **report, struct error *err)
 		report_close(r);
 		return error_nomem(err, "the report");
 	}
-	printf("%-15s %5s %8s %9s %9s %-5s %6s %7s %5s %9s\n", "name", "ranks", "bytes", "value",
+	printf("%-17s %5s %8s %9s %9s %-5s %6s %7s %5s %9s\n", "name", "ranks", "bytes", "value",
 	       "limit", "unit", "ratio", "spread", "runs", "memcpy");
 	*report = r;
 	return 0;
 }
 
-int report_row(struct report *report, const char *name, unsigned ranks, uint64_t bytes,
-	       const char *unit, const struct samples *samples, struct error *err)
+static json_t *detail_value(const struct detail *detail)
+{
+	json_int_t whole = (json_int_t)detail->number;
+
+	if (detail->text)
+		return json_string(detail->text);
+	return (double)whole == detail->number ? json_integer(whole) : json_real(detail->number);
+}
+
+/* Under the row, and in its object. */
+static int add_details(json_t *row, const struct detail *detail, struct error *err)
+{
+	int rc = 0;
+
+	if (!detail)
+		return 0;
+	printf("%-17s", "");
+	for (; detail->name && !rc; detail++) {
+		if (detail->text)
+			printf(" %s=%s", detail->name, detail->text);
+		else
+			printf(" %s=%.10g", detail->name, detail->number);
+		rc = json_object_set_new(row, detail->name, detail_value(detail));
+	}
+	putchar('\n');
+	return rc ? error_nomem(err, "a row of the report") : 0;
+}
+
+/* What the table and the file both have. */
+struct figures {
+	double value, limit, copy, ratio, spread;
+};
+
+static struct figures figures_of(const struct row *row, const struct samples *samples)
 {
 	struct samples sorted = *samples;
-	double ratios[SAMPLES_MAX], value, limit, copy, ratio, spread;
+	double ratios[SAMPLES_MAX];
+	struct figures f;
+
+	for (unsigned i = 0; i < samples->count; i++)
+		ratios[i] = row->inverse ? samples->limit[i] / samples->value[i]
+					 : samples->value[i] / samples->limit[i];
+	f.value = median(sorted.value, sorted.count);
+	f.limit = median(sorted.limit, sorted.count);
+	f.copy = median(sorted.copy, sorted.count);
+	f.ratio = median(ratios, sorted.count);
+	f.spread = (quantile(ratios, sorted.count, 0.75) - quantile(ratios, sorted.count, 0.25)) / f.ratio;
+	return f;
+}
+
+int report_row(struct report *report, const struct row *row, const struct samples *samples, struct error *err)
+{
+	struct figures f;
 	char size[32];
-	json_t *row;
+	json_t *object;
+	int rc;
 
 	if (!samples->count)
-		return error_set(err, -EINVAL, "%s: no run was measured", name);
-	for (unsigned i = 0; i < samples->count; i++)
-		ratios[i] = samples->value[i] / samples->limit[i];
-	value = median(sorted.value, sorted.count);
-	limit = median(sorted.limit, sorted.count);
-	copy = median(sorted.copy, sorted.count);
-	ratio = median(ratios, sorted.count);
-	spread = quantile(ratios, sorted.count, 0.75) - quantile(ratios, sorted.count, 0.25);
-	spread /= ratio;
+		return error_set(err, -EINVAL, "%s: no run was measured", row->name);
+	f = figures_of(row, samples);
+	printf("%-17s %5u %8s %9.2f %9.2f %-5s %6.2f %6.0f%% %5u ", row->name, row->ranks,
+	       size_format(row->bytes, size, sizeof(size)), f.value, f.limit, row->unit, f.ratio, f.spread * 100,
+	       samples->count);
+	printf(f.copy > 0 ? "%9.2f\n" : "        -\n", f.copy);
 
-	printf("%-15s %5u %8s %9.2f %9.2f %-5s %6.2f %6.0f%% %5u ", name, ranks,
-	       size_format(bytes, size, sizeof(size)), value, limit, unit, ratio, spread * 100,
-	       sorted.count);
-	printf(copy > 0 ? "%9.2f\n" : "        -\n", copy);
-	fflush(stdout);
-
-	row = json_pack("{s:s, s:i, s:I, s:f, s:s, s:f, s:f, s:i, s:f}",
-			"name", name,
-			"ranks", (int)ranks,
-			"bytes", (json_int_t)bytes,
-			"value", value,
-			"unit", unit,
-			"limit", limit,
-			"ratio", ratio,
-			"runs", (int)sorted.count,
-			"spread", spread);
-	if (row && copy > 0)
-		json_object_set_new(row, "memcpy", json_real(copy));
-	if (!row || json_array_append_new(report->rows, row))
+	object = json_pack("{s:s, s:i, s:I, s:f, s:s, s:f, s:f, s:i, s:f}",
+			   "name", row->name,
+			   "ranks", (int)row->ranks,
+			   "bytes", (json_int_t)row->bytes,
+			   "value", f.value,
+			   "unit", row->unit,
+			   "limit", f.limit,
+			   "ratio", f.ratio,
+			   "runs", (int)samples->count,
+			   "spread", f.spread);
+	if (object && f.copy > 0)
+		json_object_set_new(object, "memcpy", json_real(f.copy));
+	if (!object || json_array_append_new(report->rows, object))
 		return error_nomem(err, "a row of the report");
-	return 0;
+	rc = add_details(object, row->details, err);
+	fflush(stdout);
+	return rc;
 }
 
 void report_note(const char *fmt, ...)

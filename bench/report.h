@@ -3,6 +3,7 @@
 #ifndef BENCH_REPORT_H
 #define BENCH_REPORT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "common/error.h"
 
@@ -24,10 +25,25 @@ double median(double *values, unsigned count);
 
 struct report;
 
+/* What else there is to say of a row: a number, or a text. */
+struct detail {
+	const char *name; /* NULL: the end */
+	double number;
+	const char *text;
+};
+
+struct row {
+	const char *name;
+	unsigned ranks;
+	uint64_t bytes;
+	const char *unit;
+	bool inverse; /* the ratio is limit over value */
+	const struct detail *details; /* may be NULL */
+};
+
 int report_open(struct report **report, struct error *err);
-/* Prints a row at once. `unit` must live as long as the report. */
-int report_row(struct report *report, const char *name, unsigned ranks, uint64_t bytes,
-	       const char *unit, const struct samples *samples, struct error *err);
+/* Prints a row at once. */
+int report_row(struct report *report, const struct row *row, const struct samples *samples, struct error *err);
 /* Says beside the table that something is left out, and why. */
 void report_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int report_write(const struct report *report, const char *file, struct error *err);

@@ -59,7 +59,7 @@ static void run(const struct server *server, const char *program, uint64_t pool_
 		dup2(fd, STDERR_FILENO);
 	}
 	execlp(program, program, "--foreground", "--pool", pool, "--size", size, "--listen",
-	       "127.0.0.1:0", "--auth", "none", "--ready-file", ready, "--log-level", "warning",
+	       "127.0.0.1:0", "--auth", "none", "--ready-file", ready, "--log-level", "warning", "--merge-at", "0",
 	       (char *)NULL);
 	fprintf(stderr, "cannot run %s: %s; name it with --server\n", program, strerror(errno));
 	_exit(127);

@@ -22,11 +22,10 @@
 #include "report.h"
 #include "rma.h"
 #include "server.h"
+#include "state.h"
 
-#define PROVIDER      "tcp"
-#define WARM_RUNS     2 /* a region has two slots */
-#define RUNS	      9
-#define POOL_OVERHEAD (256u << 20)
+#define WARM_RUNS 2 /* a region has two slots */
+#define RUNS	  9
 
 /* One number of ranks with one size. Set up by the parent, inherited by its children. */
 struct transfer {
@@ -46,27 +45,12 @@ struct transfer {
 struct member {
 	unsigned rank;
 	uint64_t bytes;
-	void *buffer; /* what the application would checkpoint */
+	uint8_t *buffer; /* what the application would checkpoint */
 	void *file;   /* what the raw target exposes */
 	struct client *client;
 	struct rma_conn *rma;
 	struct client_segment segment;
 };
-
-static int map_buffer(struct member *m, struct error *err)
-{
-	uint64_t x = m->rank + 1;
-
-	m->buffer = mmap(NULL, m->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			 0);
-	if (m->buffer == MAP_FAILED)
-		return error_nomem(err, "a buffer");
-	for (uint64_t i = 0; i < m->bytes / 8; i++) {
-		x = x * 6364136223846793005u + 1442695040888963407u;
-		((uint64_t *)m->buffer)[i] = x;
-	}
-	return 0;
-}
 
 static int member_begin(void *arg, unsigned rank, void **state, struct error *err)
 {
@@ -90,7 +74,7 @@ static int member_begin(void *arg, unsigned rank, void **state, struct error *er
 	m->rank = rank;
 	m->bytes = t->bytes;
 	m->file = t->files[rank];
-	rc = map_buffer(m, err);
+	rc = state_memory(m->bytes, rank + 1, &m->buffer, err);
 	if (rc)
 		return rc;
 	madvise(m->file, m->bytes, MADV_POPULATE_WRITE); /* page tables are not inherited */
@@ -285,18 +269,10 @@ static int measure(struct transfer *t, struct error *err)
 		}
 	}
 	if (!rc && t->checkpoint)
-		rc = report_row(report, "checkpoint-ofi", t->ranks, t->bytes, "GB/s", &put, err);
+		rc = report_row(report, &(struct row){"checkpoint-ofi", t->ranks, t->bytes, .unit = "GB/s"}, &put, err);
 	if (!rc && t->restore)
-		rc = report_row(report, "restore-ofi", t->ranks, t->bytes, "GB/s", &get, err);
+		rc = report_row(report, &(struct row){"restore-ofi", t->ranks, t->bytes, .unit = "GB/s"}, &get, err);
 	return rc;
-}
-
-/* Memory for buffers, raw files and slots, all of which is the same where scratch is a tmpfs. */
-static bool fits(const struct transfer *t)
-{
-	uint64_t need = t->ranks * t->bytes * 4 + t->ranks * t->bytes / 16 + 2ull * POOL_OVERHEAD;
-
-	return need < (uint64_t)sysconf(_SC_AVPHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static int transfer(const struct plan *plan, unsigned ranks, uint64_t bytes, struct error *err)
@@ -310,11 +286,11 @@ static int transfer(const struct plan *plan, unsigned ranks, uint64_t bytes, str
 	int rc;
 
 	size_format(bytes, size, sizeof(size));
-	if (!fits(&t) && plan->bytes)
-		return error_set(err, -ENOMEM,
-				 "%u rank(s) of %s need four times that in free memory: choose "
-				 "less with --bytes or --ranks", ranks, size);
-	if (!fits(&t)) {
+	if (plan->bytes) {
+		rc = state_check_fits(ranks, bytes, err);
+		if (rc)
+			return rc;
+	} else if (!state_fits(ranks, bytes)) {
 		report_note("leaving out %u rank(s) of %s: not enough free memory", ranks, size);
 		return 0;
 	}

@@ -92,16 +92,16 @@ static bool check_at_once(const struct get *get)
 	return get->step_bytes >= get->block_bytes;
 }
 
-static int piece_arrived(void *arg, const struct net_transfer *transfer, struct error *err)
+static int piece_arrived(void *arg, const struct mover_piece *moved, struct error *err)
 {
-	const struct chain_piece *piece = transfer->context;
+	const struct chain_piece *piece = moved->context;
 	const struct get *get = arg;
 	uint64_t in_piece;
 
 	if (!piece || !check_at_once(get))
 		return 0; /* a table, which its digest covers; or what is checked when all is there */
-	in_piece = transfer->offset - get->set.parts[piece->set].place - piece->set_offset;
-	return piece_compare(get, piece, piece->offset + in_piece, transfer->local, transfer->bytes, err);
+	in_piece = moved->offset - get->set.parts[piece->set].place - piece->set_offset;
+	return piece_compare(get, piece, piece->offset + in_piece, moved->local, moved->bytes, err);
 }
 
 /* ---- moving ---- */
@@ -247,29 +247,73 @@ static int check_pieces(const struct get *get, const struct client_segment *cons
 	return rc;
 }
 
-static int read_segments(struct client *client, struct get *get, struct mover *mover, void **registrations,
-			 const struct client_segment *const *wanted, struct error *err)
+/* Sorts by place: the older the set the further in front, and the pieces of one set lie side by side in it. */
+static void pieces_sort(const struct get *get, size_t *next, const struct chain_piece **sorted)
 {
-	int rc = 0;
+	for (size_t i = 0; i < get->piece_count; i++)
+		next[get->pieces[i].set + 1]++;
+	for (uint32_t set = 0; set < get->set.part_count; set++)
+		next[set + 1] += next[set];
+	for (size_t i = 0; i < get->piece_count; i++)
+		sorted[next[get->pieces[i].set]++] = &get->pieces[i];
+}
+
+static const struct chain_piece **pieces_by_place(const struct get *get)
+{
+	const struct chain_piece **sorted = malloc((get->piece_count + 1) * sizeof(*sorted));
+	size_t *next = calloc(get->set.part_count + 1, sizeof(*next));
+
+	if (sorted && next) {
+		pieces_sort(get, next, sorted);
+	} else {
+		free(sorted);
+		sorted = NULL;
+	}
+	free(next);
+	return sorted;
+}
+
+static int read_pieces(struct get *get, struct mover *mover, const struct client_segment *const *wanted,
+		       struct error *err)
+{
+	const struct chain_piece **by_place = pieces_by_place(get);
+	int rc = by_place ? 0 : error_nomem(err, "the pieces of a set");
 
 	for (size_t i = 0; i < get->piece_count && !rc; i++) {
-		const struct chain_piece *piece = &get->pieces[i];
+		const struct chain_piece *piece = by_place[i];
 		const struct client_segment *s = wanted[piece->segment];
 
-		if (!s)
-			continue;
-		if (!piece->offset) {
-			uint64_t bytes = s->segment.count * s->segment.element_bytes;
-
-			memory_will_fill(s->at, bytes);
-			rc = client->net->register_local(client->conn, s->at, bytes, &registrations[piece->segment], err);
-		}
-		if (!rc)
+		if (s)
 			rc = move_piece(get, mover, piece, piece->offset, (uint8_t *)s->at + piece->offset, piece->bytes,
 					err);
 	}
+	free(by_place);
+	return rc ? rc : mover_drain(mover, err);
+}
+
+static int register_segments(struct client *client, const struct get *get, void **registrations,
+			     const struct client_segment *const *wanted, struct error *err)
+{
+	uint64_t bytes;
+	int rc = 0;
+
+	for (uint32_t i = 0; i < get->set.set.info.segment_count && !rc; i++) {
+		bytes = wanted[i] ? wanted[i]->segment.count * wanted[i]->segment.element_bytes : 0;
+		if (!bytes)
+			continue;
+		memory_will_fill(wanted[i]->at, bytes);
+		rc = client->net->register_local(client->conn, wanted[i]->at, bytes, &registrations[i], err);
+	}
+	return rc;
+}
+
+static int read_segments(struct client *client, struct get *get, struct mover *mover, void **registrations,
+			 const struct client_segment *const *wanted, struct error *err)
+{
+	int rc = register_segments(client, get, registrations, wanted, err);
+
 	if (!rc)
-		rc = mover_drain(mover, err);
+		rc = read_pieces(get, mover, wanted, err);
 	return rc || check_at_once(get) ? rc : check_pieces(get, wanted, err);
 }
 

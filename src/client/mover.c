@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* mover.c - a window of transfers. */
+/* mover.c - a window of transfers, each of one or several pieces. */
 #include "client/mover.h"
 
 #include <errno.h>
@@ -7,22 +7,40 @@
 #include <string.h>
 #include "common/clock.h"
 
+/* One transfer, and what it is made of. */
+struct slot {
+	struct net_transfer transfer;
+	struct net_piece more[NET_PIECES_MAX - 1];
+	void *contexts[NET_PIECES_MAX];
+};
+
+/* The transfer that takes further pieces; slot NULL: none does. */
+struct open_transfer {
+	struct slot *slot;
+	const struct net_key *key;
+	size_t bytes;
+	unsigned local_ranges, remote_ranges;
+};
+
 struct mover {
 	const struct net_ops *net;
 	struct net_conn *conn;
 	uint64_t timeout_ms;
 	const struct mover_calls *calls;
 	void *arg;
-	size_t chunk_bytes;
-	unsigned window, free_count;
-	struct net_transfer **free_transfers, **reaped; /* window of each */
-	struct net_transfer *transfers;
+	struct net_limits limits;
+	struct open_transfer open;
+	unsigned free_count;
+	struct slot **free_slots; /* window of each */
+	struct net_transfer **reaped;
+	struct slot *slots;
 };
 
 int mover_new(const struct net_ops *net, struct net_conn *conn, uint64_t timeout_ms,
 	      const struct mover_calls *calls, void *arg, struct mover **out, struct error *err)
 {
 	struct mover *m = calloc(1, sizeof(*m));
+	unsigned window;
 
 	if (!m)
 		return error_nomem(err, "transfers");
@@ -31,23 +49,52 @@ int mover_new(const struct net_ops *net, struct net_conn *conn, uint64_t timeout
 	m->timeout_ms = timeout_ms;
 	m->calls = calls;
 	m->arg = arg;
-	net->limits(conn, &m->chunk_bytes, &m->window);
-	m->transfers = calloc(m->window, sizeof(*m->transfers));
-	m->free_transfers = calloc(m->window, sizeof(*m->free_transfers));
-	m->reaped = calloc(m->window, sizeof(*m->reaped));
-	if (!m->transfers || !m->free_transfers || !m->reaped) {
+	net->limits(conn, &m->limits);
+	window = m->limits.window;
+	m->slots = calloc(window, sizeof(*m->slots));
+	m->free_slots = calloc(window, sizeof(*m->free_slots));
+	m->reaped = calloc(window, sizeof(*m->reaped));
+	if (!m->slots || !m->free_slots || !m->reaped) {
 		mover_free(m);
 		return error_nomem(err, "transfers");
 	}
-	for (m->free_count = 0; m->free_count < m->window; m->free_count++)
-		m->free_transfers[m->free_count] = &m->transfers[m->free_count];
+	for (m->free_count = 0; m->free_count < window; m->free_count++)
+		m->free_slots[m->free_count] = &m->slots[m->free_count];
 	*out = m;
 	return 0;
 }
 
 size_t mover_chunk_bytes(const struct mover *m)
 {
-	return m->chunk_bytes;
+	return m->limits.chunk_bytes;
+}
+
+static struct net_piece first_piece(const struct net_transfer *transfer)
+{
+	return (struct net_piece){transfer->local, transfer->offset, transfer->bytes};
+}
+
+static size_t transfer_bytes(const struct net_transfer *transfer)
+{
+	size_t bytes = transfer->bytes;
+
+	for (unsigned i = 0; i < transfer->more_count; i++)
+		bytes += transfer->more[i].bytes;
+	return bytes;
+}
+
+/* Tells of each piece of a transfer that has completed. */
+static int slot_done(struct mover *m, const struct slot *slot, struct error *err)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i <= slot->transfer.more_count && m->calls->done && !rc; i++) {
+		struct net_piece moved = i ? slot->more[i - 1] : first_piece(&slot->transfer);
+		struct mover_piece piece = {moved.local, moved.offset, moved.bytes, slot->contexts[i]};
+
+		rc = m->calls->done(m->arg, &piece, err);
+	}
+	return rc;
 }
 
 /* Waits for at least one completion, and makes use of the time. */
@@ -56,67 +103,122 @@ static int reap(struct mover *m, struct error *err)
 	int n, rc;
 
 	do {
-		n = m->net->reap(m->conn, m->reaped, m->window, 0, NULL);
+		n = m->net->reap(m->conn, m->reaped, m->limits.window, 0, NULL);
 	} while (n == -ETIMEDOUT && m->calls->spare && m->calls->spare(m->arg));
 	if (n == -ETIMEDOUT)
-		n = m->net->reap(m->conn, m->reaped, m->window, deadline_in_ms(m->timeout_ms), err);
+		n = m->net->reap(m->conn, m->reaped, m->limits.window, deadline_in_ms(m->timeout_ms), err);
 	if (n < 0)
 		return n;
 	for (int i = 0; i < n; i++) {
 		struct net_transfer *transfer = m->reaped[i];
 
-		m->free_transfers[m->free_count++] = transfer;
+		m->free_slots[m->free_count++] = transfer->context;
 		if (transfer->status)
 			return error_set(err, transfer->status, "a %s of %zu bytes failed: %s",
-					 transfer->write ? "write" : "read", transfer->bytes,
+					 transfer->write ? "write" : "read", transfer_bytes(transfer),
 					 strerror(-transfer->status));
-		rc = m->calls->done ? m->calls->done(m->arg, transfer, err) : 0;
+		rc = slot_done(m, transfer->context, err);
 		if (rc)
 			return rc;
 	}
 	return 0;
 }
 
-int mover_start(struct mover *m, const struct net_key *key, bool write, void *local, uint64_t offset,
-		size_t bytes, void *context, struct error *err)
+/* ---- the transfer that takes further pieces ---- */
+
+static bool open_takes(const struct mover *m, const struct net_key *key, bool write, const struct net_piece *piece,
+		       bool *touches_local, bool *touches_remote)
 {
-	struct net_transfer *transfer;
+	const struct open_transfer *open = &m->open;
+	const struct net_transfer *transfer = &open->slot->transfer;
+	struct net_piece last = transfer->more_count ? open->slot->more[transfer->more_count - 1]
+						     : first_piece(transfer);
+
+	*touches_local = (char *)last.local + last.bytes == piece->local;
+	*touches_remote = last.offset + last.bytes == piece->offset;
+	return open->key == key && transfer->write == write && piece->bytes <= m->limits.chunk_bytes - open->bytes &&
+	       transfer->more_count < NET_PIECES_MAX - 1 &&
+	       open->local_ranges + !*touches_local <= m->limits.local_ranges &&
+	       open->remote_ranges + !*touches_remote <= m->limits.remote_ranges;
+}
+
+static bool open_add(struct mover *m, const struct net_key *key, bool write, const struct net_piece *piece,
+		     void *context)
+{
+	struct open_transfer *open = &m->open;
+	bool touches_local, touches_remote;
+
+	if (!open->slot || !open_takes(m, key, write, piece, &touches_local, &touches_remote))
+		return false;
+	open->bytes += piece->bytes;
+	open->local_ranges += !touches_local;
+	open->remote_ranges += !touches_remote;
+	open->slot->more[open->slot->transfer.more_count++] = *piece;
+	open->slot->contexts[open->slot->transfer.more_count] = context;
+	return true;
+}
+
+static int open_begin(struct mover *m, const struct net_key *key, bool write, const struct net_piece *piece,
+		      void *context, struct error *err)
+{
+	struct slot *slot;
+	int rc = 0;
+
+	while (!m->free_count && !rc)
+		rc = reap(m, err);
+	if (rc)
+		return rc;
+	slot = m->free_slots[--m->free_count];
+	slot->transfer = (struct net_transfer){
+		.local = piece->local,
+		.offset = piece->offset,
+		.bytes = piece->bytes,
+		.more = slot->more,
+		.write = write,
+		.context = slot,
+	};
+	slot->contexts[0] = context;
+	m->open = (struct open_transfer){slot, key, piece->bytes, 1, 1};
+	return 0;
+}
+
+int mover_flush(struct mover *m, struct error *err)
+{
+	struct slot *slot = m->open.slot;
 	int rc;
 
-	for (;;) {
-		while (!m->free_count) {
-			rc = reap(m, err);
-			if (rc)
-				return rc;
-		}
-		transfer = m->free_transfers[m->free_count - 1];
-		*transfer = (struct net_transfer){
-			.local = local,
-			.offset = offset,
-			.bytes = bytes,
-			.write = write,
-			.context = context,
-		};
-		rc = m->net->submit(m->conn, key, transfer, err);
-		if (!rc) {
-			m->free_count--;
-			return 0;
-		}
-		if (rc != -EAGAIN)
-			return rc;
-		if (m->free_count == m->window)
+	if (!slot)
+		return 0;
+	while ((rc = m->net->submit(m->conn, m->open.key, &slot->transfer, err)) == -EAGAIN) {
+		if (m->free_count == m->limits.window - 1)
 			return error_set(err, -EIO, "the data plane takes no transfer");
 		rc = reap(m, err);
 		if (rc)
 			return rc;
 	}
+	m->open.slot = NULL;
+	return rc;
+}
+
+int mover_start(struct mover *m, const struct net_key *key, bool write, void *local, uint64_t offset,
+		size_t bytes, void *context, struct error *err)
+{
+	const struct net_piece piece = {local, offset, bytes};
+	int rc = 0;
+
+	if (!open_add(m, key, write, &piece, context)) {
+		rc = mover_flush(m, err);
+		if (!rc)
+			rc = open_begin(m, key, write, &piece, context, err);
+	}
+	return rc || m->open.bytes < m->limits.chunk_bytes ? rc : mover_flush(m, err);
 }
 
 int mover_drain(struct mover *m, struct error *err)
 {
-	int rc = 0;
+	int rc = mover_flush(m, err);
 
-	while (!rc && m->free_count < m->window)
+	while (!rc && m->free_count < m->limits.window)
 		rc = reap(m, err);
 	return rc;
 }
@@ -125,8 +227,8 @@ void mover_free(struct mover *m)
 {
 	if (!m)
 		return;
-	free(m->transfers);
-	free(m->free_transfers);
+	free(m->slots);
+	free(m->free_slots);
 	free(m->reaped);
 	free(m);
 }

@@ -12,10 +12,18 @@
 
 struct mover;
 
+/* Bytes that mover_start() was given. */
+struct mover_piece {
+	void *local;
+	uint64_t offset; /* in the grant */
+	size_t bytes;
+	void *context;
+};
+
 /* Either may be NULL. */
 struct mover_calls {
-	/* A transfer has completed well. A value other than 0 ends the whole move with it. */
-	int (*done)(void *arg, const struct net_transfer *transfer, struct error *err);
+	/* A piece has been moved well. A value other than 0 ends the whole move with it. */
+	int (*done)(void *arg, const struct mover_piece *piece, struct error *err);
 	/* There is nothing to do but to wait: does some microseconds of other work; false: it has none. */
 	bool (*spare)(void *arg);
 };
@@ -27,12 +35,19 @@ struct mover_calls {
 int mover_new(const struct net_ops *net, struct net_conn *conn, uint64_t timeout_ms,
 	      const struct mover_calls *calls, void *arg, struct mover **mover, struct error *err);
 
-/* The largest transfer. */
+/* The largest piece. */
 size_t mover_chunk_bytes(const struct mover *mover);
 
-/* Starts one transfer of at most mover_chunk_bytes() to or from the grant's `offset`, waiting for room first. */
+/*
+ * Starts to move one piece of at most mover_chunk_bytes() to or from the grant's `offset`, waiting for room first.
+ * Small ones wait until they make a transfer together with the next, as long as these are of the same grant (`key` is
+ * the same pointer) and in the same direction; those that lie in the order of their offsets, side by side, go best.
+ */
 int mover_start(struct mover *mover, const struct net_key *key, bool write, void *local, uint64_t offset,
 		size_t bytes, void *context, struct error *err);
+
+/* Starts what still waits for a next one. */
+int mover_flush(struct mover *mover, struct error *err);
 
 /* Waits until all have completed. */
 int mover_drain(struct mover *mover, struct error *err);

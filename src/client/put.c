@@ -244,10 +244,13 @@ static int put_bytes(struct mover *mover, const struct net_key *key, uint8_t *at
 /* The table goes last, since checksums are made while the data is under way. */
 static int put_table(struct put *put, struct mover *mover, const struct net_key *key, struct error *err)
 {
-	int rc;
+	int rc = 0;
 
-	while (put_hash_block(put))
-		;
+	/* Of a small set it all goes in one transfer; else nothing waits for checksums. */
+	for (unsigned i = 0; put_hash_block(put) && !rc; i++)
+		rc = i ? mover_flush(mover, err) : 0;
+	if (rc)
+		return rc;
 	put->info.table_digest = checksum(put->table_buffer, put->info.table_bytes);
 	rc = put_bytes(mover, key, put->table_buffer, put->info.table_offset, put->info.table_bytes, err);
 	return rc ? rc : mover_drain(mover, err);

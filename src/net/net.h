@@ -21,7 +21,7 @@
 #include "common/error.h"
 #include "common/fabric.h"
 
-#define NET_ABI		  1
+#define NET_ABI		  2
 
 struct net_params {
 	const char *provider; /* ofi: "tcp", ...; NULL or "" for the default */
@@ -39,14 +39,33 @@ struct net_target;
 struct net_grant;
 struct net_conn;
 
-struct net_transfer {
+#define NET_PIECES_MAX 16
+
+struct net_piece {
 	void *local;
 	uint64_t offset; /* in the grant */
-	size_t bytes;	 /* at most chunk_bytes */
+	size_t bytes;
+};
+
+struct net_transfer {
+	/* The first piece, and those that go with it: all to or from one grant, chunk_bytes together at most, within the
+	 * limits of the connection. */
+	void *local;
+	uint64_t offset;
+	size_t bytes;
+	const struct net_piece *more; /* must stay as long as the transfer is in flight */
+	unsigned more_count;
 	bool write;
 	int status; /* at reap: 0 or -errno */
 	void *context;
 	void *reserved[8]; /* the back end's, while in flight */
+};
+
+struct net_limits {
+	size_t chunk_bytes;
+	unsigned window;
+	/* How many ranges a transfer may have here and there; pieces that touch are one range. */
+	unsigned local_ranges, remote_ranges;
 };
 
 struct net_ops {
@@ -81,10 +100,10 @@ struct net_ops {
 	int (*connect)(const struct net_params *params, const struct net_address *address,
 		       const uint8_t token[NET_TOKEN_BYTES], uint64_t deadline, struct net_conn **conn,
 		       struct error *err);
-	/* Chunk size and window that this connection uses. */
-	void (*limits)(const struct net_conn *conn, size_t *chunk_bytes, unsigned *window);
-	/* Makes local memory known to the device, where it must be; a no-op elsewhere. Transfers must lie
-	 * within one registered range. */
+	/* What this connection uses. */
+	void (*limits)(const struct net_conn *conn, struct net_limits *limits);
+	/* Makes local memory known to the device, where it must be; a no-op elsewhere. Each piece of a
+	 * transfer must lie within one registered range. */
 	int (*register_local)(struct net_conn *conn, void *base, size_t bytes, void **registration,
 			      struct error *err);
 	void (*unregister_local)(struct net_conn *conn, void *registration);

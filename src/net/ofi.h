@@ -67,7 +67,7 @@ void ofi_target_close(struct net_target *target);
 int ofi_connect(const struct net_params *params, const struct net_address *address,
 		const uint8_t token[NET_TOKEN_BYTES], uint64_t deadline, struct net_conn **conn,
 		struct error *err);
-void ofi_limits(const struct net_conn *conn, size_t *chunk_bytes, unsigned *window);
+void ofi_limits(const struct net_conn *conn, struct net_limits *limits);
 int ofi_register_local(struct net_conn *conn, void *base, size_t bytes, void **registration,
 		       struct error *err);
 void ofi_unregister_local(struct net_conn *conn, void *registration);

@@ -29,8 +29,8 @@ struct net_conn {
 	struct fid_cq *cq;
 	struct fid_ep *ep;
 	int eq_fd, cq_fd;
-	size_t chunk_bytes;
-	unsigned window, in_flight;
+	struct net_limits limits;
+	unsigned in_flight;
 	int lost; /* -errno once the connection is gone */
 	struct registration *registrations;
 };
@@ -106,6 +106,27 @@ static int conn_wait_connected(struct net_conn *conn, uint64_t deadline, struct 
 	}
 }
 
+static unsigned ranges_within(size_t offered)
+{
+	return offered < 1 ? 1 : offered > NET_PIECES_MAX ? NET_PIECES_MAX : (unsigned)offered;
+}
+
+/* As asked for, as far as the provider goes. */
+static void conn_limit(struct net_conn *conn, const struct net_params *params)
+{
+	const struct fi_tx_attr *tx = conn->info->tx_attr;
+	struct net_limits *limits = &conn->limits;
+
+	limits->chunk_bytes = params->chunk_bytes ? params->chunk_bytes : CHUNK_BYTES_DEFAULT;
+	if (limits->chunk_bytes > conn->info->ep_attr->max_msg_size)
+		limits->chunk_bytes = conn->info->ep_attr->max_msg_size;
+	limits->window = params->window ? params->window : WINDOW_DEFAULT;
+	if (limits->window > tx->size)
+		limits->window = (unsigned)tx->size;
+	limits->local_ranges = ranges_within(tx->iov_limit);
+	limits->remote_ranges = ranges_within(tx->rma_iov_limit);
+}
+
 int ofi_connect(const struct net_params *params, const struct net_address *address,
 		const uint8_t token[NET_TOKEN_BYTES], uint64_t deadline, struct net_conn **out,
 		struct error *err)
@@ -116,16 +137,11 @@ int ofi_connect(const struct net_params *params, const struct net_address *addre
 
 	if (!conn)
 		return error_nomem(err, "a connection");
-	conn->chunk_bytes = params->chunk_bytes ? params->chunk_bytes : CHUNK_BYTES_DEFAULT;
-	conn->window = params->window ? params->window : WINDOW_DEFAULT;
 	rc = ofi_query(params->provider, NULL, address, &conn->info, err);
 	if (rc)
 		goto err_close;
-	if (conn->chunk_bytes > conn->info->ep_attr->max_msg_size)
-		conn->chunk_bytes = conn->info->ep_attr->max_msg_size;
-	if (conn->window > conn->info->tx_attr->size)
-		conn->window = (unsigned)conn->info->tx_attr->size;
-	conn->info->tx_attr->size = conn->window;
+	conn_limit(conn, params);
+	conn->info->tx_attr->size = conn->limits.window;
 	conn->info->rx_attr->size = 1; /* nobody sends messages */
 
 	what = "opening the fabric";
@@ -135,7 +151,7 @@ int ofi_connect(const struct net_params *params, const struct net_address *addre
 	if (!rc)
 		rc = fi_domain(conn->fabric, conn->info, &conn->domain, NULL);
 	if (!rc)
-		rc = ofi_open_cq(conn->domain, conn->window + 1, &conn->cq, &conn->cq_fd);
+		rc = ofi_open_cq(conn->domain, conn->limits.window + 1, &conn->cq, &conn->cq_fd);
 	if (rc)
 		goto err_what;
 	what = "creating the endpoint";
@@ -181,10 +197,9 @@ void ofi_disconnect(struct net_conn *conn)
 	free(conn);
 }
 
-void ofi_limits(const struct net_conn *conn, size_t *chunk_bytes, unsigned *window)
+void ofi_limits(const struct net_conn *conn, struct net_limits *limits)
 {
-	*chunk_bytes = conn->chunk_bytes;
-	*window = conn->window;
+	*limits = conn->limits;
 }
 
 int ofi_register_local(struct net_conn *conn, void *base, size_t bytes, void **registration,
@@ -230,13 +245,13 @@ void ofi_unregister_local(struct net_conn *conn, void *registration)
 }
 
 static const struct registration *conn_find_registration(const struct net_conn *conn,
-							 const struct net_transfer *transfer)
+							 const struct net_piece *piece)
 {
-	const char *base = transfer->local;
+	const char *base = piece->local;
 
 	for (const struct registration *entry = conn->registrations; entry; entry = entry->next) {
 		if (base >= entry->base && (size_t)(base - entry->base) <= entry->bytes &&
-		    transfer->bytes <= entry->bytes - (size_t)(base - entry->base))
+		    piece->bytes <= entry->bytes - (size_t)(base - entry->base))
 			return entry;
 	}
 	return NULL;
@@ -273,38 +288,99 @@ static int conn_lost(struct net_conn *conn, struct error *err)
 			 fi_strerror(-conn->lost));
 }
 
-int ofi_submit(struct net_conn *conn, const struct net_key *key, struct net_transfer *transfer,
-	       struct error *err)
-{
-	struct iovec local = {.iov_base = transfer->local, .iov_len = transfer->bytes};
-	struct fi_rma_iov remote = {
-	    .addr = key->address + transfer->offset, .len = transfer->bytes, .key = key->key};
-	struct fi_msg_rma message = {.msg_iov = &local,
-				     .iov_count = 1,
-				     .rma_iov = &remote,
-				     .rma_iov_count = 1,
-				     .context = transfer->reserved};
-	const struct registration *registration;
-	void *desc = NULL;
-	ssize_t rc;
+/* A transfer as libfabric wants it. */
+struct message {
+	struct iovec locals[NET_PIECES_MAX];
+	void *descs[NET_PIECES_MAX];
+	struct fi_rma_iov remotes[NET_PIECES_MAX];
+	unsigned local_count, remote_count;
+	size_t bytes;
+};
 
-	if (transfer->bytes == 0 || transfer->bytes > conn->chunk_bytes)
+static void message_add_local(struct message *m, const struct net_piece *piece, void *desc)
+{
+	struct iovec *last = m->local_count ? &m->locals[m->local_count - 1] : NULL;
+
+	if (last && (char *)last->iov_base + last->iov_len == piece->local && m->descs[m->local_count - 1] == desc) {
+		last->iov_len += piece->bytes;
+		return;
+	}
+	m->descs[m->local_count] = desc;
+	m->locals[m->local_count++] = (struct iovec){piece->local, piece->bytes};
+}
+
+static void message_add_remote(struct message *m, const struct net_piece *piece, const struct net_key *key)
+{
+	struct fi_rma_iov *last = m->remote_count ? &m->remotes[m->remote_count - 1] : NULL;
+	uint64_t at = key->address + piece->offset;
+
+	if (last && last->addr + last->len == at) {
+		last->len += piece->bytes;
+		return;
+	}
+	m->remotes[m->remote_count++] = (struct fi_rma_iov){.addr = at, .len = piece->bytes, .key = key->key};
+}
+
+static int message_add(struct message *m, const struct net_conn *conn, const struct net_key *key,
+		       const struct net_piece *piece, struct error *err)
+{
+	const struct registration *registration = NULL;
+
+	if (piece->bytes == 0 || piece->bytes > conn->limits.chunk_bytes - m->bytes)
 		return error_set(err, -EINVAL, "a transfer of %zu bytes; 1 to %zu are allowed",
-				 transfer->bytes, conn->chunk_bytes);
-	if (transfer->offset > key->bytes || transfer->bytes > key->bytes - transfer->offset)
+				 m->bytes + piece->bytes, conn->limits.chunk_bytes);
+	if (piece->offset > key->bytes || piece->bytes > key->bytes - piece->offset)
 		return error_set(err, -ERANGE, "a transfer beyond the end of the grant");
-	if (conn->lost)
-		return conn_lost(conn, err);
-	if (conn->in_flight >= conn->window)
-		return error_set(err, -EAGAIN, "the window of %u transfers is full", conn->window);
 	if (conn->info->domain_attr->mr_mode & FI_MR_LOCAL) {
-		registration = conn_find_registration(conn, transfer);
+		registration = conn_find_registration(conn, piece);
 		if (!registration)
 			return error_set(err, -EFAULT,
 					 "a transfer of memory that is not registered");
-		desc = fi_mr_desc(registration->mr);
-		message.desc = &desc;
 	}
+	message_add_local(m, piece, registration ? fi_mr_desc(registration->mr) : NULL);
+	message_add_remote(m, piece, key);
+	m->bytes += piece->bytes;
+	return 0;
+}
+
+static int message_make(struct message *m, const struct net_conn *conn, const struct net_key *key,
+			const struct net_transfer *transfer, struct error *err)
+{
+	const struct net_piece first = {transfer->local, transfer->offset, transfer->bytes};
+	int rc;
+
+	if (transfer->more_count >= NET_PIECES_MAX)
+		return error_set(err, -EINVAL, "a transfer of %u pieces; %u are allowed", transfer->more_count + 1,
+				 NET_PIECES_MAX);
+	rc = message_add(m, conn, key, &first, err);
+	for (unsigned i = 0; i < transfer->more_count && !rc; i++)
+		rc = message_add(m, conn, key, &transfer->more[i], err);
+	if (rc)
+		return rc;
+	if (m->local_count > conn->limits.local_ranges || m->remote_count > conn->limits.remote_ranges)
+		return error_set(err, -EINVAL, "a transfer of %u ranges to %u; the provider takes %u to %u", m->local_count,
+				 m->remote_count, conn->limits.local_ranges, conn->limits.remote_ranges);
+	return 0;
+}
+
+int ofi_submit(struct net_conn *conn, const struct net_key *key, struct net_transfer *transfer,
+	       struct error *err)
+{
+	struct message m = {.local_count = 0};
+	struct fi_msg_rma message = {.msg_iov = m.locals,
+				     .desc = m.descs,
+				     .rma_iov = m.remotes,
+				     .context = transfer->reserved};
+	ssize_t rc = message_make(&m, conn, key, transfer, err);
+
+	if (rc)
+		return (int)rc;
+	if (conn->lost)
+		return conn_lost(conn, err);
+	if (conn->in_flight >= conn->limits.window)
+		return error_set(err, -EAGAIN, "the window of %u transfers is full", conn->limits.window);
+	message.iov_count = m.local_count;
+	message.rma_iov_count = m.remote_count;
 	/* A completion has to wait for the target: tcp completes writes that it refuses otherwise.
 	 */
 	rc = transfer->write ? fi_writemsg(conn->ep, &message, FI_COMPLETION | FI_DELIVERY_COMPLETE)

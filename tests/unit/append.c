@@ -168,6 +168,34 @@ START_TEST(an_increment_may_be_empty)
 }
 END_TEST
 
+/* Changed blocks that lie apart, each of them alone: their bytes, and little beside them. */
+START_TEST(an_increment_takes_little_more_than_what_changed)
+{
+	static const uint64_t sizes[] = {64 * BLOCK, 64 * BLOCK}; /* room in the log */
+	static const unsigned every[] = {64, 16, 4, 2, 1};
+	struct client *client = open_rank(0, 1);
+	const struct set_info *sets;
+	uint64_t epoch = 1, dirty;
+	size_t count;
+
+	memory_make(sizes, 2);
+	put_ok(client, epoch, 0, SET_FULL);
+	for (unsigned i = 0; i < sizeof(every) / sizeof(every[0]); i++) {
+		dirty = 0;
+		for (uint64_t block = 0; block < 64; block += every[i], dirty += BLOCK)
+			touch(0, block);
+		put_increment(client, ++epoch);
+		count = client_sets(client, &sets);
+		sets += count - 1;
+		ck_assert_uint_eq(sets->epoch, epoch);
+		ck_assert_uint_ge(sets->data_bytes, dirty);
+		ck_assert_uint_le(10 * (sets->table_offset + sets->table_bytes), 11 * dirty);
+	}
+	client_close(client, false, &err);
+	memory_free();
+}
+END_TEST
+
 START_TEST(layouts_may_change_from_one_increment_to_the_next)
 {
 	static const uint64_t sizes[] = {5 * BLOCK + 1, 2 * BLOCK, 77};
@@ -701,14 +729,14 @@ END_TEST
 
 static const char *const client_points[] = {
 	"client.put.after-begin:kill:2",
-	"client.put.mid-write:kill:5",
+	"client.put.mid-write:kill:9",
 	"client.put.before-commit:kill:2",
 	"client.put.after-commit:kill:2",
 };
 
 START_TEST(a_client_killed_at_any_point_of_an_increment_loses_nothing)
 {
-	static const uint64_t sizes[] = {6 * BLOCK + 9, 50};
+	static const uint64_t sizes[] = {16 * BLOCK + 9, 50};
 	struct client *client;
 	int status;
 	pid_t child;
@@ -720,9 +748,8 @@ START_TEST(a_client_killed_at_any_point_of_an_increment_loses_nothing)
 		setenv("HOLDFAST_TEST_POINT", client_points[_i], 1);
 		client = open_rank(0, 1);
 		put_ok(client, 1, 0, SET_FULL);
-		touch(0, 1);
-		touch(0, 3);
-		touch(0, 5);
+		for (unsigned block = 1; block < 16; block += 2)
+			touch(0, block);
 		put_ok(client, 2, 1, SET_INCREMENT);
 		_exit(1);
 	}
@@ -743,7 +770,7 @@ END_TEST
 /* Fenced in the middle of an increment: its successor writes there, and nothing of it is seen. */
 START_TEST(a_fenced_writer_of_an_increment_changes_nothing)
 {
-	static const uint64_t sizes[] = {12 * BLOCK};
+	static const uint64_t sizes[] = {24 * BLOCK};
 	struct client_identity identity = identity_of(0, 1);
 	struct client_options options = options_of_server();
 	struct client *client = open_rank(0, 1);
@@ -757,9 +784,9 @@ START_TEST(a_fenced_writer_of_an_increment_changes_nothing)
 	client_close(client, false, &err);
 	child = fork();
 	if (!child) {
-		setenv("HOLDFAST_TEST_POINT", "client.put.mid-write:stop:3", 1);
+		setenv("HOLDFAST_TEST_POINT", "client.put.mid-write:stop:10", 1);
 		client = open_rank(0, 1);
-		for (unsigned block = 0; block < 12; block += 2)
+		for (unsigned block = 0; block < 24; block += 2)
 			touch(0, block);
 		status = put(client, 3, 2, &(enum set_kind){SET_INCREMENT}) == -ESTALE ? 0 : 1;
 		client_close(client, false, &err);
@@ -769,7 +796,7 @@ START_TEST(a_fenced_writer_of_an_increment_changes_nothing)
 	ck_assert_msg(WIFSTOPPED(status), "the test point was not met");
 	identity.incarnation = 1;
 	client = open_with(&options, &identity);
-	for (unsigned block = 0; block < 12; block += 2)
+	for (unsigned block = 0; block < 24; block += 2)
 		touch(0, block);
 	put_increment(client, 3);
 	kill(child, SIGCONT);
@@ -1076,6 +1103,7 @@ static Suite *unit_suite(void)
 	tcase_add_loop_test(tc, blocks_may_be_small_or_large, 0, sizeof(blocks) / sizeof(blocks[0]));
 	tcase_add_test(tc, another_block_size_begins_another_chain);
 	tcase_add_test(tc, an_increment_may_be_empty);
+	tcase_add_test(tc, an_increment_takes_little_more_than_what_changed);
 	tcase_add_test(tc, layouts_may_change_from_one_increment_to_the_next);
 	tcase_add_test(tc, the_log_comes_round_many_times);
 	tcase_add_test(tc, going_on_from_an_older_epoch_withdraws_the_newer);

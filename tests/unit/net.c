@@ -155,13 +155,16 @@ static int transfer_all(struct net_conn *conn, const struct net_key *key, bool w
 	static struct net_transfer slots[64];
 	struct net_transfer *done[64];
 	unsigned window, busy = 0, unused;
+	struct net_limits limits;
 	struct error err = {0};
 	size_t chunk, at = 0;
 	void *registration;
 	uint64_t used = 0;
 	int rc = 0, n;
 
-	net->limits(conn, &chunk, &window);
+	net->limits(conn, &limits);
+	chunk = limits.chunk_bytes;
+	window = limits.window;
 	ck_assert_uint_le(window, 64);
 	ck_assert_int_eq(net->register_local(conn, local, bytes, &registration, &err), 0);
 	while (!rc && (at < bytes || busy)) {
@@ -240,20 +243,16 @@ START_TEST(transfers_of_many_sizes_arrive_and_come_back)
 	for (unsigned l = 0; l < 3; l++) {
 		struct net_params with = params();
 		struct error err = {0};
+		struct net_limits used;
 		struct net_conn *conn;
-		unsigned window;
-		size_t chunk;
 
 		with.chunk_bytes = limits[l].chunk;
 		with.window = limits[l].window;
 		admit(l);
 		ck_assert_int_eq(try_connect_to(&with, &address, l, DEADLINE_MS, &conn, &err), 0);
-		net->limits(conn, &chunk, &window);
-		if (limits[l].chunk)
-			ck_assert_uint_eq(chunk, limits[l].chunk);
-		else
-			ck_assert_uint_eq(chunk, MIB);
-		ck_assert_uint_eq(window, limits[l].window ? limits[l].window : 16);
+		net->limits(conn, &used);
+		ck_assert_uint_eq(used.chunk_bytes, limits[l].chunk ? limits[l].chunk : MIB);
+		ck_assert_uint_eq(used.window, limits[l].window ? limits[l].window : 16);
 
 		const size_t sizes[] = {1,
 					2,
@@ -261,11 +260,11 @@ START_TEST(transfers_of_many_sizes_arrive_and_come_back)
 					4095,
 					4096,
 					65537,
-					chunk - 1,
-					chunk,
-					chunk + 1,
-					chunk * 3,
-					chunk * window + 12345};
+					used.chunk_bytes - 1,
+					used.chunk_bytes,
+					used.chunk_bytes + 1,
+					used.chunk_bytes * 3,
+					used.chunk_bytes * used.window + 12345};
 		for (unsigned s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
 			struct net_key key;
 			struct net_grant *grant;
@@ -290,6 +289,123 @@ START_TEST(transfers_of_many_sizes_arrive_and_come_back)
 	free(memory);
 	free(local);
 	free(back);
+}
+END_TEST
+
+/* Pieces that lie anywhere on both sides, some of them side by side. */
+#define PIECES 4
+
+static const struct net_piece scattered[PIECES] = {
+	{(void *)(uintptr_t)9000, 100, 1000}, /* places in the local memory for now */
+	{(void *)(uintptr_t)10000, 1100, 4096},
+	{(void *)(uintptr_t)77, 70000, 1},
+	{(void *)(uintptr_t)30000, 20000, 5000},
+};
+
+/* One transfer of all of them, or what submit or reap said. */
+static int transfer_pieces(struct net_conn *conn, const struct net_key *key, bool write, uint8_t *local,
+			   const struct net_piece *places, unsigned count)
+{
+	struct net_piece more[2 * NET_PIECES_MAX];
+	struct net_transfer transfer = {.local = local + (uintptr_t)places[0].local,
+					.offset = places[0].offset,
+					.bytes = places[0].bytes,
+					.more = more,
+					.more_count = count - 1,
+					.write = write};
+	struct net_transfer *done;
+	struct error err = {0};
+	int rc;
+
+	for (unsigned i = 1; i < count; i++)
+		more[i - 1] = (struct net_piece){local + (uintptr_t)places[i].local, places[i].offset, places[i].bytes};
+	rc = net->submit(conn, key, &transfer, &err);
+	if (rc)
+		return rc;
+	rc = net->reap(conn, &done, 1, deadline_in_ms(DEADLINE_MS), &err);
+	if (rc == 1)
+		ck_assert_ptr_eq(done, &transfer);
+	return rc == 1 ? transfer.status : rc;
+}
+
+START_TEST(pieces_of_one_transfer_each_go_to_their_place)
+{
+	const size_t bytes = 80000;
+	uint8_t *memory = allocate(bytes, MARK), *expected = allocate(bytes, MARK);
+	uint8_t *local = allocate(bytes, 0), *back = allocate(bytes, MARK), *expected_back = allocate(bytes, MARK);
+	struct net_grant *grant;
+	struct net_conn *conn;
+	struct net_key key;
+
+	start();
+	conn = connect_as(0);
+	grant = expose(0, memory, bytes, NET_READ | NET_WRITE, &key);
+	fill_pattern(local, bytes, 3);
+	for (unsigned i = 0; i < PIECES; i++) {
+		const uint8_t *at = local + (uintptr_t)scattered[i].local;
+
+		memcpy(expected + scattered[i].offset, at, scattered[i].bytes);
+		memcpy(expected_back + (at - local), at, scattered[i].bytes);
+	}
+	ck_assert_int_eq(transfer_pieces(conn, &key, true, local, scattered, PIECES), 0);
+	ck_assert(!memcmp(memory, expected, bytes));
+	ck_assert_int_eq(transfer_pieces(conn, &key, false, back, scattered, PIECES), 0);
+	ck_assert(!memcmp(back, expected_back, bytes));
+	net->revoke(grant);
+	net->close(conn);
+	net->target_close(target);
+	free(memory);
+	free(expected);
+	free(local);
+	free(back);
+	free(expected_back);
+}
+END_TEST
+
+/* Refused before anything of them is sent. */
+START_TEST(pieces_beyond_a_limit_are_refused)
+{
+	struct net_piece pieces[2 * NET_PIECES_MAX];
+	uint8_t *memory = allocate(MIB, MARK), *local = allocate(2 * MIB, 0);
+	struct net_limits limits;
+	struct net_grant *grant;
+	struct net_conn *conn;
+	struct net_key key;
+
+	start();
+	conn = connect_as(0);
+	net->limits(conn, &limits);
+	grant = expose(0, memory, MIB, NET_READ | NET_WRITE, &key);
+	for (unsigned i = 0; i < 2 * NET_PIECES_MAX; i++)
+		pieces[i] = (struct net_piece){(void *)(uintptr_t)(i * 16), i * 16, 16};
+	/* Side by side they are one range. */
+	ck_assert_int_eq(transfer_pieces(conn, &key, true, local, pieces, NET_PIECES_MAX), 0);
+	ck_all(memory, NET_PIECES_MAX * 16, 0);
+	ck_all(memory + NET_PIECES_MAX * 16, MIB - NET_PIECES_MAX * 16, MARK);
+	memset(memory, MARK, MIB);
+	ck_assert_int_eq(transfer_pieces(conn, &key, true, local, pieces, NET_PIECES_MAX + 1), -EINVAL);
+	pieces[1] = (struct net_piece){0, MIB - 8, 9};
+	ck_assert_int_eq(transfer_pieces(conn, &key, true, local, pieces, 2), -ERANGE);
+	pieces[1] = (struct net_piece){0, MIB + 1, 1};
+	ck_assert_int_eq(transfer_pieces(conn, &key, true, local, pieces, 2), -ERANGE);
+	pieces[1] = (struct net_piece){0, 0, 0};
+	ck_assert_int_eq(transfer_pieces(conn, &key, true, local, pieces, 2), -EINVAL);
+	pieces[1] = (struct net_piece){0, 0, limits.chunk_bytes - 15};
+	ck_assert_int_eq(transfer_pieces(conn, &key, true, local, pieces, 2), -EINVAL);
+	for (unsigned i = 0; i < NET_PIECES_MAX; i++)
+		pieces[i] = (struct net_piece){(void *)(uintptr_t)(i * 32), i * 16, 16};
+	if (limits.local_ranges < NET_PIECES_MAX)
+		ck_assert_int_eq(transfer_pieces(conn, &key, true, local, pieces, limits.local_ranges + 1), -EINVAL);
+	for (unsigned i = 0; i < NET_PIECES_MAX; i++)
+		pieces[i] = (struct net_piece){(void *)(uintptr_t)(i * 16), i * 32, 16};
+	if (limits.remote_ranges < NET_PIECES_MAX)
+		ck_assert_int_eq(transfer_pieces(conn, &key, true, local, pieces, limits.remote_ranges + 1), -EINVAL);
+	ck_all(memory, MIB, MARK);
+	net->revoke(grant);
+	net->close(conn);
+	net->target_close(target);
+	free(memory);
+	free(local);
 }
 END_TEST
 
@@ -1342,6 +1458,8 @@ static Suite *unit_suite(void)
 
 #define ADD(name) unit_add(suite, #name, name, 60)
 	ADD(transfers_of_many_sizes_arrive_and_come_back);
+	ADD(pieces_of_one_transfer_each_go_to_their_place);
+	ADD(pieces_beyond_a_limit_are_refused);
 	ADD(what_is_being_prepared_disturbs_nothing);
 	ADD(who_ends_while_it_is_prepared_ends_well);
 	ADD(a_child_that_was_forked_meanwhile_ends_well);
