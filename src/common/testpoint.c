@@ -27,7 +27,7 @@ void testpoint_pass(const char *name)
 	else if (!strncmp(action, "stop", 4))
 		raise(SIGSTOP); /* this thread, at once; kill() would let it go on while another one stops */
 	else if (!strncmp(action, "sleep", 5))
-		sleep(3);
+		sleep(1);
 	else
 		_exit(99);
 }

@@ -127,7 +127,7 @@ const struct net_ops *net_find(const char *name);
 /*
  * Begins, in a thread of its own, what the default back end does once a process and takes long over (libfabric: it
  * loads all its providers; that of verbs reads the kernel's whole symbol table, twice): listen() and connect() then
- * find it done, or wait for it. Returns at once; not to call it costs time only.
+ * find it done, or wait for it, and so does fork(). Returns at once; not to call it costs time only.
  */
 void net_prepare(void);
 

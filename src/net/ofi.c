@@ -108,7 +108,6 @@ int ofi_query(const char *provider, const char *node, const struct net_address *
 }
 
 static pthread_t preparing;
-static pid_t preparing_in;
 
 static void *prepare(void *arg)
 {
@@ -121,12 +120,19 @@ static void *prepare(void *arg)
 	return NULL;
 }
 
-/* libfabric must not be unloaded below it. A child that was forked meanwhile has no such thread to join: what that would
- * do POSIX leaves open (glibc returns at once, and frees the stack that fork() has freed already). */
+static void prepare_join(void)
+{
+	pthread_join(preparing, NULL);
+}
+
+/* libfabric must not be unloaded below the thread; and a child that is forked must not have libfabric's locks as the
+ * thread, which it does not have, happened to hold them. */
 static void prepare_end(void)
 {
-	if (getpid() == preparing_in)
-		pthread_join(preparing, NULL);
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	if (!pthread_equal(pthread_self(), preparing))
+		pthread_once(&once, prepare_join);
 }
 
 static void prepare_begin(void)
@@ -134,11 +140,12 @@ static void prepare_begin(void)
 	sigset_t all, before;
 
 	/* The application's signals are for its own threads. */
-	preparing_in = getpid();
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (!pthread_create(&preparing, NULL, prepare, NULL))
+	if (!pthread_create(&preparing, NULL, prepare, NULL)) {
 		atexit(prepare_end);
+		pthread_atfork(prepare_end, NULL, NULL);
+	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 

@@ -16,7 +16,7 @@
 #include "ni/mapping.h"
 #include "wire/chain.h"
 
-#define NICE 19
+#define NICE 10
 
 struct work {
 	struct ni_request request;

@@ -336,6 +336,12 @@ static void merge_next(struct server *server, uint32_t uid)
 	}
 }
 
+void merge_tick(struct server *server)
+{
+	for (struct ni_process *ni = NULL; (ni = ni_process_next(server, ni));)
+		merge_next(server, ni_process_uid(ni));
+}
+
 void merge_consider(struct server *server, struct region *region)
 {
 	struct merging *m = merging_of(server, region);

@@ -16,6 +16,9 @@ struct session;
 /* After a COMMIT: begins to merge what the configuration says, now or when the NI is free for it. */
 void merge_consider(struct server *server, struct region *region);
 
+/* Now and then: begins what waits because somebody was busy with the region. */
+void merge_tick(struct server *server);
+
 /* Is the session's region being merged? Then that is ended, and request_begin_again() called when it has. */
 bool merge_stop(struct session *session);
 

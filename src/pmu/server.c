@@ -232,6 +232,8 @@ static void tick(evutil_socket_t fd, short events, void *arg)
 		else if (s->state < SESSION_READY && now - s->since_ns > LOGIN_TIMEOUT_NS)
 			session_close(s, "it did not authenticate in time");
 	}
+	if (!server->stopping)
+		merge_tick(server);
 	if (!server->stopping && is_idle_for_long(server)) {
 		log_info("stopping: there was no client for %llu s (--idle-exit)",
 			 (unsigned long long)server->conf.idle_exit_s);

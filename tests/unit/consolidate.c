@@ -96,14 +96,24 @@ static void check_all(struct client *client)
 	get_present(client);
 	ck_assert_uint_gt(n, 1);
 	get_ranges(client, sets[n - 1].epoch, 10);
-	get_ranges(client, sets[0].epoch, 10);
+	get_ranges(client, sets[n - 2].epoch, 10); /* which is kept */
+}
+
+/* One that waits long enough for a new NI, but not for a server that nobody starts. */
+static struct client *open_impatient(void)
+{
+	struct client_identity identity = identity_of(0, 1);
+	struct client_options options = options_of_server();
+
+	options.reconnect_ms = 1500;
+	return open_with(&options, &identity);
 }
 
 /* A rank with a full set and increments up to epoch `last`. */
 static struct client *rank_make(unsigned last)
 {
 	static const uint64_t sizes[] = {20 * BLOCK + 123, 100, 0, 3 * BLOCK};
-	struct client *client = open_rank(0, 1);
+	struct client *client = open_impatient();
 
 	memory_make(sizes, 4);
 	put_ok(client, 1, 0, SET_FULL);
@@ -124,7 +134,7 @@ START_TEST(a_chain_stays_short_and_what_is_kept_comes_back)
 {
 	struct client *client = rank_make(5);
 
-	for (unsigned epoch = 6; epoch < 200; epoch++) {
+	for (unsigned epoch = 6, last = unit_rounds(500, 100, 40); epoch < last; epoch++) {
 		change();
 		put_increment(client, epoch); /* never a full set: the log does not fill */
 		wait_for_chain(client, 5);
@@ -145,7 +155,7 @@ START_TEST(layouts_that_change_are_merged)
 	struct client *client = rank_make(3);
 	char name[32];
 
-	for (unsigned epoch = 4; epoch < 120; epoch++) {
+	for (unsigned epoch = 4, last = unit_rounds(500, 100, 40); epoch < last; epoch++) {
 		if (random_below(2)) {
 			snprintf(name, sizeof(name), "segment%u", 3 + 10 * random_below(3));
 			segment_new(3, name, others[random_below(7)]);
@@ -169,7 +179,7 @@ START_TEST(a_writer_that_does_not_wait_loses_nothing)
 	struct client *client = rank_make(1);
 	unsigned full = 0;
 
-	for (unsigned epoch = 2; epoch < 400; epoch++) {
+	for (unsigned epoch = 2, last = unit_rounds(EPOCHS, 400, 100); epoch < last; epoch++) {
 		for (unsigned n = random_below(6); n; n--)
 			change();
 		full += put_ok(client, epoch, epoch - 1, random_below(40) ? SET_INCREMENT : SET_FULL) == SET_FULL;
@@ -178,7 +188,7 @@ START_TEST(a_writer_that_does_not_wait_loses_nothing)
 		if (epoch > 200)
 			past_forget(&past[epoch - 200]);
 	}
-	ck_assert_uint_gt(full, 3);
+	ck_assert_uint_gt(full, 0);
 	rank_end(client);
 }
 END_TEST
@@ -297,8 +307,6 @@ static const char *const kill_points[] = {
 
 START_TEST(a_server_or_ni_killed_at_any_point_of_a_merge_loses_nothing)
 {
-	struct client_options options;
-	struct client_identity identity = identity_of(0, 1);
 	struct client *client;
 	unsigned epoch, acknowledged = 0;
 	enum set_kind kind;
@@ -306,9 +314,7 @@ START_TEST(a_server_or_ni_killed_at_any_point_of_a_merge_loses_nothing)
 
 	pmu_stop(&pmu);
 	ck_assert(pmu_start(&pmu, four, kill_points[_i]));
-	options = options_of_server();
-	options.reconnect_ms = 1500; /* the NI's death is made good in the meantime; the PMM's not */
-	client = open_with(&options, &identity);
+	client = open_impatient();
 	memory_make((const uint64_t[]){9 * BLOCK + 9, 50}, 2);
 	for (epoch = 1; epoch < 40; epoch++) {
 		change();
@@ -524,7 +530,7 @@ START_TEST(random_kills_lose_nothing)
 			past_record(epoch + 1);
 			pmu_kill(&pmu);
 			ck_assert(pmu_start(&pmu, four, NULL));
-			client = open_rank(0, 1);
+			client = open_impatient();
 			ck_assert(holds(client, epoch) && holds(client, epoch - 1));
 			get_present(client);
 			epoch += holds(client, epoch + 1);
@@ -548,6 +554,9 @@ static Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("consolidate");
 	TCase *tc = tcase_create("consolidate");
+#ifdef HOLDFAST_TEST_POINTS
+	int slow_merges = unit_is_brief() ? 1 : sizeof(slow) / sizeof(*slow);
+#endif
 
 	tcase_set_timeout(tc, 600);
 	tcase_add_checked_fixture(tc, setup, teardown);
@@ -560,11 +569,11 @@ static Suite *unit_suite(void)
 #ifdef HOLDFAST_TEST_POINTS
 	tcase_add_loop_test(tc, a_server_or_ni_killed_at_any_point_of_a_merge_loses_nothing, 0,
 			    sizeof(kill_points) / sizeof(*kill_points));
-	tcase_add_loop_test(tc, increments_and_reads_go_on_beside_a_merge, 0, sizeof(slow) / sizeof(*slow));
-	tcase_add_loop_test(tc, a_full_set_ends_a_merge, 0, sizeof(slow) / sizeof(*slow));
-	tcase_add_loop_test(tc, a_takeover_beside_a_merge_changes_nothing, 0, sizeof(slow) / sizeof(*slow));
-	tcase_add_loop_test(tc, going_on_from_an_older_epoch_beside_a_merge, 0, sizeof(slow) / sizeof(*slow));
-	tcase_add_loop_test(tc, a_region_that_is_dropped_beside_a_merge_is_gone, 0, sizeof(slow) / sizeof(*slow));
+	tcase_add_loop_test(tc, increments_and_reads_go_on_beside_a_merge, 0, slow_merges);
+	tcase_add_loop_test(tc, a_full_set_ends_a_merge, 0, slow_merges);
+	tcase_add_loop_test(tc, a_takeover_beside_a_merge_changes_nothing, 0, slow_merges);
+	tcase_add_loop_test(tc, going_on_from_an_older_epoch_beside_a_merge, 0, slow_merges);
+	tcase_add_loop_test(tc, a_region_that_is_dropped_beside_a_merge_is_gone, 0, slow_merges);
 #endif
 	tcase_add_test(tc, a_chain_is_read_while_it_is_merged);
 	tcase_add_test(tc, random_kills_lose_nothing);
