@@ -132,10 +132,9 @@ static void merging_end(struct merging *m, int status, const char *text)
 		log_warning("job %s rank %u: epochs %llu to %llu are not merged: %s; 'pmuctl verify' checks the sets",
 			    job_name(region_job(m->region)), region_rank(m->region), (unsigned long long)m->merge.from,
 			    (unsigned long long)m->merge.to, text);
+	m->state = FAILED; /* it is not under way for those who waited */
 	waiting_go_on(server, m);
-	if (m->region && status && status != -ECANCELED)
-		m->state = FAILED;
-	else
+	if (!m->region || !status || status == -ECANCELED)
 		merging_free(m);
 	if (region)
 		merge_consider(server, region); /* there may be more: it waits for its turn */
