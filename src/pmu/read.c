@@ -350,24 +350,24 @@ static unsigned slot_of(const struct found *found)
 	return found->ranges[found->range_count - 1].slot;
 }
 
+static void verify_mapped(struct session *session, const struct ni_reply *reply);
+
 static void verified(struct session *session, const struct ni_reply *reply)
 {
 	struct wire_verify_reply answer = {reply->blocks, reply->bad_blocks, ""};
 	struct ni_request unmap = {.type = NI_UNMAP};
 	struct found found;
-	struct error err;
 	struct job *job;
 
-	if (reply->status) {
-		fail_with(session, reply);
-		return;
-	}
 	if (!find_target(session, &job, &found))
 		return; /* overwritten while it was read: what was found means nothing */
-	if (found.set->table_digest != session->verified_digest) {
-		error_set(&err, -EAGAIN, "epoch %llu of rank %u was merged with others while it was read: verify it again",
-			  (unsigned long long)session->target.epoch, session->target.rank);
-		session_fail(session, &err);
+	if (reply->status == -ENOENT || found.set->table_digest != session->verified_digest) {
+		/* The last session of the job left, and its slots were unmapped; or sets were merged: another one now. */
+		request_map(session, found.region, slot_of(&found), verify_mapped);
+		return;
+	}
+	if (reply->status) {
+		fail_with(session, reply);
 		return;
 	}
 	unmap.file = region_slot_file(found.region, slot_of(&found));

@@ -648,6 +648,36 @@ START_TEST(damage_anywhere_in_a_chain_is_found)
 }
 END_TEST
 
+/* Who is the last to leave a job has its slots unmapped. */
+START_TEST(a_set_is_verified_while_its_rank_comes_and_goes)
+{
+	static const uint64_t sizes[] = {3 * BLOCK};
+	struct client *client = open_rank(0, 1);
+	int status = 0;
+	pid_t child;
+
+	memory_make(sizes, 1);
+	put_ok(client, 1, 0, SET_FULL);
+	touch(0, 1);
+	put_increment(client, 2);
+	client_close(client, false, &err);
+	child = fork();
+	if (!child) {
+		for (unsigned i = 0; i < 40; i++) {
+			client = open_rank(0, 1);
+			get_ok(client, 0, 2);
+			client_close(client, false, &err);
+		}
+		_exit(0);
+	}
+	do
+		verify(2, NULL);
+	while (!waitpid(child, &status, WNOHANG));
+	ck_assert(WIFEXITED(status) && !WEXITSTATUS(status));
+	memory_free();
+}
+END_TEST
+
 /* ---- accidents ---- */
 
 START_TEST(a_chain_lives_through_deaths_of_server_and_ni)
@@ -1113,6 +1143,7 @@ static Suite *unit_suite(void)
 	tcase_add_test(tc, a_region_of_any_number_of_layouts_is_shown);
 	tcase_add_test(tc, a_thousand_epochs_take_no_more_than_two_hundred);
 	tcase_add_loop_test(tc, damage_anywhere_in_a_chain_is_found, 0, 9);
+	tcase_add_test(tc, a_set_is_verified_while_its_rank_comes_and_goes);
 	tcase_add_test(tc, a_chain_lives_through_deaths_of_server_and_ni);
 #ifdef HOLDFAST_TEST_POINTS
 	tcase_add_loop_test(tc, a_server_killed_at_any_point_of_an_increment_loses_nothing, 0,
