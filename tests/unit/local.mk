@@ -1,6 +1,7 @@
 # One program a module; each prints TAP. tests/unit/unit.h has main().
 unit_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS)
-unit_programs =
+# The long ones first, so that none is left to run alone.
+unit_programs = tests/unit/consolidate tests/unit/append tests/unit/hostile tests/unit/increment tests/unit/merge
 check_PROGRAMS += $(unit_programs)
 TESTS += $(unit_programs)
 
@@ -19,12 +20,10 @@ tests_unit_region_SOURCES = tests/unit/region.c tests/unit/pools.h tests/unit/sc
 tests_unit_region_CFLAGS = $(unit_cflags) $(PMEMOBJ_CFLAGS)
 tests_unit_region_LDADD = libpmm.la libmedia.la libcommon.la $(PMEMOBJ_LIBS) $(CHECK_LIBS)
 
-unit_programs += tests/unit/increment
 tests_unit_increment_SOURCES = tests/unit/increment.c tests/unit/pools.h tests/unit/scratch.h tests/unit/unit.h
 tests_unit_increment_CFLAGS = $(unit_cflags) $(PMEMOBJ_CFLAGS)
 tests_unit_increment_LDADD = libpmm.la libmedia.la libcommon.la $(PMEMOBJ_LIBS) $(CHECK_LIBS)
 
-unit_programs += tests/unit/merge
 tests_unit_merge_SOURCES = tests/unit/merge.c tests/unit/pools.h tests/unit/scratch.h tests/unit/unit.h
 tests_unit_merge_CFLAGS = $(unit_cflags) $(PMEMOBJ_CFLAGS)
 tests_unit_merge_LDADD = libpmm.la libmedia.la libcommon.la $(PMEMOBJ_LIBS) $(CHECK_LIBS)
@@ -61,13 +60,11 @@ tests_unit_client_SOURCES = tests/unit/client.c tests/unit/pmu_fixture.c tests/u
 tests_unit_client_CFLAGS = $(unit_cflags)
 tests_unit_client_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
-unit_programs += tests/unit/append
 tests_unit_append_SOURCES = tests/unit/append.c tests/unit/rank.c tests/unit/rank.h tests/unit/pmu_fixture.c \
 	tests/unit/pmu_fixture.h tests/unit/unit.h
 tests_unit_append_CFLAGS = $(unit_cflags)
 tests_unit_append_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
-unit_programs += tests/unit/consolidate
 tests_unit_consolidate_SOURCES = tests/unit/consolidate.c tests/unit/rank.c tests/unit/rank.h tests/unit/pmu_fixture.c \
 	tests/unit/pmu_fixture.h tests/unit/unit.h
 tests_unit_consolidate_CFLAGS = $(unit_cflags)
@@ -90,7 +87,6 @@ tests_unit_chain_SOURCES = tests/unit/chain.c tests/unit/unit.h
 tests_unit_chain_CFLAGS = $(unit_cflags)
 tests_unit_chain_LDADD = libwire.la libcommon.la $(CHECK_LIBS)
 
-unit_programs += tests/unit/hostile
 tests_unit_hostile_SOURCES = tests/unit/hostile.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h \
 	tests/unit/unit.h
 tests_unit_hostile_CFLAGS = $(unit_cflags)
