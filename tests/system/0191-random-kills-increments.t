@@ -1,11 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# Whatever is killed, whenever, in mode incremental: as 0190. Chains are short and the log comes round often.
+# Whatever is killed, whenever, in mode incremental: as 0190. Chains are short, the log comes round often, and the server
+# merges sets all the time.
 TIME_LIMIT=$((120 + ${HOLDFAST_TEST_ROUNDS:-12} * 15))
 . "${0%/*}/lib.sh"
 . "${0%/*}/random-kills.sh"
-plan $((kills_tests + 1))
+plan $((kills_tests + 2))
 program=particles
+server_options='--merge-at 4 --keep 2'
 particles=$(run_program particles)
 
 # An epoch is made every tenth of a second or so; an increment is about a seventh of the state.
@@ -33,4 +35,5 @@ computation_start()
 
 kills_test
 ok "chains of several increments were gone on from" test $chains_seen -ge 1
+ok "sets were merged" grep -q 'are one set of' "$run_dir/server.log"
 done_testing

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# shellcheck shell=sh disable=SC2034,SC2154 # of lib.sh and of the scripts, and for them
+# shellcheck shell=sh disable=SC2034,SC2086,SC2154 # of lib.sh and of the scripts, and for them
 # random-kills.sh - the test of 0190 and 0191: whatever of a job and its server is killed, whenever, no complete epoch is
 # lost, no run starts from zero, what is listed is sound, and every result is right.
 # HOLDFAST_TEST_ROUNDS kills (default 12) of a rank, mpirun, the NI or the PMM, by HOLDFAST_TEST_SEED.
@@ -9,6 +9,7 @@
 # plan is kills_tests more.
 rounds=${HOLDFAST_TEST_ROUNDS:-12}
 seed=${HOLDFAST_TEST_SEED:-$(($(date +%s) % 30000))}
+server_options=
 kills_tests=6 # is for their plan
 
 # number BELOW: the next pseudo-random number (the constants are those of ANSI C's rand).
@@ -108,7 +109,7 @@ kill_something()
 		server_killed=yes
 		number 15
 		sleep "$((drawn / 10)).$((drawn % 10))"
-		start_server
+		start_server $server_options
 		;;
 	esac
 }
@@ -134,7 +135,7 @@ kills_test()
 {
 	exec 3>&1
 	echo "# seed $seed, $rounds rounds"
-	ok "the server starts" start_server
+	ok "the server starts" start_server $server_options
 	ok "the computation works undisturbed" computation_expected
 	ok "$rounds kills lose nothing and change nothing" all_rounds
 	ok "jobs got to their end" test "${finished:-0}" -ge 1
