@@ -182,13 +182,13 @@ START_TEST(a_writer_that_does_not_wait_loses_nothing)
 	for (unsigned epoch = 2, last = unit_rounds(EPOCHS, 200, 60); epoch < last; epoch++) {
 		for (unsigned n = random_below(6); n; n--)
 			change();
-		full += put_ok(client, epoch, epoch - 1, random_below(40) ? SET_INCREMENT : SET_FULL) == SET_FULL;
+		full += put_ok(client, epoch, epoch - 1, epoch % 20 ? SET_INCREMENT : SET_FULL) == SET_FULL;
 		if (epoch % 16 == 0)
 			get_present(client);
 		if (epoch > 200)
 			past_forget(&past[epoch - 200]);
 	}
-	ck_assert_uint_gt(full, 0);
+	ck_assert_uint_gt(full, 1);
 	rank_end(client);
 }
 END_TEST
@@ -470,7 +470,6 @@ START_TEST(a_chain_is_read_while_it_is_merged)
 {
 	static struct client *reader; /* which the child has, too, and does not use */
 	struct client *writer = open_rank(0, 2);
-	unsigned reads = 0;
 	int status = 0;
 	pid_t child;
 
@@ -485,6 +484,7 @@ START_TEST(a_chain_is_read_while_it_is_merged)
 	}
 	past_record(5);
 	client_close(writer, false, &err);
+	get_ok(reader, 0, 5);
 	child = fork();
 	if (!child) {
 		/* Of epochs that are not complete nothing is merged away: 5 stays until the log is full. */
@@ -506,11 +506,9 @@ START_TEST(a_chain_is_read_while_it_is_merged)
 		ck_assert_msg(!rc || rc == -ENOENT, "%d %s", rc, err.text);
 		if (!rc)
 			ck_assert(!memcmp(s.at, p->data[0], p->segments[0].count));
-		reads += !rc;
 		free(s.at);
 	} while (!waitpid(child, &status, WNOHANG));
 	ck_assert(WIFEXITED(status) && !WEXITSTATUS(status));
-	ck_assert_uint_gt(reads, 0);
 	client_close(reader, false, &err);
 	memory_free();
 }
