@@ -121,9 +121,9 @@ struct client_segment {
  * that is there already, with the same digest, counts as written.
  *
  * *kind (NULL: SET_FULL) is what to write: SET_INCREMENT, in append mode, is what has changed since epoch `keep`. It
- * becomes a full set where the log has no room, `keep` is gone, or has another block size; *kind tells what was written. In append mode all
- * sets that are newer than `keep` go. The caller sees to it that a segment whose description is not the one that it
- * had in `keep` is given whole. -EINVAL: ranges out of order, or not at blocks.
+ * becomes a full set where the log has no room, `keep` is gone, or has another block size; *kind tells what was
+ * written. In append mode all sets that are newer than `keep` go. The caller sees to it that a segment whose description
+ * is not the one that it had in `keep` is given whole. -EINVAL: ranges out of order, or not at blocks.
  */
 int client_put(struct client *client, uint64_t epoch, uint64_t keep, enum set_kind *kind,
 	       const struct client_segment *segments, size_t count, struct error *err);

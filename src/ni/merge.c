@@ -154,7 +154,7 @@ static int work_check(const struct work *work, struct error *err)
 	if (atomic_load(&cancelled))
 		return error_set(err, -ECANCELED, "the merge is cancelled");
 	if (!deadline_left_ms(work->deadline))
-		return error_set(err, -ETIMEDOUT, "the merge took longer than %u s: the node is busy",
+		return error_set(err, -ETIMEDOUT, "the merge took longer than %u ms, half of --ni-timeout: the node is busy",
 				 work->request.count);
 	return 0;
 }
@@ -273,7 +273,7 @@ int merge_begin(const struct ni_request *request, int fd, merge_done_fn *done, s
 		goto err_free;
 	work->request = *request;
 	work->done = done;
-	work->deadline = deadline_in_ms((uint64_t)request->count * 1000);
+	work->deadline = deadline_in_ms(request->count);
 	atomic_store(&cancelled, false);
 	rc = pthread_create(&thread, NULL, work_run, work);
 	if (rc) {

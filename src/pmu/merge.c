@@ -217,7 +217,7 @@ static int merge_order(struct merging *m, struct error *err)
 		.offset = m->merge.place,
 		.bytes = m->merge.bytes,
 		.rank = region_rank(m->region),
-		.count = (uint32_t)(m->server->conf.ni_timeout_s + 1) / 2, /* before the NI is taken for dead */
+		.count = (uint32_t)m->server->conf.ni_timeout_s * 500, /* before the NI is taken for dead */
 		.set = {.kind = m->merge.slot == SLOT_LOG ? SET_INCREMENT : SET_FULL},
 	};
 	int fd, rc = sources_of(m, &sources, err);

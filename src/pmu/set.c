@@ -354,7 +354,9 @@ static bool state_fits(const struct region *region)
 
 uint64_t request_log_room(const struct region *region)
 {
-	return state_fits(region) ? region_log_room(region) : 0;
+	uint64_t room = region_log_room(region);
+
+	return room && state_fits(region) ? room : 0;
 }
 
 static void commit_reply(struct session *session)

@@ -29,7 +29,7 @@ enum ni_type {
 	NI_COMMIT,    /* end grant; persist set at offset in file; check its digest, and if flagged every block */
 	NI_VERIFY,    /* check every block of set at offset in file; answers blocks, bad_blocks, text */
 	NI_MERGE,     /* struct ni_merge in the descriptor: make one set of its sources, at offset in file, in `bytes`
-		       * at most, within `count` seconds; set.kind is what it becomes; answers set. One at a time */
+		       * at most, within `count` ms; set.kind is what it becomes; answers set. One at a time */
 	NI_CANCEL,    /* the MERGE under way ends soon, with -ECANCELED */
 };
 

@@ -10,9 +10,8 @@
  *	uint64_t checksum[block_count]		in the order of the extents
  *
  * An extent is cut into blocks of block_bytes, as the set's description has it, from its own start; the last may be
- * short. One of an
- * increment begins at a block of its segment, and ends at one, or at the segment's end: so a block is in a
- * set whole, or not at all. An increment that changes a segment's description holds all of it.
+ * short. One of an increment begins at a block of its segment, and ends at one, or at the segment's end: so a block is
+ * in a set whole, or not at all. An increment that changes a segment's description holds all of it.
  *
  * All fields are little-endian, and so must the machine be. Offsets are from the set's own beginning.
  */

@@ -881,10 +881,8 @@ END_TEST
 START_TEST(a_chain_is_read_while_its_rank_writes_on)
 {
 	static const uint64_t sizes[] = {10 * BLOCK};
-	static struct client *reader; /* which the child has, too, and does not use */
+	static struct client *reader; /* which the writing process has, too */
 	struct client *writer = open_rank(0, 2);
-	int status = 0;
-	pid_t child;
 
 	reader = open_rank(1, 2);
 	memory_make(sizes, 1);
@@ -894,30 +892,7 @@ START_TEST(a_chain_is_read_while_its_rank_writes_on)
 		put_increment(writer, epoch);
 	}
 	client_close(writer, false, &err);
-	get_ok(reader, 0, 5);
-	child = fork();
-	if (!child) {
-		writer = open_rank(0, 2);
-		for (unsigned epoch = 6; epoch < 200; epoch++) {
-			touch(0, random_below(10));
-			put_ok(writer, epoch, epoch - 1, SET_INCREMENT);
-			if (!holds(writer, 5))
-				break;
-		}
-		client_close(writer, false, &err);
-		_exit(0);
-	}
-	do {
-		const struct past *p = &past[5];
-		struct client_segment s = {.segment = p->segments[0], .at = calloc(1, p->segments[0].count)};
-		int rc = client_get(reader, 0, 5, &s, 1, &err);
-
-		ck_assert_msg(!rc || rc == -ENOENT, "%d %s", rc, err.text);
-		if (!rc)
-			ck_assert(!memcmp(s.at, p->data[0], p->segments[0].count));
-		free(s.at);
-	} while (!waitpid(child, &status, WNOHANG));
-	ck_assert(WIFEXITED(status) && !WEXITSTATUS(status));
+	get_while_written(reader, 5, 200);
 	client_close(reader, false, &err);
 	memory_free();
 }

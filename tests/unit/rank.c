@@ -3,9 +3,12 @@
 #include "rank.h"
 
 #include <check.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 struct pmu pmu;
 struct error err;
@@ -217,6 +220,35 @@ void get_ok(struct client *client, uint32_t rank, uint64_t epoch)
 	int rc = get(client, rank, epoch);
 
 	ck_assert_msg(!rc, "epoch %d: %d %s", (int)epoch, rc, err.text);
+}
+
+static void write_on(uint64_t epoch, unsigned last)
+{
+	struct client *writer = open_rank(0, 2);
+
+	for (uint64_t next = epoch + 1; next < last && holds(writer, epoch); next++) {
+		touch(0, random_below((unsigned)blocks_of(0)));
+		put_ok(writer, next, next - 1, SET_INCREMENT);
+	}
+	client_close(writer, false, &err);
+}
+
+void get_while_written(struct client *reader, uint64_t epoch, unsigned last)
+{
+	int status = 0, rc;
+	pid_t child;
+
+	get_ok(reader, 0, epoch);
+	child = fork();
+	if (!child) {
+		write_on(epoch, last);
+		_exit(0);
+	}
+	do {
+		rc = get(reader, 0, epoch);
+		ck_assert_msg(!rc || rc == -ENOENT, "%d %s", rc, err.text);
+	} while (!waitpid(child, &status, WNOHANG));
+	ck_assert(WIFEXITED(status) && !WEXITSTATUS(status));
 }
 
 void get_all(struct client *client)

@@ -68,6 +68,9 @@ void put_increment(struct client *client, uint64_t epoch);
 /* Reads an epoch and compares it with what was written; or the error. */
 int get(struct client *client, uint32_t rank, uint64_t epoch);
 void get_ok(struct client *client, uint32_t rank, uint64_t epoch);
+/* Rank 0's `epoch`, by another rank of two, again and again while a process of its own writes rank 0's increments up to
+ * `last`, or until the epoch is gone: what is read is right, or gone. */
+void get_while_written(struct client *reader, uint64_t epoch, unsigned last);
 /* All that the list has. */
 void get_all(struct client *client);
 /* Random ranges of it. */
