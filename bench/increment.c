@@ -10,6 +10,7 @@
 #include "common/checksum.h"
 #include "common/clock.h"
 #include "common/size.h"
+#include "common/thread.h"
 #include "crew.h"
 #include "report.h"
 #include "server.h"
@@ -47,7 +48,7 @@ struct member {
 static int member_begin(void *arg, unsigned rank, void **state, struct error *err)
 {
 	const struct increment *n = arg;
-	struct track_options options = {.tracker = n->plan->tracker};
+	struct track_options options = {.tracker = n->plan->tracker, .threads = thread_processors(n->ranks)};
 	struct member *m = calloc(1, sizeof(*m));
 	int rc;
 
