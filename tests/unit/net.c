@@ -135,7 +135,7 @@ static int transfer_one(struct net_conn *conn, const struct net_key *key, bool w
 	void *registration;
 	int rc;
 
-	ck_assert_int_eq(net->register_local(conn, local, bytes, &registration, &err), 0);
+	ck_assert_int_eq(net->register_local(conn, local, bytes, NET_SOURCE | NET_SINK, &registration, &err), 0);
 	rc = net->submit(conn, key, &transfer, &err);
 	if (!rc) {
 		rc = net->reap(conn, &done, 1, deadline_in_ms(DEADLINE_MS), &err);
@@ -166,7 +166,7 @@ static int transfer_all(struct net_conn *conn, const struct net_key *key, bool w
 	chunk = limits.chunk_bytes;
 	window = limits.window;
 	ck_assert_uint_le(window, 64);
-	ck_assert_int_eq(net->register_local(conn, local, bytes, &registration, &err), 0);
+	ck_assert_int_eq(net->register_local(conn, local, bytes, NET_SOURCE | NET_SINK, &registration, &err), 0);
 	while (!rc && (at < bytes || busy)) {
 		while (at < bytes && busy < window) {
 			for (unused = 0; used & (UINT64_C(1) << unused); unused++)
@@ -821,7 +821,7 @@ static void writer_run(int fd)
 		_exit(91);
 	order_send(fd, &order); /* connected */
 	order_receive(fd, &order);
-	if (net->register_local(conn, transfer.local, STOPPED_BYTES, &registration, &err))
+	if (net->register_local(conn, transfer.local, STOPPED_BYTES, NET_SOURCE, &registration, &err))
 		_exit(92);
 	if (net->submit(conn, &order.key, &transfer, &err))
 		_exit(93);
