@@ -163,27 +163,38 @@ int verbs_grant_bind(struct net_grant *grant, void *base, size_t bytes, unsigned
 	return 0;
 }
 
+void verbs_grant_end_window(struct net_grant *grant)
+{
+	if (!grant->window)
+		return;
+	if (ibv_dealloc_mw(grant->window))
+		log_error("data plane: a memory window could not be freed: %s", strerror(errno));
+	grant->window = NULL;
+	grant->area->grants--;
+	grant->area = NULL;
+}
+
+void verbs_grant_end_registration(struct net_grant *grant)
+{
+	if (grant->mr && ibv_dereg_mr(grant->mr))
+		log_error("data plane: memory could not be unregistered: %s", strerror(errno));
+	grant->mr = NULL;
+}
+
 void verbs_grant_unbind(struct net_grant *grant)
 {
 	struct ibv_send_wr request = {.opcode = IBV_WR_LOCAL_INV, .invalidate_rkey = grant->window_key};
 	struct session *session = grant->session;
 	struct error err;
 
-	/* Without a queue pair nobody reaches the window. */
-	if (grant->window && !session->closed && verbs_session_do(session, &request, &err)) {
+	if (session->closed)
+		return;
+	if (grant->window && verbs_session_do(session, &request, &err)) {
 		log_debug("data plane: peer %llu: %s", (unsigned long long)session->peer, err.text);
-		verbs_session_close(session); /* which unbinds all */
+		verbs_session_close(session);
 		return;
 	}
-	if (grant->window && ibv_dealloc_mw(grant->window))
-		log_error("data plane: a memory window could not be freed: %s", strerror(errno));
-	if (grant->area)
-		grant->area->grants--;
-	if (grant->mr && ibv_dereg_mr(grant->mr))
-		log_error("data plane: memory could not be unregistered: %s", strerror(errno));
-	grant->window = NULL;
-	grant->area = NULL;
-	grant->mr = NULL;
-	if (!session->closed)
-		areas_trim(session, IDLE_AREAS_MAX);
+	verbs_grant_end_window(grant);
+	verbs_grant_end_registration(grant);
+	areas_trim(session, IDLE_AREAS_MAX);
 }

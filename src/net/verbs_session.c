@@ -106,14 +106,17 @@ void verbs_session_close(struct session *session)
 		at = &(*at)->next;
 	*at = session->next;
 	session->closed = true;
-	/* The queue pair first: an access that is under way holds on to its memory till that is gone. */
-	if (session->id->qp) {
+	/* Windows hold on to their queue pair, and it, with an access that is under way, to the memory. */
+	if (session->id->qp)
 		verbs_stop(session->id->qp);
+	for (struct net_grant *grant = session->grants; grant; grant = grant->next)
+		verbs_grant_end_window(grant);
+	if (session->id->qp) {
 		rdma_disconnect(session->id); /* tells the peer */
 		rdma_destroy_qp(session->id);
 	}
 	for (struct net_grant *grant = session->grants; grant; grant = grant->next)
-		verbs_grant_unbind(grant);
+		verbs_grant_end_registration(grant);
 	verbs_areas_forget(session, 0, SIZE_MAX);
 	if (session->cq)
 		ibv_destroy_cq(session->cq);

@@ -112,6 +112,9 @@ int verbs_grant_bind(struct net_grant *grant, void *base, size_t bytes, unsigned
 		     struct error *err);
 /* The key is dead; the session may be, too. */
 void verbs_grant_unbind(struct net_grant *grant);
+/* Its two halves, for a session whose queue pair is stopped. */
+void verbs_grant_end_window(struct net_grant *grant);
+void verbs_grant_end_registration(struct net_grant *grant);
 /* Drops what the session keeps of [base, base + bytes), all with bytes SIZE_MAX. */
 void verbs_areas_forget(struct session *session, uintptr_t base, size_t bytes);
 

@@ -140,6 +140,16 @@ static void fill_pattern(uint8_t *memory, size_t bytes, unsigned seed)
 		memory[i] = (uint8_t)((i * 2654435761u + seed) >> 13);
 }
 
+/* Till the connection ends. */
+static void register_memory(struct net_conn *conn, void *base, size_t bytes)
+{
+	struct error err = {0};
+	void *registration;
+
+	ck_assert_msg(!net->register_local(conn, base, bytes, NET_SOURCE | NET_SINK, &registration, &err), "%s",
+		      err.text);
+}
+
 /* One transfer, to its end: its status, or what submit or reap said. */
 static int transfer_one(struct net_conn *conn, const struct net_key *key, bool write, void *local,
 			uint64_t offset, size_t bytes)
@@ -355,6 +365,8 @@ START_TEST(pieces_of_one_transfer_each_go_to_their_place)
 
 	start();
 	conn = connect_as(0);
+	register_memory(conn, local, bytes);
+	register_memory(conn, back, bytes);
 	grant = expose(0, memory, bytes, NET_READ | NET_WRITE, &key);
 	fill_pattern(local, bytes, 3);
 	for (unsigned i = 0; i < PIECES; i++) {
@@ -391,6 +403,7 @@ START_TEST(pieces_beyond_a_limit_are_refused)
 	start();
 	conn = connect_as(0);
 	net->limits(conn, &limits);
+	register_memory(conn, local, 2 * MIB);
 	grant = expose(0, memory, MIB, NET_READ | NET_WRITE, &key);
 	for (unsigned i = 0; i < 2 * NET_PIECES_MAX; i++)
 		pieces[i] = (struct net_piece){(void *)(uintptr_t)(i * 16), i * 16, 16};
@@ -502,6 +515,7 @@ START_TEST(a_full_window_and_wrong_sizes_are_refused_at_once)
 	ck_assert_int_eq(transfer_one(conn, &key, true, local, 0, 33), -EINVAL);
 	ck_assert_int_eq(transfer_one(conn, &key, true, local, 64, 1), -ERANGE);
 	ck_assert_int_eq(transfer_one(conn, &key, true, local, UINT64_MAX, 2), -ERANGE);
+	register_memory(conn, local, sizeof(local));
 	for (unsigned i = 0; i < 3; i++)
 		transfers[i] = (struct net_transfer){.local = local, .bytes = 8, .write = true};
 	ck_assert_int_eq(net->submit(conn, &key, &transfers[0], &err), 0);
@@ -534,6 +548,7 @@ START_TEST(sixty_four_peers_at_once)
 	fill_pattern(local, PEERS * bytes, 3);
 	for (unsigned i = 0; i < PEERS; i++) {
 		conns[i] = connect_as(i);
+		register_memory(conns[i], local + i * bytes, bytes);
 		grants[i] = expose(i, memory + i * bytes, bytes, NET_WRITE, &keys[i]);
 	}
 	for (unsigned i = 0; i < PEERS; i++) {
@@ -1015,6 +1030,7 @@ static void lose_target(bool transfer_in_flight)
 	transfer.local = allocate(transfer.bytes, 1);
 	ck_assert_int_eq(transfer_one(conn, &order.key, true, transfer.local, 0, transfer.bytes),
 			 0);
+	register_memory(conn, transfer.local, transfer.bytes);
 	if (transfer_in_flight) {
 		kill(pid, SIGSTOP);
 		waitpid(pid, NULL, WUNTRACED);
@@ -1073,6 +1089,7 @@ START_TEST(a_target_that_hangs_is_left_at_the_deadline)
 	order_send(fds[1], &order);
 	order_receive(fds[1], &order);
 	transfer.local = allocate(transfer.bytes, 1);
+	register_memory(conn, transfer.local, transfer.bytes);
 	kill(pid, SIGSTOP);
 	waitpid(pid, NULL, WUNTRACED);
 	since = clock_monotonic_ns();
