@@ -10,6 +10,7 @@ dist_doc_DATA += \
 	%D%/performance.md \
 	%D%/persistence.md \
 	%D%/protocol.md \
+	%D%/rdma.md \
 	%D%/restart.md \
 	%D%/security.md \
 	%D%/slurm.md \

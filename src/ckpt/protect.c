@@ -6,9 +6,16 @@
 #include "ckpt/protect.h"
 #include "ckpt/type.h"
 
+/* What a device keeps of a segment's memory must not outlive the promise that it stays. */
+static void forget(struct hf_job *job, const struct client_segment *segment)
+{
+	if (segment && job->client)
+		client_forget(job->client, segment->at, segment->segment.count * segment->segment.element_bytes);
+}
+
 int protect_element(struct hf_job *job, const char *name, void *addr, const struct element *element)
 {
-	struct client_segment entry = {.at = addr};
+	struct client_segment entry = {.at = addr, .held = true};
 	uint64_t bytes;
 	int code = segment_name_check(name, &job->err);
 
@@ -24,6 +31,9 @@ int protect_element(struct hf_job *job, const char *name, void *addr, const stru
 	entry.segment.type = element->type;
 	entry.segment.element_bytes = element->bytes;
 	entry.segment.count = element->count;
+	/* What lay there under another name is gone, too. */
+	forget(job, segments_find(&job->segments, name));
+	forget(job, &entry);
 	code = segments_set(&job->segments, &entry, &job->err);
 	if (!code)
 		job->protected_any = true;
@@ -77,7 +87,10 @@ int hf_unprotect(hf_job_t job, const char *name)
 	if (!job)
 		return message_no_job();
 	code = segment_name_check(name, &job->err);
-	return code ? code : segments_remove(&job->segments, name, &job->err);
+	if (code)
+		return code;
+	forget(job, segments_find(&job->segments, name));
+	return segments_remove(&job->segments, name, &job->err);
 }
 
 int hf_stored(hf_job_t job, const char *name, size_t *count, MPI_Datatype *type)

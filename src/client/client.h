@@ -112,6 +112,8 @@ struct client_segment {
 	/* One a block, or NULL: client_put() believes those that are not 0, and fills in the
 	 * others of what it writes. */
 	uint64_t *checksums;
+	/* The memory stays where it is till client_forget(): what the network device knows of it may be kept. */
+	bool held;
 	uint32_t hint; /* the caller's own */
 };
 
@@ -127,6 +129,9 @@ struct client_segment {
  */
 int client_put(struct client *client, uint64_t epoch, uint64_t keep, enum set_kind *kind,
 	       const struct client_segment *segments, size_t count, struct error *err);
+
+/* The memory, of segments that were `held`, may be unmapped or become another's. */
+void client_forget(struct client *client, const void *at, uint64_t bytes);
 
 /* What the set of this epoch, of any rank's region of the job, holds. *segments is malloced. */
 int client_layout(struct client *client, uint32_t rank, uint64_t epoch, struct segment **segments,

@@ -201,7 +201,7 @@ static int read_tables(struct client *client, struct get *get, struct mover *mov
 	get->table_buffer = at = malloc(bytes);
 	if (!get->tables || !at)
 		return error_nomem(err, "the tables of a chain");
-	rc = client->net->register_local(client->conn, at, bytes, &registration, err);
+	rc = client->net->register_local(client->conn, at, bytes, NET_SINK, &registration, err);
 	for (uint32_t i = 0; i < get->set.part_count && !rc; i++) {
 		const struct set_info *info = &get->set.parts[i].info;
 
@@ -302,7 +302,7 @@ static int register_segments(struct client *client, const struct get *get, void 
 		if (!bytes)
 			continue;
 		memory_will_fill(wanted[i]->at, bytes);
-		rc = client->net->register_local(client->conn, wanted[i]->at, bytes, &registrations[i], err);
+		rc = client->net->register_local(client->conn, wanted[i]->at, bytes, NET_SINK, &registrations[i], err);
 	}
 	return rc;
 }
@@ -419,7 +419,7 @@ static int read_range(struct client *client, struct get *get, struct mover *move
 	get->buffer = malloc(window);
 	if (!get->buffer)
 		return error_nomem(err, "a buffer");
-	rc = client->net->register_local(client->conn, get->buffer, window, &registration, err);
+	rc = client->net->register_local(client->conn, get->buffer, window, NET_SINK, &registration, err);
 	if (!rc)
 		rc = read_windows(get, mover, (uint32_t)i, stored, window, err);
 	if (!rc)

@@ -159,11 +159,12 @@ static int put_register(struct client *client, struct put *put, struct error *er
 
 		if (extent_at(put, s, 0, &range))
 			rc = client->net->register_local(client->conn, s->at, segment_bytes(&s->segment),
+							 NET_SOURCE | (s->held ? NET_KEEP : 0),
 							 &put->registrations[i], err);
 	}
 	if (!rc)
 		rc = client->net->register_local(client->conn, put->table_buffer, put->info.table_bytes,
-						 &put->registrations[put->count], err);
+						 NET_SOURCE, &put->registrations[put->count], err);
 	return rc;
 }
 

@@ -31,6 +31,12 @@ void session_drop(struct client *client)
 	client->attached = false;
 }
 
+void client_forget(struct client *client, const void *at, uint64_t bytes)
+{
+	if (client->conn && bytes)
+		client->net->forget_local(client->conn, at, bytes);
+}
+
 /* Errors after which the same thing may go well on a new session. */
 static bool is_transient(const struct client *client, int rc)
 {

@@ -21,10 +21,10 @@
 #include "common/error.h"
 #include "common/fabric.h"
 
-#define NET_ABI		  2
+#define NET_ABI		  3
 
 struct net_params {
-	const char *provider; /* ofi: "tcp", ...; NULL or "" for the default */
+	const char *provider; /* ofi: "tcp", ...; NULL or "" for the default; verbs has none */
 	const char *node;     /* target: address or name to listen on; NULL for any */
 	unsigned threads;     /* target: progress threads, at least 1 */
 	size_t chunk_bytes;   /* initiator: largest single transfer; 0 for the default */
@@ -34,6 +34,9 @@ struct net_params {
 	void (*thread_start)(void *arg, unsigned thread, const char *device);
 	void *thread_arg;
 };
+
+/* What transfers do with local memory: writes take from it, reads put into it. */
+enum net_use { NET_SOURCE = 1, NET_SINK = 2, NET_KEEP = 4 };
 
 struct net_target;
 struct net_grant;
@@ -92,6 +95,9 @@ struct net_ops {
 	 * COMMIT; one that lies spoils its own set, and checksums tell); expel the peer in all other cases,
 	 * before the memory is read, reused or unmapped. */
 	void (*revoke)(struct net_grant *grant);
+	/* The memory is about to be unmapped, all grants of it are revoked: nothing that the back end kept of it for
+	 * the next expose() is left after the return. */
+	void (*forget)(struct net_target *target, const void *base, size_t bytes);
 	/* Stops the threads, closes all. All grants are revoked by then. Takes NULL. */
 	void (*target_close)(struct net_target *target);
 
@@ -102,11 +108,15 @@ struct net_ops {
 		       struct error *err);
 	/* What this connection uses. */
 	void (*limits)(const struct net_conn *conn, struct net_limits *limits);
-	/* Makes local memory known to the device, where it must be; a no-op elsewhere. Each piece of a
-	 * transfer must lie within one registered range. */
-	int (*register_local)(struct net_conn *conn, void *base, size_t bytes, void **registration,
-			      struct error *err);
+	/* Makes local memory known to the device, where it must be, for the `use` that transfers make of it; a no-op
+	 * elsewhere. Each piece of a transfer must lie within one registered range. With NET_KEEP it may stay known
+	 * after unregister_local(), so that the next time costs nothing: the caller promises forget_local() before
+	 * the memory is unmapped, or another is mapped in its place. */
+	int (*register_local)(struct net_conn *conn, void *base, size_t bytes, unsigned use,
+			      void **registration, struct error *err);
 	void (*unregister_local)(struct net_conn *conn, void *registration);
+	/* Nothing in [base, base + bytes) is kept any more. No transfer of it is in flight. */
+	void (*forget_local)(struct net_conn *conn, const void *base, size_t bytes);
 	/* Starts one transfer; it and its memory stay the back end's until reaped. -EAGAIN: the window is
 	 * full, reap first. Other errors: nothing was started. */
 	int (*submit)(struct net_conn *conn, const struct net_key *key, struct net_transfer *transfer,
@@ -131,6 +141,6 @@ const struct net_ops *net_find(const char *name);
  */
 void net_prepare(void);
 
-extern const struct net_ops net_ofi;
+extern const struct net_ops net_ofi, net_verbs;
 
 #endif

@@ -62,15 +62,17 @@ void ofi_target_expel(struct net_target *target, uint64_t peer);
 int ofi_expose(struct net_target *target, uint64_t peer, void *base, size_t bytes, unsigned rights,
 	       struct net_grant **grant, struct net_key *key, struct error *err);
 void ofi_revoke(struct net_grant *grant);
+void ofi_forget(struct net_target *target, const void *base, size_t bytes);
 void ofi_target_close(struct net_target *target);
 
 int ofi_connect(const struct net_params *params, const struct net_address *address,
 		const uint8_t token[NET_TOKEN_BYTES], uint64_t deadline, struct net_conn **conn,
 		struct error *err);
 void ofi_limits(const struct net_conn *conn, struct net_limits *limits);
-int ofi_register_local(struct net_conn *conn, void *base, size_t bytes, void **registration,
-		       struct error *err);
+int ofi_register_local(struct net_conn *conn, void *base, size_t bytes, unsigned use,
+		       void **registration, struct error *err);
 void ofi_unregister_local(struct net_conn *conn, void *registration);
+void ofi_forget_local(struct net_conn *conn, const void *base, size_t bytes);
 int ofi_submit(struct net_conn *conn, const struct net_key *key, struct net_transfer *transfer,
 	       struct error *err);
 int ofi_reap(struct net_conn *conn, struct net_transfer **done, unsigned max, uint64_t deadline,

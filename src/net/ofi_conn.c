@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "common/clock.h"
+#include "net/piece.h"
 
 #define CHUNK_BYTES_DEFAULT (1u << 20)
 #define WINDOW_DEFAULT 16u
@@ -202,9 +203,10 @@ void ofi_limits(const struct net_conn *conn, struct net_limits *limits)
 	*limits = conn->limits;
 }
 
-int ofi_register_local(struct net_conn *conn, void *base, size_t bytes, void **registration,
-		       struct error *err)
+int ofi_register_local(struct net_conn *conn, void *base, size_t bytes, unsigned use,
+		       void **registration, struct error *err)
 {
+	uint64_t access = (use & NET_SOURCE ? FI_WRITE : 0) | (use & NET_SINK ? FI_READ : 0);
 	struct registration *entry;
 	int rc;
 
@@ -214,7 +216,7 @@ int ofi_register_local(struct net_conn *conn, void *base, size_t bytes, void **r
 	entry = calloc(1, sizeof(*entry));
 	if (!entry)
 		return error_nomem(err, "a registration");
-	rc = ofi_register(conn->domain, conn->info, conn->ep, base, bytes, FI_READ | FI_WRITE,
+	rc = ofi_register(conn->domain, conn->info, conn->ep, base, bytes, access,
 			  ofi_random_key(conn->info), &entry->mr);
 	if (rc) {
 		free(entry);
@@ -242,6 +244,14 @@ void ofi_unregister_local(struct net_conn *conn, void *registration)
 			return;
 		}
 	}
+}
+
+/* Nothing is kept: what is unregistered is unknown to the device. */
+void ofi_forget_local(struct net_conn *conn, const void *base, size_t bytes)
+{
+	(void)conn;
+	(void)base;
+	(void)bytes;
 }
 
 static const struct registration *conn_find_registration(const struct net_conn *conn,
@@ -294,7 +304,6 @@ struct message {
 	void *descs[NET_PIECES_MAX];
 	struct fi_rma_iov remotes[NET_PIECES_MAX];
 	unsigned local_count, remote_count;
-	size_t bytes;
 };
 
 static void message_add_local(struct message *m, const struct net_piece *piece, void *desc)
@@ -326,11 +335,6 @@ static int message_add(struct message *m, const struct net_conn *conn, const str
 {
 	const struct registration *registration = NULL;
 
-	if (piece->bytes == 0 || piece->bytes > conn->limits.chunk_bytes - m->bytes)
-		return error_set(err, -EINVAL, "a transfer of %zu bytes; 1 to %zu are allowed",
-				 m->bytes + piece->bytes, conn->limits.chunk_bytes);
-	if (piece->offset > key->bytes || piece->bytes > key->bytes - piece->offset)
-		return error_set(err, -ERANGE, "a transfer beyond the end of the grant");
 	if (conn->info->domain_attr->mr_mode & FI_MR_LOCAL) {
 		registration = conn_find_registration(conn, piece);
 		if (!registration)
@@ -339,22 +343,19 @@ static int message_add(struct message *m, const struct net_conn *conn, const str
 	}
 	message_add_local(m, piece, registration ? fi_mr_desc(registration->mr) : NULL);
 	message_add_remote(m, piece, key);
-	m->bytes += piece->bytes;
 	return 0;
 }
 
 static int message_make(struct message *m, const struct net_conn *conn, const struct net_key *key,
 			const struct net_transfer *transfer, struct error *err)
 {
-	const struct net_piece first = {transfer->local, transfer->offset, transfer->bytes};
-	int rc;
+	int rc = pieces_check(transfer, key, conn->limits.chunk_bytes, err);
 
-	if (transfer->more_count >= NET_PIECES_MAX)
-		return error_set(err, -EINVAL, "a transfer of %u pieces; %u are allowed", transfer->more_count + 1,
-				 NET_PIECES_MAX);
-	rc = message_add(m, conn, key, &first, err);
-	for (unsigned i = 0; i < transfer->more_count && !rc; i++)
-		rc = message_add(m, conn, key, &transfer->more[i], err);
+	for (unsigned i = 0; i <= transfer->more_count && !rc; i++) {
+		struct net_piece piece = piece_at(transfer, i);
+
+		rc = message_add(m, conn, key, &piece, err);
+	}
 	if (rc)
 		return rc;
 	if (m->local_count > conn->limits.local_ranges || m->remote_count > conn->limits.remote_ranges)

@@ -3,7 +3,6 @@
 #include "net/ofi_target.h"
 
 #include <errno.h>
-#include <sodium.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include "common/clock.h"
@@ -19,23 +18,15 @@ static struct session *listener_redeem(struct net_target *target, const void *da
 {
 	struct session *session = calloc(1, sizeof(*session));
 	struct worker *worker = &target->workers[0];
-	struct token **at, **found = NULL, *token;
 
 	if (!session)
 		return NULL;
 	pthread_mutex_lock(&target->lock);
-	/* All are compared, and each in constant time: the answer's delay tells nothing. */
-	for (at = &target->tokens; *at && bytes >= NET_TOKEN_BYTES; at = &(*at)->next) {
-		if (!sodium_memcmp((*at)->bytes, data, NET_TOKEN_BYTES))
-			found = at;
-	}
-	if (!found) {
+	if (!token_redeem(&target->tokens, data, bytes, &session->peer)) {
 		pthread_mutex_unlock(&target->lock);
 		free(session);
 		return NULL;
 	}
-	token = *found;
-	*found = token->next;
 	for (unsigned i = 1; i < target->worker_count; i++) {
 		if (target->workers[i].load < worker->load)
 			worker = &target->workers[i];
@@ -43,15 +34,12 @@ static struct session *listener_redeem(struct net_target *target, const void *da
 	worker->load++;
 	session->target = target;
 	session->worker = worker;
-	session->peer = token->peer;
 	session->cq_source = (struct source){.kind = SOURCE_CQ, .session = session};
 	session->eq_source = (struct source){.kind = SOURCE_EQ, .session = session};
 	session->references = 2; /* the worker's and the caller's */
 	session->next = target->sessions;
 	target->sessions = session;
 	pthread_mutex_unlock(&target->lock);
-	sodium_memzero(token, sizeof(*token));
-	free(token);
 	return session;
 }
 

@@ -2,6 +2,7 @@
 /* ofi_target.c - the target's half of the contract; ofi_target.h says how it works. */
 #include "net/ofi_target.h"
 
+#include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,8 +102,6 @@ err_close:
 
 void ofi_target_close(struct net_target *target)
 {
-	struct token *token;
-
 	if (!target)
 		return;
 	atomic_store(&target->stop, true);
@@ -123,11 +122,7 @@ void ofi_target_close(struct net_target *target)
 	ofi_close(target->pep_eq);
 	ofi_close(target->fabric);
 	fi_freeinfo(target->info);
-	while ((token = target->tokens)) {
-		target->tokens = token->next;
-		sodium_memzero(token, sizeof(*token));
-		free(token);
-	}
+	token_clear(&target->tokens);
 	pthread_mutex_destroy(&target->lock);
 	free(target->workers);
 	free(target);
@@ -136,15 +131,12 @@ void ofi_target_close(struct net_target *target)
 int ofi_target_admit(struct net_target *target, uint64_t peer, const uint8_t bytes[NET_TOKEN_BYTES],
 		     struct error *err)
 {
-	struct token *token = malloc(sizeof(*token));
+	struct token *token = token_new(peer, bytes, err);
 
 	if (!token)
-		return error_nomem(err, "a token");
-	token->peer = peer;
-	memcpy(token->bytes, bytes, NET_TOKEN_BYTES);
+		return -ENOMEM;
 	pthread_mutex_lock(&target->lock);
-	token->next = target->tokens;
-	target->tokens = token;
+	token_add(&target->tokens, token);
 	pthread_mutex_unlock(&target->lock);
 	return 0;
 }
@@ -154,17 +146,7 @@ void ofi_target_expel(struct net_target *target, uint64_t peer)
 	struct session *session;
 
 	pthread_mutex_lock(&target->lock);
-	for (struct token **at = &target->tokens; *at;) {
-		struct token *token = *at;
-
-		if (token->peer != peer) {
-			at = &token->next;
-			continue;
-		}
-		*at = token->next;
-		sodium_memzero(token, sizeof(*token));
-		free(token);
-	}
+	token_remove(&target->tokens, peer);
 	pthread_mutex_unlock(&target->lock);
 	while ((session = ofi_session_find(target, peer))) {
 		ofi_worker_lock(session->worker);
@@ -241,4 +223,12 @@ void ofi_revoke(struct net_grant *grant)
 	ofi_worker_unlock(session->worker);
 	ofi_session_release(session);
 	free(grant);
+}
+
+/* Each grant has a registration of its own, which goes with it. */
+void ofi_forget(struct net_target *target, const void *base, size_t bytes)
+{
+	(void)target;
+	(void)base;
+	(void)bytes;
 }

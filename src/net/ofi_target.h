@@ -23,6 +23,7 @@
 #include <stdatomic.h>
 #include "net/ofi.h"
 #include "net/ofi_handshake.h"
+#include "net/token.h"
 
 #define CQ_ENTRIES 8 /* only failures are ever reported to a target */
 
@@ -81,12 +82,6 @@ struct worker {
 	/* target.lock */
 	unsigned load;
 	struct session *dead;
-};
-
-struct token {
-	struct token *next;
-	uint64_t peer;
-	uint8_t bytes[NET_TOKEN_BYTES];
 };
 
 struct net_target {

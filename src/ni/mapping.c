@@ -10,6 +10,13 @@ static struct {
 	struct mapping *first; /* guarded by lock */
 } table = {PTHREAD_MUTEX_INITIALIZER, NULL};
 
+static void (*tell)(const void *base, size_t bytes);
+
+void mapping_tell(void (*unmapping)(const void *base, size_t bytes))
+{
+	tell = unmapping;
+}
+
 static struct mapping *table_take(uint64_t file)
 {
 	struct mapping **at = &table.first, *found;
@@ -78,6 +85,8 @@ void mapping_release(struct mapping *mapping)
 	pthread_mutex_unlock(&table.lock);
 	if (left)
 		return;
+	if (tell)
+		tell(media->base(mapping->map), media->bytes(mapping->map));
 	media->unmap(mapping->map);
 	free(mapping);
 }

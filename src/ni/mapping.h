@@ -6,6 +6,7 @@
 #ifndef HOLDFAST_MAPPING_H
 #define HOLDFAST_MAPPING_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include "common/error.h"
 #include "media/media.h"
@@ -16,6 +17,9 @@ struct mapping {
 	unsigned uses;	      /* guarded by the table's lock */
 	struct mapping *next; /* in the table, while it is there */
 };
+
+/* What to tell, from any thread, before memory is unmapped; NULL, as at first: nobody. Before there are mappings. */
+void mapping_tell(void (*unmapping)(const void *base, size_t bytes));
 
 /* Maps `bytes` of fd as slot file `file`, all pages present; replaces what was there under this number. */
 int mapping_add(uint64_t file, int fd, uint64_t bytes, struct error *err);

@@ -231,6 +231,11 @@ static void thread_start(void *arg, unsigned thread, const char *device)
 	locality_bind("NI thread", thread, ni.numa_node, device);
 }
 
+static void unmapping(const void *base, size_t bytes)
+{
+	ni.net->forget(ni.target, base, bytes);
+}
+
 static int order_start(const struct ni_request *request, struct ni_reply *reply, struct error *err)
 {
 	struct net_params params = {
@@ -239,12 +244,16 @@ static int order_start(const struct ni_request *request, struct ni_reply *reply,
 		.threads = request->count,
 		.thread_start = thread_start,
 	};
+	int rc;
 
 	ni.numa_node = request->numa_node;
 	ni.net = net_find(request->net);
 	if (!ni.net)
 		return error_set(err, -EINVAL, "there is no data plane '%s'", request->net);
-	return ni.net->listen(&params, &ni.target, &reply->address, err);
+	rc = ni.net->listen(&params, &ni.target, &reply->address, err);
+	if (!rc)
+		mapping_tell(unmapping);
+	return rc;
 }
 
 static void order_expel(uint64_t peer)

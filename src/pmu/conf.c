@@ -36,9 +36,10 @@ static const struct conf_option {
 	 "Bytes for metadata, when the pool is made (64M)."},
 	{"listen", 'l', LISTEN, 0, 0, 0, "ADDR[:PORT]",
 	 "Address for clients, or unix:PATH; may be given up to 8 times (127.0.0.1:7300). Port 0: any."},
-	{"net", 257, STRING, offsetof(struct conf, net), 0, 0, "NAME", "Back end of the data plane (ofi)."},
+	{"net", 257, STRING, offsetof(struct conf, net), 0, 0, "NAME",
+	 "Back end of the data plane: ofi is libfabric, verbs RDMA devices (ofi)."},
 	{"fabric", 'f', STRING, offsetof(struct conf, fabric), 0, 0, "NAME",
-	 "libfabric provider of the data plane (tcp)."},
+	 "libfabric provider of the data plane, with --net ofi (tcp)."},
 	{"fabric-listen", 258, STRING, offsetof(struct conf, fabric_listen), 0, 0, "ADDR",
 	 "Address of the data plane (that of the first --listen)."},
 	{"auth", 'a', STRING, offsetof(struct conf, auth), 0, 0, "psk|none",
@@ -262,8 +263,7 @@ static int defaults_set(struct conf *conf, struct error *err)
 		.keep_spans = 24,
 		.merge_at = 32,
 	};
-	if (set_string(&conf->net, "ofi", err) || set_string(&conf->fabric, "tcp", err) ||
-	    set_string(&conf->auth, "psk", err))
+	if (set_string(&conf->net, "ofi", err) || set_string(&conf->auth, "psk", err))
 		return -ENOMEM;
 	return 0;
 }
@@ -277,6 +277,11 @@ static int conf_check(struct conf *conf, struct error *err)
 				 "authentication psk needs a key: --key-file FILE "
 				 "(head -c 32 /dev/urandom > FILE, chmod 600 FILE); or --auth none on "
 				 "loopback");
+	if (conf->fabric && strcmp(conf->net, "ofi") != 0)
+		return error_set(err, -EINVAL, "--fabric names a provider of libfabric, which --net %s does not use",
+				 conf->net);
+	if (!conf->fabric && set_string(&conf->fabric, strcmp(conf->net, "ofi") ? "" : "tcp", err))
+		return -ENOMEM;
 	if (!conf->listen_count)
 		return set_string(&conf->listen[conf->listen_count++],
 				  "127.0.0.1:" ADDRESS_PORT_DEFAULT, err);

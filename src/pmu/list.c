@@ -232,7 +232,8 @@ static void stat_server(struct wire_stat_reply *reply, const struct server *serv
 	stat_add(reply, "server.auth", "%s", server->auth->name);
 	stat_add(reply, "server.lease_s", "%" PRIu64, server->conf.lease_s);
 	stat_add(reply, "server.persist_method", "server");
-	stat_add(reply, "server.net", "%s/%s", server->conf.net, server->conf.fabric);
+	stat_add(reply, "server.net", "%s%s%s", server->conf.net, *server->conf.fabric ? "/" : "",
+		 server->conf.fabric);
 	stat_add(reply, "server.sessions", "%" PRIu64, server->session_count);
 	stat_add(reply, "server.grants", "%" PRIu64, server->att.count);
 	stat_add(reply, "count.commits", "%" PRIu64, server->counters.commits);

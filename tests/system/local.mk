@@ -53,7 +53,8 @@ system_tests = \
 	%D%/0630-relaunch-stdin.t \
 	%D%/0650-relaunch-lost-node.t \
 	%D%/0690-holdfast-mpirun.t \
-	%D%/0700-bench.t
+	%D%/0700-bench.t \
+	%D%/0710-verbs.t
 # One of these alone takes a minute or more.
 long_system_tests = %/0141-kill-server-at-points.t %/0520-nodes.t %/0590-random-failures.t %/0260-increments.t \
 	%/0111-kill-rank-at-points.t %/0190-random-kills.t %/0191-random-kills-increments.t %/0650-relaunch-lost-node.t

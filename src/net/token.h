@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* token.h - the one-time tokens by which a target knows its peers. The caller locks. */
+#ifndef HOLDFAST_TOKEN_H
+#define HOLDFAST_TOKEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "common/error.h"
+#include "common/fabric.h"
+
+struct token;
+
+struct token *token_new(uint64_t peer, const uint8_t bytes[NET_TOKEN_BYTES], struct error *err);
+
+/* Takes the token that `data` begins with out of the list, so that it works once; false: there is none. */
+bool token_redeem(struct token **list, const void *data, size_t bytes, uint64_t *peer);
+
+void token_add(struct token **list, struct token *token);
+
+/* Forgets the peer's, and all. */
+void token_remove(struct token **list, uint64_t peer);
+void token_clear(struct token **list);
+
+#endif

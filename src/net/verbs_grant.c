@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * verbs_grant.c - what a peer may reach: a type-2B memory window, bound to its queue pair and to an area that stays
+ * registered from one grant to the next; or a registration of its own, where the device has no windows.
+ */
+#include "net/verbs_target.h"
+
+#include <errno.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include "common/log.h"
+
+#define IDLE_AREAS_MAX 8u
+
+static int remote_access(unsigned rights)
+{
+	return (rights & NET_READ ? IBV_ACCESS_REMOTE_READ : 0) | (rights & NET_WRITE ? IBV_ACCESS_REMOTE_WRITE : 0);
+}
+
+/* ---- areas ---- */
+
+static void area_end(struct area **at)
+{
+	struct area *area = *at;
+
+	*at = area->next;
+	if (ibv_dereg_mr(area->mr))
+		log_error("data plane: %zu bytes of memory could not be unregistered: %s", area->bytes,
+			  strerror(errno));
+	free(area);
+}
+
+void verbs_areas_forget(struct session *session, uintptr_t base, size_t bytes)
+{
+	for (struct area **at = &session->areas; *at;) {
+		const struct area *area = *at;
+		bool apart = base < area->base ? area->base - base >= bytes : base - area->base >= area->bytes;
+
+		if (apart || area->grants)
+			at = &(*at)->next;
+		else
+			area_end(at);
+	}
+}
+
+static void areas_trim(struct session *session, unsigned keep)
+{
+	for (struct area **at = &session->areas; *at;) {
+		if ((*at)->grants) {
+			at = &(*at)->next;
+		} else if (keep) {
+			keep--;
+			at = &(*at)->next;
+		} else {
+			area_end(at);
+		}
+	}
+}
+
+static bool area_contains(const struct area *area, uintptr_t base, size_t bytes)
+{
+	return base >= area->base && base - area->base <= area->bytes &&
+	       bytes <= area->bytes - (base - area->base);
+}
+
+/* The area that has this memory, made where there is none; NULL without an error: it cannot have windows. */
+static int area_take(struct session *session, void *base, size_t bytes, struct area **out, struct error *err)
+{
+	const int access = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_MW_BIND;
+	struct area **at = &session->areas, *area;
+	bool on_demand;
+	int rc;
+
+	while (*at && !area_contains(*at, (uintptr_t)base, bytes))
+		at = &(*at)->next;
+	area = *at;
+	if (area) {
+		*at = area->next;
+		goto out;
+	}
+	/* A set that has outgrown its area: that one would not be used again. */
+	verbs_areas_forget(session, (uintptr_t)base, bytes);
+	area = calloc(1, sizeof(*area));
+	if (!area)
+		return error_nomem(err, "an area");
+	rc = verbs_register(session->pd, base, bytes, access, &area->mr, &on_demand, err);
+	if (rc == -ENOMEM) {
+		areas_trim(session, 0);
+		rc = verbs_register(session->pd, base, bytes, access, &area->mr, &on_demand, err);
+	}
+	if (!rc && on_demand) { /* devices bind no windows to such memory */
+		ibv_dereg_mr(area->mr);
+		free(area);
+		*out = NULL;
+		return 0;
+	}
+	if (rc) {
+		free(area);
+		return rc;
+	}
+	area->base = (uintptr_t)base;
+	area->bytes = bytes;
+out:
+	area->next = session->areas;
+	session->areas = area;
+	*out = area;
+	return 0;
+}
+
+/* ---- windows ---- */
+
+static int window_bind(struct net_grant *grant, struct area *area, void *base, size_t bytes, unsigned rights,
+		       struct error *err)
+{
+	struct session *session = grant->session;
+	struct ibv_send_wr request = {.opcode = IBV_WR_BIND_MW};
+	int rc;
+
+	grant->window = ibv_alloc_mw(session->pd, IBV_MW_TYPE_2);
+	if (!grant->window)
+		return verbs_failed(err, errno, "making a memory window");
+	/* The low byte of a key is ours to choose; it has to differ from the last one. */
+	grant->window_key = (grant->window->rkey & ~0xffu) |
+			    ((grant->window->rkey + 1 + randombytes_uniform(255)) & 0xffu);
+	request.bind_mw.mw = grant->window;
+	request.bind_mw.rkey = grant->window_key;
+	request.bind_mw.bind_info.mr = area->mr;
+	request.bind_mw.bind_info.addr = (uintptr_t)base;
+	request.bind_mw.bind_info.length = bytes;
+	request.bind_mw.bind_info.mw_access_flags = (unsigned)remote_access(rights);
+	rc = verbs_session_do(session, &request, err);
+	if (rc) {
+		ibv_dealloc_mw(grant->window);
+		grant->window = NULL;
+		return rc;
+	}
+	grant->window->rkey = grant->window_key;
+	grant->area = area;
+	area->grants++;
+	return 0;
+}
+
+int verbs_grant_bind(struct net_grant *grant, void *base, size_t bytes, unsigned rights, struct net_key *key,
+		     struct error *err)
+{
+	int access = remote_access(rights) | (rights & NET_WRITE ? IBV_ACCESS_LOCAL_WRITE : 0);
+	struct session *session = grant->session;
+	struct area *area = NULL;
+	int rc = 0;
+
+	if (session->windows)
+		rc = area_take(session, base, bytes, &area, err);
+	if (!rc && area)
+		rc = window_bind(grant, area, base, bytes, rights, err);
+	else if (!rc)
+		rc = verbs_register(session->pd, base, bytes, access, &grant->mr, NULL, err);
+	if (rc)
+		return rc;
+	key->address = (uintptr_t)base;
+	key->key = grant->window ? grant->window_key : grant->mr->rkey;
+	key->bytes = bytes;
+	return 0;
+}
+
+void verbs_grant_end_window(struct net_grant *grant)
+{
+	if (!grant->window)
+		return;
+	if (ibv_dealloc_mw(grant->window))
+		log_error("data plane: a memory window could not be freed: %s", strerror(errno));
+	grant->window = NULL;
+	grant->area->grants--;
+	grant->area = NULL;
+}
+
+void verbs_grant_end_registration(struct net_grant *grant)
+{
+	if (grant->mr && ibv_dereg_mr(grant->mr))
+		log_error("data plane: memory could not be unregistered: %s", strerror(errno));
+	grant->mr = NULL;
+}
+
+void verbs_grant_unbind(struct net_grant *grant)
+{
+	struct ibv_send_wr request = {.opcode = IBV_WR_LOCAL_INV, .invalidate_rkey = grant->window_key};
+	struct session *session = grant->session;
+	struct error err;
+
+	if (session->closed)
+		return;
+	if (grant->window && verbs_session_do(session, &request, &err)) {
+		log_debug("data plane: peer %llu: %s", (unsigned long long)session->peer, err.text);
+		verbs_session_close(session);
+		return;
+	}
+	verbs_grant_end_window(grant);
+	verbs_grant_end_registration(grant);
+	areas_trim(session, IDLE_AREAS_MAX);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * verbs_memory.h - the initiator's registered memory. What was registered with NET_KEEP stays so when it is
+ * unregistered, till it is forgotten, till there are too many, or till the device or the limit on locked memory has
+ * no room for another.
+ */
+#ifndef HOLDFAST_VERBS_MEMORY_H
+#define HOLDFAST_VERBS_MEMORY_H
+
+#include "net/verbs.h"
+
+struct verbs_range;
+
+struct verbs_memory {
+	struct ibv_pd *pd;
+	struct verbs_range *first; /* the one that was used last is the first */
+};
+
+int verbs_memory_add(struct verbs_memory *memory, void *base, size_t bytes, unsigned use,
+		     struct verbs_range **range, struct error *err);
+void verbs_memory_drop(struct verbs_memory *memory, struct verbs_range *range);
+void verbs_memory_forget(struct verbs_memory *memory, const void *base, size_t bytes);
+
+/* The local key of what [base, base + bytes) is registered as for this use; false: it is not. */
+bool verbs_memory_find(const struct verbs_memory *memory, const void *base, size_t bytes, unsigned use,
+		       uint32_t *lkey);
+
+/* When the queue pair is gone. */
+void verbs_memory_clear(struct verbs_memory *memory);
+
+#endif

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* verbs_target.c - the target's half of the contract; verbs_target.h says how it works. */
+#include "net/verbs_target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include "common/log.h"
+
+#define BACKLOG 128
+
+/* ---- listening ---- */
+
+static int target_devices(struct net_target *target, struct error *err)
+{
+	int count = 0, flags;
+
+	target->contexts = rdma_get_devices(&count);
+	if (!target->contexts || !count)
+		return error_set(err, -ENODEV,
+				 "this machine has no RDMA device that works: see 'rdma link' and 'ibv_devinfo', or use the "
+				 "data plane 'ofi'");
+	target->devices = calloc((size_t)count, sizeof(*target->devices));
+	target->fds = calloc((size_t)count + 2, sizeof(*target->fds));
+	if (!target->devices || !target->fds)
+		return error_nomem(err, "RDMA devices");
+	target->device_count = (unsigned)count;
+	target->fds[0] = (struct pollfd){.fd = target->wake_fd, .events = POLLIN};
+	target->fds[1] = (struct pollfd){.fd = target->events->fd, .events = POLLIN};
+	for (int i = 0; i < count; i++) {
+		struct ibv_context *verbs = target->contexts[i];
+
+		flags = fcntl(verbs->async_fd, F_GETFL);
+		if (flags < 0 || fcntl(verbs->async_fd, F_SETFL, flags | O_NONBLOCK) < 0)
+			return verbs_failed(err, errno, "opening an RDMA device");
+		target->devices[i].verbs = verbs;
+		target->fds[2 + i] = (struct pollfd){.fd = verbs->async_fd, .events = POLLIN};
+	}
+	return 0;
+}
+
+static int target_bind(struct net_target *target, const char *node, struct net_address *address,
+		       struct error *err)
+{
+	const struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_family = node ? AF_UNSPEC : AF_INET,
+				       .ai_socktype = SOCK_STREAM};
+	struct addrinfo *found = NULL;
+	int rc;
+
+	rc = getaddrinfo(node, "0", &hints, &found);
+	if (rc)
+		return error_set(err, -EINVAL, "'%s' is no address: %s", node ? node : "any", gai_strerror(rc));
+	rc = rdma_bind_addr(target->listener, found->ai_addr) ? errno : 0;
+	if (rc == ENODEV || rc == EADDRNOTAVAIL)
+		error_set(err, -rc, "no RDMA device has the address %s; see 'rdma link' and 'ip addr', and name one with "
+			  "--fabric-listen", node ? node : "any");
+	else if (rc)
+		verbs_failed(err, rc, "binding the data port");
+	address->format = (uint32_t)found->ai_family;
+	address->bytes = (uint32_t)found->ai_addrlen;
+	freeaddrinfo(found);
+	if (rc)
+		return -rc;
+	if (rdma_listen(target->listener, BACKLOG))
+		return verbs_failed(err, errno, "listening for data connections");
+	memcpy(address->raw, rdma_get_local_addr(target->listener), address->bytes);
+	return 0;
+}
+
+static void target_name_device(struct net_target *target)
+{
+	char path[IBV_SYSFS_PATH_MAX + 8], link[256];
+	unsigned domain, bus, slot, function;
+	const char *name;
+	ssize_t n;
+
+	if (!target->listener->verbs)
+		return;
+	snprintf(path, sizeof(path), "%s/device", target->listener->verbs->device->ibdev_path);
+	n = readlink(path, link, sizeof(link) - 1);
+	if (n <= 0)
+		return;
+	link[n] = '\0';
+	name = strrchr(link, '/');
+	name = name ? name + 1 : link;
+	if (sscanf(name, "%4x:%2x:%2x.%1x", &domain, &bus, &slot, &function) == 4)
+		snprintf(target->device_name, sizeof(target->device_name), "%04x:%02x:%02x.%x", domain, bus, slot,
+			 function);
+}
+
+/* ---- windows ---- */
+
+static bool device_offers_windows(struct ibv_context *verbs)
+{
+	struct ibv_device_attr attr;
+
+	return !ibv_query_device(verbs, &attr) && attr.device_cap_flags & IBV_DEVICE_MEM_WINDOW_TYPE_2B;
+}
+
+static void device_decide(struct net_target *target, struct ibv_context *verbs, const struct sockaddr *address,
+			  socklen_t bytes)
+{
+	struct device *device = NULL;
+
+	for (unsigned i = 0; i < target->device_count; i++) {
+		if (target->devices[i].verbs == verbs)
+			device = &target->devices[i];
+	}
+	if (!device || device->windows || !device_offers_windows(verbs))
+		return;
+	device->windows = verbs_probe_windows(address, bytes);
+	if (!device->windows)
+		log_warning("data plane: the memory windows of the RDMA device %s do not work as they should; each grant "
+			    "gets a registration of its own, which is slower", ibv_get_device_name(verbs->device));
+}
+
+/* Which device an address is at can only be seen by binding it. */
+static void address_decide(struct net_target *target, struct sockaddr *address, socklen_t bytes)
+{
+	struct rdma_event_channel *channel;
+	struct rdma_cm_id *id;
+
+	if (verbs_open_channel(&channel, NULL))
+		return;
+	if (!rdma_create_id(channel, &id, NULL, RDMA_PS_TCP)) {
+		if (!rdma_bind_addr(id, address) && id->verbs)
+			device_decide(target, id->verbs, address, bytes);
+		rdma_destroy_id(id);
+	}
+	rdma_destroy_event_channel(channel);
+}
+
+static void addresses_decide(struct net_target *target)
+{
+	struct ifaddrs *list, *at;
+
+	if (getifaddrs(&list))
+		return;
+	for (at = list; at; at = at->ifa_next) {
+		int family = at->ifa_addr && !(at->ifa_flags & IFF_LOOPBACK) ? at->ifa_addr->sa_family : AF_UNSPEC;
+
+		if (family == AF_INET)
+			address_decide(target, at->ifa_addr, sizeof(struct sockaddr_in));
+		else if (family == AF_INET6)
+			address_decide(target, at->ifa_addr, sizeof(struct sockaddr_in6));
+	}
+	freeifaddrs(list);
+}
+
+static void target_decide_windows(struct net_target *target, enum verbs_windows windows,
+				  const struct net_address *address)
+{
+	const char *wish = getenv("HOLDFAST_VERBS_WINDOWS");
+	struct sockaddr_storage at = {0};
+
+	if (windows == WINDOWS_NEVER || (windows == WINDOWS_PROBED && wish && !strcmp(wish, "no")))
+		return;
+	if (windows == WINDOWS_TRUSTED) {
+		for (unsigned i = 0; i < target->device_count; i++)
+			target->devices[i].windows = true;
+		return;
+	}
+	memcpy(&at, address->raw, address->bytes);
+	if (at.ss_family == AF_INET)
+		((struct sockaddr_in *)&at)->sin_port = 0;
+	else
+		((struct sockaddr_in6 *)&at)->sin6_port = 0;
+	if (target->listener->verbs)
+		device_decide(target, target->listener->verbs, (struct sockaddr *)&at, address->bytes);
+	else
+		addresses_decide(target);
+}
+
+/* ---- the contract ---- */
+
+int verbs_listen_with(const struct net_params *params, enum verbs_windows windows, struct net_target **out,
+		      struct net_address *address, struct error *err)
+{
+	struct net_address bound = {0};
+	struct net_target *target;
+	int rc;
+
+	if (sodium_init() < 0)
+		return error_set(err, -EIO, "libsodium could not be initialised");
+	target = calloc(1, sizeof(*target));
+	if (!target)
+		return error_nomem(err, "a data-plane target");
+	pthread_mutex_init(&target->lock, NULL);
+	target->thread_start = params->thread_start;
+	target->thread_arg = params->thread_arg;
+	target->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	rc = target->wake_fd < 0 ? verbs_failed(err, errno, "opening an eventfd") : 0;
+	if (!rc)
+		rc = verbs_open_channel(&target->events, err);
+	if (!rc)
+		rc = target_devices(target, err);
+	if (!rc && rdma_create_id(target->events, &target->listener, NULL, RDMA_PS_TCP))
+		rc = verbs_failed(err, errno, "opening the RDMA connection manager");
+	if (!rc)
+		rc = target_bind(target, params->node, &bound, err);
+	if (rc)
+		goto err_close;
+	target_name_device(target);
+	target_decide_windows(target, windows, &bound);
+	rc = pthread_create(&target->thread, NULL, verbs_listener_run, target);
+	target->started = !rc;
+	if (rc) {
+		rc = verbs_failed(err, rc, "starting the data plane's thread");
+		goto err_close;
+	}
+	*address = bound;
+	*out = target;
+	return 0;
+
+err_close:
+	verbs_target_close(target);
+	return rc;
+}
+
+int verbs_listen(const struct net_params *params, struct net_target **target, struct net_address *address,
+		 struct error *err)
+{
+	return verbs_listen_with(params, WINDOWS_PROBED, target, address, err);
+}
+
+void verbs_target_close(struct net_target *target)
+{
+	uint64_t one = 1;
+
+	if (!target)
+		return;
+	atomic_store(&target->stop, true);
+	if (target->started) {
+		if (write(target->wake_fd, &one, sizeof(one)) < 0)
+			log_error("data plane: the thread cannot be woken: %s", strerror(errno));
+		pthread_join(target->thread, NULL);
+	}
+	while (target->sessions)
+		verbs_session_close(target->sessions);
+	if (target->listener)
+		rdma_destroy_id(target->listener);
+	if (target->events)
+		rdma_destroy_event_channel(target->events);
+	if (target->contexts)
+		rdma_free_devices(target->contexts);
+	if (target->wake_fd >= 0)
+		close(target->wake_fd);
+	token_clear(&target->tokens);
+	pthread_mutex_destroy(&target->lock);
+	free(target->devices);
+	free(target->fds);
+	free(target);
+}
+
+int verbs_target_admit(struct net_target *target, uint64_t peer, const uint8_t bytes[NET_TOKEN_BYTES],
+		       struct error *err)
+{
+	struct token *token = token_new(peer, bytes, err);
+
+	if (!token)
+		return -ENOMEM;
+	pthread_mutex_lock(&target->lock);
+	token_add(&target->tokens, token);
+	pthread_mutex_unlock(&target->lock);
+	return 0;
+}
+
+void verbs_target_expel(struct net_target *target, uint64_t peer)
+{
+	struct session *session;
+
+	pthread_mutex_lock(&target->lock);
+	token_remove(&target->tokens, peer);
+	while ((session = verbs_session_find(target, peer)))
+		verbs_session_close(session);
+	pthread_mutex_unlock(&target->lock);
+}
+
+int verbs_expose(struct net_target *target, uint64_t peer, void *base, size_t bytes, unsigned rights,
+		 struct net_grant **out, struct net_key *key, struct error *err)
+{
+	struct net_grant *grant = calloc(1, sizeof(*grant));
+	struct session *session;
+	int rc;
+
+	if (!grant)
+		return error_nomem(err, "a grant");
+	pthread_mutex_lock(&target->lock);
+	session = verbs_session_find(target, peer);
+	if (!session) {
+		rc = error_set(err, -ENOTCONN, "the client has no data connection");
+		goto err_unlock;
+	}
+	grant->session = session;
+	rc = verbs_grant_bind(grant, base, bytes, rights, key, err);
+	if (rc) {
+		/* A window that could not be bound took the queue pair with it. */
+		if (rc == -ENOTCONN || rc == -EIO || rc == -ETIMEDOUT)
+			verbs_session_close(session);
+		goto err_unlock;
+	}
+	grant->next = session->grants;
+	grant->at = &session->grants;
+	if (grant->next)
+		grant->next->at = &grant->next;
+	session->grants = grant;
+	pthread_mutex_unlock(&target->lock);
+	*out = grant;
+	return 0;
+
+err_unlock:
+	pthread_mutex_unlock(&target->lock);
+	free(grant);
+	return rc;
+}
+
+void verbs_revoke(struct net_grant *grant)
+{
+	struct net_target *target;
+	struct session *session;
+
+	if (!grant)
+		return;
+	session = grant->session;
+	target = session->target;
+	pthread_mutex_lock(&target->lock);
+	verbs_grant_unbind(grant);
+	*grant->at = grant->next;
+	if (grant->next)
+		grant->next->at = grant->at;
+	if (session->closed && !session->grants)
+		free(session);
+	pthread_mutex_unlock(&target->lock);
+	free(grant);
+}
+
+void verbs_forget(struct net_target *target, const void *base, size_t bytes)
+{
+	pthread_mutex_lock(&target->lock);
+	for (struct session *session = target->sessions; session; session = session->next)
+		verbs_areas_forget(session, (uintptr_t)base, bytes);
+	pthread_mutex_unlock(&target->lock);
+}

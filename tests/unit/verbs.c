@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * verbs.c - what the verbs back end keeps from one transfer to the next, and what it says where RDMA is not to be had.
+ *
+ * Most of it needs an RDMA device: HOLDFAST_TEST_NET=verbs, HOLDFAST_TEST_ADDRESS its address. tests/unit/net.c has
+ * what the contract promises.
+ */
+#include "net/verbs_conn.h"
+#include "net/verbs_target.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "common/clock.h"
+#include "unit.h"
+
+#define BYTES	    ((size_t)64 * 1024)
+#define DEADLINE_MS 20000
+#define PEER	    7
+
+static const uint8_t token[NET_TOKEN_BYTES] = {1, 2, 3};
+static struct net_target *target;
+static struct net_conn *conn;
+
+static const char *device_address(void)
+{
+	const char *name = getenv("HOLDFAST_TEST_NET"), *at = getenv("HOLDFAST_TEST_ADDRESS");
+
+	return name && at && !strcmp(name, "verbs") ? at : NULL;
+}
+
+static void start(void)
+{
+	struct net_params params = {.node = device_address(), .threads = 1};
+	struct net_address address;
+	struct error err = {0};
+
+	ck_assert_msg(!net_verbs.listen(&params, &target, &address, &err), "%s", err.text);
+	ck_assert(!net_verbs.target_admit(target, PEER, token, &err));
+	ck_assert_msg(!net_verbs.connect(&params, &address, token, deadline_in_ms(DEADLINE_MS), &conn, &err), "%s",
+		      err.text);
+}
+
+static void stop(void)
+{
+	net_verbs.close(conn);
+	net_verbs.target_close(target);
+}
+
+static struct net_grant *expose(void *base, struct net_key *key)
+{
+	struct net_grant *grant;
+	struct error err = {0};
+
+	ck_assert_msg(!net_verbs.expose(target, PEER, base, BYTES, NET_WRITE, &grant, key, &err), "%s", err.text);
+	return grant;
+}
+
+static void *register_kept(void *base)
+{
+	struct error err = {0};
+	void *registration;
+
+	ck_assert_msg(!net_verbs.register_local(conn, base, BYTES, NET_SOURCE | NET_KEEP, &registration, &err), "%s",
+		      err.text);
+	return registration;
+}
+
+static void write_all(const struct net_key *key, void *local)
+{
+	struct net_transfer transfer = {.local = local, .bytes = BYTES, .write = true}, *done;
+	struct error err = {0};
+
+	ck_assert_msg(!net_verbs.submit(conn, key, &transfer, &err), "%s", err.text);
+	ck_assert_int_eq(net_verbs.reap(conn, &done, 1, deadline_in_ms(DEADLINE_MS), &err), 1);
+	ck_assert_int_eq(transfer.status, 0);
+}
+
+/* Fresh pages, at `at` in the place of what is there, or anywhere. */
+static uint8_t *map_pages(void *at, int fill)
+{
+	uint8_t *pages = mmap(at, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | (at ? MAP_FIXED : 0), -1,
+			      0);
+
+	ck_assert_ptr_ne(pages, MAP_FAILED);
+	memset(pages, fill, BYTES);
+	return pages;
+}
+
+/* ---- windows ---- */
+
+START_TEST(windows_that_a_device_offers_protect)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(device_address())};
+	struct ibv_device_attr attr;
+
+	start();
+	ck_assert(!ibv_query_device(conn->id->verbs, &attr));
+	ck_assert_int_eq(verbs_probe_windows((struct sockaddr *)&at, sizeof(at)),
+			 (attr.device_cap_flags & IBV_DEVICE_MEM_WINDOW_TYPE_2B) != 0);
+	stop();
+}
+END_TEST
+
+START_TEST(grants_are_windows_unless_that_is_switched_off)
+{
+	struct net_grant *grant;
+	struct net_key key;
+	struct ibv_device_attr attr;
+	uint8_t *memory = map_pages(NULL, 0);
+	bool offered;
+
+	for (int off = 0; off < 2; off++) {
+		ck_assert(!setenv("HOLDFAST_VERBS_WINDOWS", off ? "no" : "yes", 1));
+		start();
+		ck_assert(!ibv_query_device(conn->id->verbs, &attr));
+		offered = attr.device_cap_flags & IBV_DEVICE_MEM_WINDOW_TYPE_2B;
+		grant = expose(memory, &key);
+		ck_assert_int_eq(grant->window != NULL, offered && !off);
+		ck_assert_int_eq(grant->mr != NULL, !offered || off);
+		net_verbs.revoke(grant);
+		stop();
+	}
+	munmap(memory, BYTES);
+}
+END_TEST
+
+/* ---- what is kept ---- */
+
+START_TEST(the_targets_memory_stays_registered_till_it_is_forgotten)
+{
+	uint8_t *memory = map_pages(NULL, 0), *local = map_pages(NULL, 1);
+	const struct session *session;
+	const struct ibv_mr *mr;
+	struct net_grant *grant;
+	struct net_key key;
+
+	start();
+	session = target->sessions;
+	if (!session->windows) {
+		stop();
+		return;
+	}
+	register_kept(local);
+	grant = expose(memory, &key);
+	write_all(&key, local);
+	ck_assert(!memcmp(memory, local, BYTES));
+	net_verbs.revoke(grant);
+	ck_assert_ptr_nonnull(session->areas);
+	mr = session->areas->mr;
+	grant = expose(memory, &key);
+	ck_assert_ptr_eq(session->areas->mr, mr);
+	ck_assert_ptr_null(session->areas->next);
+	net_verbs.revoke(grant);
+
+	net_verbs.forget(target, memory, BYTES);
+	ck_assert_ptr_null(session->areas);
+	map_pages(memory, 0);
+	grant = expose(memory, &key);
+	write_all(&key, local);
+	ck_assert(!memcmp(memory, local, BYTES));
+	net_verbs.revoke(grant);
+	stop();
+	munmap(memory, BYTES);
+	munmap(local, BYTES);
+}
+END_TEST
+
+START_TEST(local_memory_stays_registered_till_it_is_forgotten)
+{
+	uint8_t *memory = map_pages(NULL, 0), *local = map_pages(NULL, 1);
+	struct net_grant *grant;
+	struct net_key key;
+	void *first, *again, *shorter;
+	struct error err = {0};
+
+	start();
+	grant = expose(memory, &key);
+	first = register_kept(local);
+	net_verbs.unregister_local(conn, first);
+	again = register_kept(local);
+	ck_assert_ptr_eq(again, first);
+	/* Nobody promised that what another use registered stays. */
+	ck_assert(!net_verbs.register_local(conn, local, BYTES, NET_SOURCE, &shorter, &err));
+	ck_assert_ptr_ne(shorter, first);
+	net_verbs.unregister_local(conn, shorter);
+	write_all(&key, local);
+	ck_assert(!memcmp(memory, local, BYTES));
+	net_verbs.unregister_local(conn, again);
+
+	net_verbs.forget_local(conn, local + BYTES - 1, 1);
+	ck_assert_ptr_null(conn->memory.first);
+	map_pages(local, 2);
+	again = register_kept(local);
+	write_all(&key, local);
+	ck_assert(!memcmp(memory, local, BYTES));
+	net_verbs.unregister_local(conn, again);
+	net_verbs.revoke(grant);
+	stop();
+	munmap(memory, BYTES);
+	munmap(local, BYTES);
+}
+END_TEST
+
+START_TEST(what_is_not_registered_is_not_sent)
+{
+	uint8_t *memory = map_pages(NULL, 0), *local = map_pages(NULL, 1);
+	struct net_transfer transfer = {.local = local, .bytes = BYTES, .write = true};
+	struct net_grant *grant;
+	struct error err = {0};
+	struct net_key key;
+
+	start();
+	grant = expose(memory, &key);
+	ck_assert_int_eq(net_verbs.submit(conn, &key, &transfer, &err), -EFAULT);
+	net_verbs.unregister_local(conn, register_kept(local));
+	ck_assert_int_eq(net_verbs.submit(conn, &key, &transfer, &err), -EFAULT);
+	net_verbs.revoke(grant);
+	stop();
+	munmap(memory, BYTES);
+	munmap(local, BYTES);
+}
+END_TEST
+
+START_TEST(a_child_takes_no_registered_memory_away)
+{
+	uint8_t *memory = map_pages(NULL, 0), *local = map_pages(NULL, 1);
+	struct net_grant *grant;
+	struct net_key key;
+	int status;
+	pid_t pid;
+
+	start();
+	grant = expose(memory, &key);
+	register_kept(local);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (!pid)
+		_exit(execl("/bin/true", "true", (char *)NULL));
+	memset(local, 3, BYTES); /* while the child may share the pages */
+	write_all(&key, local);
+	ck_assert(!memcmp(memory, local, BYTES));
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	net_verbs.revoke(grant);
+	stop();
+	munmap(memory, BYTES);
+	munmap(local, BYTES);
+}
+END_TEST
+
+/* ---- what is said ---- */
+
+START_TEST(a_limit_on_locked_memory_is_named)
+{
+	const struct rlimit low = {4096, 4096};
+	uint8_t *local = map_pages(NULL, 1);
+	struct error err = {0};
+	void *registration;
+
+	start();
+	ck_assert(!setrlimit(RLIMIT_MEMLOCK, &low));
+	if (!geteuid())
+		ck_assert(!seteuid(65534)); /* the superuser has no limit */
+	ck_assert_int_eq(net_verbs.register_local(conn, local, BYTES, NET_SOURCE, &registration, &err), -ENOMEM);
+	ck_assert_msg(strstr(err.text, "RLIMIT_MEMLOCK") && strstr(err.text, " 4096 bytes"), "%s", err.text);
+	ck_assert_msg(strstr(err.text, "LimitMEMLOCK") && strstr(err.text, "limits.d"), "%s", err.text);
+	stop();
+	munmap(local, BYTES);
+}
+END_TEST
+
+START_TEST(an_address_of_no_device_is_named)
+{
+	const struct net_params params = {.node = "192.0.2.1", .threads = 1};
+	struct net_address address;
+	struct error err = {0};
+
+	ck_assert_int_lt(net_verbs.listen(&params, &target, &address, &err), 0);
+	ck_assert_msg(strstr(err.text, "192.0.2.1") && strstr(err.text, "--fabric-listen"), "%s", err.text);
+}
+END_TEST
+
+/* Whether there are devices or not: a machine without says so, and with what goes on instead. */
+START_TEST(a_machine_without_rdma_says_so)
+{
+	const struct net_params params = {.node = "127.0.0.1", .threads = 1};
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct net_address address = {.format = AF_INET, .bytes = sizeof(in)};
+	struct error err = {0};
+
+	memcpy(address.raw, &in, sizeof(in));
+	ck_assert_int_eq(net_verbs.listen(&params, &target, &address, &err), -ENODEV);
+	ck_assert_msg(strstr(err.text, "RDMA") && strstr(err.text, "'ofi'"), "%s", err.text);
+	memcpy(address.raw, &in, sizeof(in));
+	ck_assert_int_eq(net_verbs.connect(&params, &address, token, deadline_in_ms(1000), &conn, &err), -ENODEV);
+	ck_assert_msg(strstr(err.text, "RDMA") && strstr(err.text, "'ofi'"), "%s", err.text);
+}
+END_TEST
+
+static Suite *unit_suite(void)
+{
+	Suite *suite = suite_create("verbs");
+
+#define ADD(name) unit_add(suite, #name, name, 60)
+	if (access("/dev/infiniband/rdma_cm", F_OK))
+		ADD(a_machine_without_rdma_says_so);
+	if (!device_address()) {
+		printf("# no RDMA device is named by HOLDFAST_TEST_NET and HOLDFAST_TEST_ADDRESS: most is not tried\n");
+		return suite;
+	}
+	ADD(windows_that_a_device_offers_protect);
+	ADD(grants_are_windows_unless_that_is_switched_off);
+	ADD(the_targets_memory_stays_registered_till_it_is_forgotten);
+	ADD(local_memory_stays_registered_till_it_is_forgotten);
+	ADD(what_is_not_registered_is_not_sent);
+	ADD(a_child_takes_no_registered_memory_away);
+	ADD(a_limit_on_locked_memory_is_named);
+	ADD(an_address_of_no_device_is_named);
+	return suite;
+}
