@@ -24,7 +24,7 @@ set -u
 test_number=0
 test_failed=0
 builddir=${top_builddir:-$(cd "${0%/*}/../.." && pwd)}
-. "${0%/*}/run.sh"
+. "${test_library:-${0%/*}}/run.sh"
 
 plan()
 {

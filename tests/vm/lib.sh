@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# shellcheck shell=sh disable=SC2034,SC2154 # variables of the tests, and of the system tests' library
+# lib.sh - what every test in a virtual machine starts with: `. "${0%/*}/lib.sh"`.
+#
+# Outside a machine it boots one with the options $vm (tests/vm/boot) and runs the same test in it; with vm=none, the
+# test itself boots machines. Within, all is as in the system tests (tests/system/lib.sh). Everything takes some ten
+# times as long there: TIME_LIMIT is 240 seconds by default, and the machine gets a minute more.
+
+if [ -z "${HOLDFAST_TEST_TIMED-}" ]; then
+	if [ ! -d /share/build ]; then # not even in the root tree
+		exec "${0%/*}/run" --host sh "/share/source/tests/vm/${0##*/}"
+	fi
+	TIME_LIMIT=${TIME_LIMIT:-240}
+	if [ -z "${HOLDFAST_VM_GUEST-}" ] && [ "${vm-}" != none ]; then
+		# shellcheck disable=SC2086 # a list of options
+		/share/source/tests/vm/boot ${vm-} --limit $((TIME_LIMIT + 60)) sh "/share/source/tests/vm/${0##*/}" 2>&1
+		vm_status=$?
+		case $vm_status in
+		124 | 125) echo "Bail out! the virtual machine brought no result" ;;
+		esac
+		exit $vm_status
+	fi
+fi
+test_library=${0%/*}/../system
+. "$test_library/lib.sh"
+
+# rdma_up: a soft-RoCE device rxe0 that the rest of the machine reaches by $rdma_address.
+rdma_up()
+{
+	rdma_address=10.7.0.1
+	ip link add card0 type dummy && ip address add $rdma_address/24 dev card0 && ip link set card0 up &&
+		rdma link add rxe0 type rxe netdev card0 && wait_for 20 rdma_active
+}
+
+rdma_active()
+{
+	rdma link show rxe0/1 | grep -q 'state ACTIVE'
+}
+
+# nvdimm_mode SIZE devdax|fsdax: makes the memory module of about that size (M) a device; prints its name. Modules do
+# not come up in the order in which they were given, so that each is to have a size of its own.
+nvdimm_mode()
+{
+	# shellcheck disable=SC2016 # they are perl's
+	vm_namespace=$(ndctl list --namespaces --idle --human | perl -e '
+		my $size = shift;
+		undef $/;
+		for (split(/\}/, <STDIN>)) {
+			my ($name) = /"dev":"(namespace[0-9.]+)"/ or next;
+			my ($is, $unit) = /"size":"([0-9.]+) ([MG])iB/ or next;
+			$is *= 1024 if $unit eq "G";
+			print("$name\n"), exit if abs($is - $size) < $size / 20;
+		}
+	' "$1")
+	[ -n "$vm_namespace" ] || { echo "no memory module of $1 MiB" >&2; return 1; }
+	ndctl create-namespace --force --reconfig "$vm_namespace" --mode "$2" >"$run_dir/namespace" || return 1
+	sed -n 's|.*"\(chardev\|blockdev\)":"\([^"]*\)".*|/dev/\2|p' "$run_dir/namespace"
+}
+
+# nvdimm_mount DEVICE DIRECTORY: a file system on it whose files programs map directly; it is made where there is none.
+nvdimm_mount()
+{
+	blkid "$1" >/dev/null || mkfs.ext4 -q -b 4096 "$1" || return 1
+	mkdir -p "$2" && mount -o dax=always "$1" "$2"
+}
