@@ -10,6 +10,7 @@
 #include "common/checksum.h"
 #include "common/clock.h"
 #include "common/size.h"
+#include "common/thread.h"
 #include "crew.h"
 #include "report.h"
 #include "server.h"
@@ -47,7 +48,7 @@ struct member {
 static int member_begin(void *arg, unsigned rank, void **state, struct error *err)
 {
 	const struct increment *n = arg;
-	struct track_options options = {.tracker = n->plan->tracker};
+	struct track_options options = {.tracker = n->plan->tracker, .threads = thread_processors(n->ranks)};
 	struct member *m = calloc(1, sizeof(*m));
 	int rc;
 
@@ -236,8 +237,8 @@ static int set_up(struct increment *n, struct error *err)
 	int rc = state_check_fits(n->ranks, n->bytes, err);
 
 	if (!rc)
-		rc = server_start(n->plan->server, n->plan->scratch, state_pool_bytes(n->ranks, n->bytes), &n->server,
-				  err);
+		rc = server_start(n->plan->server, n->plan->scratch, state_pool_bytes(n->ranks, n->bytes), NULL,
+				  &n->server, err);
 	return rc ? rc : crew_start(&work, n, n->ranks, &n->crew, err);
 }
 

@@ -12,6 +12,7 @@
 #include "ckpt/resume.h"
 #include "ckpt/server.h"
 #include "common/clock.h"
+#include "common/thread.h"
 #include "launch/mailbox.h"
 #include "net/net.h"
 
@@ -55,6 +56,8 @@ static int options_read(struct hf_job *job)
 
 	if (rc)
 		job->err.code = rc == -ENOMEM ? HF_ENOMEM : HF_ECONFIG;
+	if (!rc && !job->options.threads)
+		job->options.threads = thread_processors((unsigned)job->node.ranks);
 	return rc ? job->err.code : changes_open(&job->changes, &job->options, &job->err);
 }
 
@@ -137,6 +140,8 @@ static int comm_take(struct hf_job *job, MPI_Comm comm)
 	    PMPI_Comm_rank(job->comm, &job->rank) != MPI_SUCCESS ||
 	    PMPI_Comm_size(job->comm, &job->ranks) != MPI_SUCCESS)
 		return job_fail(job, HF_EMPI, "the communicator cannot be used");
+	if (node_find(job->comm, &job->node) != MPI_SUCCESS)
+		return job_fail(job, HF_EMPI, "MPI_Comm_split_type failed: the nodes cannot be told apart");
 	return HF_OK;
 }
 

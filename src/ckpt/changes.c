@@ -17,7 +17,11 @@ struct watched {
 
 int changes_open(struct changes *changes, const struct options *options, struct error *err)
 {
-	const struct track_options how = {.tracker = options->tracker, .block_bytes = options->block_bytes};
+	const struct track_options how = {
+		.tracker = options->tracker,
+		.block_bytes = options->block_bytes,
+		.threads = (unsigned)options->threads,
+	};
 	int rc;
 
 	if (strcmp(options->mode, "incremental"))

@@ -9,6 +9,7 @@
 #include "ckpt/interval.h"
 #include "ckpt/launcher.h"
 #include "ckpt/name.h"
+#include "ckpt/node.h"
 #include "client/option.h"
 #include "ckpt/outcome.h"
 #include "ckpt/segment.h"
@@ -21,6 +22,7 @@
 struct hf_job {
 	MPI_Comm comm; /* our own duplicate; errors return */
 	int rank, ranks;
+	struct node node;
 	struct options options;
 	struct name name; /* agreed */
 	struct embedded *embedded; /* the server of this node; NULL where one is named */

@@ -12,6 +12,7 @@ libckpt_la_SOURCES = \
 	%D%/launcher.c %D%/launcher.h \
 	%D%/message.c \
 	%D%/name.c %D%/name.h \
+	%D%/node.c %D%/node.h \
 	%D%/outcome.c %D%/outcome.h \
 	%D%/plugin.h \
 	%D%/protect.c %D%/protect.h \

@@ -23,20 +23,13 @@ static int naming_agree(struct hf_job *job, int *named)
 	return outcome_agree(job->comm, code, &job->err, NULL);
 }
 
-/* On how many nodes the ranks are, and which of its node's this one is. */
-static int nodes_count(struct hf_job *job, int *nodes, int *rank_of_node)
+/* On how many nodes the ranks are. */
+static int nodes_count(struct hf_job *job, int *nodes)
 {
-	MPI_Comm node;
-	int first, rc;
+	int first = !job->node.rank;
 
-	if (PMPI_Comm_split_type(job->comm, MPI_COMM_TYPE_SHARED, job->rank, MPI_INFO_NULL, &node) !=
-	    MPI_SUCCESS)
-		return job_fail(job, HF_EMPI, "MPI_Comm_split_type failed: the nodes cannot be told apart");
-	rc = PMPI_Comm_rank(node, rank_of_node);
-	PMPI_Comm_free(&node);
-	first = !rc && !*rank_of_node;
-	if (PMPI_Allreduce(&first, nodes, 1, MPI_INT, MPI_SUM, job->comm) != MPI_SUCCESS || rc)
-		return job_fail(job, HF_EMPI, "the nodes of the ranks cannot be counted");
+	if (PMPI_Allreduce(&first, nodes, 1, MPI_INT, MPI_SUM, job->comm) != MPI_SUCCESS)
+		return job_fail(job, HF_EMPI, "MPI_Allreduce failed: the nodes of the ranks cannot be counted");
 	return HF_OK;
 }
 
@@ -87,19 +80,19 @@ static int own_announce(struct hf_job *job, int nodes)
 
 int server_choose(struct hf_job *job)
 {
-	int named = 0, nodes = 0, rank_of_node = 0;
+	int named = 0, nodes = 0;
 	int code = naming_agree(job, &named);
 
 	if (code || named)
 		return code;
 	code = outcome_agree(job->comm, own_locate(job), &job->err, NULL);
 	if (!code)
-		code = nodes_count(job, &nodes, &rank_of_node);
+		code = nodes_count(job, &nodes);
 	/* One of a node first: where it cannot be started, not all need try. */
 	if (!code)
-		code = outcome_agree(job->comm, rank_of_node ? HF_OK : own_find_or_start(job), &job->err, NULL);
+		code = outcome_agree(job->comm, job->node.rank ? HF_OK : own_find_or_start(job), &job->err, NULL);
 	if (!code)
-		code = outcome_agree(job->comm, rank_of_node ? own_find_or_start(job) : HF_OK, &job->err, NULL);
+		code = outcome_agree(job->comm, job->node.rank ? own_find_or_start(job) : HF_OK, &job->err, NULL);
 	return code ? code : own_announce(job, nodes);
 }
 

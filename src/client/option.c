@@ -41,6 +41,9 @@ static const struct option table[] = {
 	       "in mode incremental: increments between two full checkpoints, at most"),
 	OPTION("tracker", TYPE_STRING, tracker, "auto", "auto|hash|uffd",
 	       "in mode incremental: how changes are found; hash reads all, uffd has the kernel watch writes, auto tries both"),
+	OPTION("threads", TYPE_COUNT, threads, "0", NULL,
+	       "in mode incremental: threads of a rank that look for changes at a time; 0: one for each processor that "
+	       "is free for it, at most 8"),
 	OPTION("interval", TYPE_INTERVAL, interval_ms, "600", NULL,
 	       "seconds between checkpoints, for hf_due(); 0: it never says so; auto: the best for what a "
 	       "checkpoint costs and how often the job fails"),

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "common/thread.h"
 
 #define PIECE_BYTES 65536
 
@@ -101,7 +101,6 @@ static void *input_run(void *arg)
 
 static int input_start(struct input *input, struct error *err)
 {
-	sigset_t all, before;
 	int fds[2], rc;
 
 	if (pipe2(fds, O_CLOEXEC))
@@ -115,10 +114,7 @@ static int input_start(struct input *input, struct error *err)
 	close(fds[0]);
 	input->out = fds[1];
 	input->passed_bytes = 0;
-	sigfillset(&all); /* signals are the launcher's */
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = -pthread_create(&input->thread, NULL, input_run, input);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	rc = thread_begin(&input->thread, input_run, input);
 	if (rc) {
 		close(input->out);
 		return error_set(err, rc, "standard input cannot be kept: %s", strerror(-rc));

@@ -5,11 +5,11 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include "common/thread.h"
 
 #define OFI_API_VERSION FI_VERSION(1, 17)
 #define OFI_PROVIDER_DEFAULT "tcp"
@@ -137,16 +137,10 @@ static void prepare_end(void)
 
 static void prepare_begin(void)
 {
-	sigset_t all, before;
-
-	/* The application's signals are for its own threads. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (!pthread_create(&preparing, NULL, prepare, NULL)) {
+	if (!thread_begin(&preparing, prepare, NULL)) {
 		atexit(prepare_end);
 		pthread_atfork(prepare_end, NULL, NULL);
 	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 void net_prepare(void)

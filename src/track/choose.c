@@ -95,7 +95,7 @@ err_unmap:
 }
 
 /* uffd where it works and is clearly cheaper, else hash. */
-static const struct tracker_ops *choose_by_trial(char *reason, size_t capacity)
+static const struct tracker_ops *choose_by_trial(unsigned threads, char *reason, size_t capacity)
 {
 	struct track_costs costs;
 	struct error err;
@@ -109,6 +109,8 @@ static const struct tracker_ops *choose_by_trial(char *reason, size_t capacity)
 		snprintf(reason, capacity, "uffd could not be timed: %s", err.text);
 		return &tracker_hash;
 	}
+	if (threads > 1)
+		costs.hash_ns /= threads;
 	pays = tracker_pays(&costs);
 	snprintf(reason, capacity,
 		 "with uffd %.0f ns a page, and %.0f ns for one that was written, against %.0f ns to hash it",
@@ -116,13 +118,13 @@ static const struct tracker_ops *choose_by_trial(char *reason, size_t capacity)
 	return pays ? &tracker_uffd : &tracker_hash;
 }
 
-int tracker_choose(const char *name, const struct tracker_ops **ops, char *reason, size_t capacity,
-		   struct error *err)
+int tracker_choose(const char *name, unsigned threads, const struct tracker_ops **ops, char *reason,
+		   size_t capacity, struct error *err)
 {
 	int rc;
 
 	if (!name || !strcmp(name, "auto")) {
-		*ops = choose_by_trial(reason, capacity);
+		*ops = choose_by_trial(threads, reason, capacity);
 		return 0;
 	}
 	for (size_t i = 0; i < sizeof(trackers) / sizeof(trackers[0]); i++) {

@@ -15,9 +15,9 @@ struct track_costs {
 	double write_ns; /* its first write since the last collect, and finding it */
 };
 
-/* Chooses by name, "auto" (also NULL) by trial and timing; `reason` gets a sentence. */
-int tracker_choose(const char *name, const struct tracker_ops **ops, char *reason, size_t capacity,
-		   struct error *err);
+/* Chooses by name, "auto" (also NULL) by trial and timing, where so many threads hash; `reason` gets a sentence. */
+int tracker_choose(const char *name, unsigned threads, const struct tracker_ops **ops, char *reason,
+		   size_t capacity, struct error *err);
 
 /* Whether watching is clearly cheaper than hashing everything; in doubt it is not. */
 bool tracker_pays(const struct track_costs *costs);

@@ -3,17 +3,23 @@
 #include "track/track.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "common/checksum.h"
 #include "common/set.h"
+#include "common/thread.h"
 #include "track/choose.h"
 #include "track/tracker.h"
 
 /* Whole pages of a segment that are worth a walk over page tables; fewer are hashed. */
 #define WATCH_BYTES_MIN 65536u
+
+/* What one thread hashes before it looks for more, and for how much a thread is worth its beginning. */
+#define HASH_SHARE_BYTES  (1u << 20)
+#define HASH_THREAD_BYTES (4u << 20)
 
 enum watch {
 	WATCH_TO_BEGIN, /* at the next collect, so that filling a new array makes no faults */
@@ -50,6 +56,7 @@ struct track {
 	struct tracker *tracker; /* NULL: ops watches nothing */
 	pid_t owner;
 	uint64_t block_bytes;
+	unsigned threads;
 	struct track_segment *segments;
 	void (*say)(void *context, const char *message);
 	void *context;
@@ -70,10 +77,11 @@ int track_open(const struct track_options *options, struct track **track, struct
 	if (!new)
 		return error_nomem(err, "tracking changes");
 	new->block_bytes = block;
+	new->threads = options->threads;
 	new->owner = getpid();
 	new->say = options->say;
 	new->context = options->context;
-	rc = tracker_choose(options->tracker, &new->ops, new->reason, sizeof(new->reason), err);
+	rc = tracker_choose(options->tracker, new->threads, &new->ops, new->reason, sizeof(new->reason), err);
 	if (!rc && new->ops->open)
 		rc = new->ops->open(&new->tracker, err);
 	if (rc) {
@@ -352,23 +360,54 @@ static void suspects_find(struct track_segment *segment)
 	suspect_all(segment);
 }
 
+/* Blocks of a segment that several threads hash, a share at a time. */
+struct hashing {
+	struct track_segment *segment;
+	uint64_t share; /* blocks */
+	_Atomic uint64_t next, hashed;
+};
+
 /* Without a reference a block is changed whatever its checksum is, and the sender makes it on the way. */
+static bool block_to_hash(const struct track_segment *segment, uint64_t i)
+{
+	return segment->tables.suspects[i] && segment->tables.reference[i] && segment->hint != TRACK_VOLATILE;
+}
+
+static void hash_shares(void *arg)
+{
+	struct hashing *hashing = arg;
+	struct track_segment *segment = hashing->segment;
+	uint64_t first, hashed = 0;
+
+	while ((first = atomic_fetch_add(&hashing->next, hashing->share)) < segment->blocks) {
+		for (uint64_t i = first; i < first + hashing->share && i < segment->blocks; i++) {
+			if (!block_to_hash(segment, i))
+				continue;
+			segment->tables.current[i] = checksum(segment->addr + i * segment->track->block_bytes,
+							      block_size(segment, i));
+			hashed++;
+		}
+	}
+	atomic_fetch_add(&hashing->hashed, hashed);
+}
+
+/* Returns how many blocks were hashed. */
 static uint64_t suspects_hash(struct track_segment *segment)
 {
-	const struct tables *tables = &segment->tables;
-	uint64_t hashed = 0;
+	const uint64_t block = segment->track->block_bytes;
+	struct hashing hashing = {.segment = segment, .share = HASH_SHARE_BYTES / block + 1};
+	unsigned threads = segment->track->threads;
+	uint64_t to_hash = 0;
 
 	for (uint64_t i = 0; i < segment->blocks; i++) {
-		if (!tables->suspects[i])
-			continue;
-		tables->current[i] = 0;
-		if (segment->hint == TRACK_VOLATILE || !tables->reference[i])
-			continue;
-		tables->current[i] = checksum(segment->addr + i * segment->track->block_bytes,
-					      block_size(segment, i));
-		hashed++;
+		if (segment->tables.suspects[i])
+			segment->tables.current[i] = 0;
+		to_hash += block_to_hash(segment, i);
 	}
-	return hashed;
+	if (to_hash * block / HASH_THREAD_BYTES < threads)
+		threads = (unsigned)(to_hash * block / HASH_THREAD_BYTES);
+	thread_crowd(threads, hash_shares, &hashing);
+	return hashing.hashed;
 }
 
 static bool block_changed(const struct track_segment *segment, uint64_t i)

@@ -53,6 +53,7 @@ struct track_segment;
 struct track_options {
 	uint64_t block_bytes; /* as set_block_ok() allows it; 0: SET_BLOCK_DEFAULT */
 	const char *tracker;  /* "auto" (also NULL), "hash", "uffd" */
+	unsigned threads;     /* that hash at a time, at most; 0: the caller's alone */
 	/* Told once for each segment that the tracker cannot watch, with the reason; may be NULL. */
 	void (*say)(void *context, const char *message);
 	void *context;

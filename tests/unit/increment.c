@@ -586,6 +586,8 @@ static bool recovered(void)
 	return well;
 }
 
+static unsigned crashes;
+
 static bool script_holds(const unsigned *script, unsigned n)
 {
 	int status = 0;
@@ -607,6 +609,7 @@ static bool script_holds(const unsigned *script, unsigned n)
 			return false;
 		told->at++;
 		told->next = told->now;
+		crashes++;
 	}
 }
 
@@ -651,6 +654,8 @@ START_TEST(random_scripts_keep_to_the_model)
 		for (unsigned k = 0; k < n; k++)
 			script[k] = (unsigned)random();
 		holds = script_holds(script, n);
+		if (getenv("HOLDFAST_UNIT_THOROUGH"))
+			fprintf(stderr, "# %u operations, %u crashes\n", (i + 1) * n, crashes);
 	}
 	if (!holds)
 		script_show(script, n);

@@ -28,6 +28,11 @@ tests_unit_merge_SOURCES = tests/unit/merge.c tests/unit/pools.h tests/unit/scra
 tests_unit_merge_CFLAGS = $(unit_cflags) $(PMEMOBJ_CFLAGS)
 tests_unit_merge_LDADD = libpmm.la libmedia.la libcommon.la $(PMEMOBJ_LIBS) $(CHECK_LIBS)
 
+unit_programs += tests/unit/thread
+tests_unit_thread_SOURCES = tests/unit/thread.c tests/unit/unit.h
+tests_unit_thread_CFLAGS = $(unit_cflags)
+tests_unit_thread_LDADD = libcommon.la $(CHECK_LIBS)
+
 unit_programs += tests/unit/option tests/unit/name
 tests_unit_option_SOURCES = tests/unit/option.c tests/unit/unit.h
 tests_unit_option_CFLAGS = $(unit_cflags) $(MPI_CFLAGS)

@@ -36,6 +36,7 @@ static struct error err;
 static struct track *track;
 static char said[1024];
 static int said_count;
+static unsigned hashing; /* threads of the next track that begins */
 
 /* A segment, and a copy of it that gets what a sender would send. */
 struct mirror {
@@ -54,7 +55,7 @@ static void say(void *context, const char *message)
 
 static void begin(const char *tracker, uint64_t block_bytes)
 {
-	const struct track_options options = {block_bytes, tracker, say, &said};
+	const struct track_options options = {block_bytes, tracker, hashing, say, &said};
 	int rc = track_open(&options, &track, &err);
 
 	ck_assert_msg(!rc, "%s", err.text);
@@ -249,6 +250,43 @@ START_TEST(one_byte_sends_its_block)
 		}
 	}
 	munmap(all, 10 * MIB);
+}
+END_TEST
+
+/* Of segments of which each thread has a share, and no thread all; the last share is not a whole one. */
+START_TEST(several_threads_find_what_one_does)
+{
+	const uint64_t bytes = 13 * MIB + 77;
+	uint8_t *at = map(bytes);
+	uint64_t blocks = 0, block;
+	struct mirror mirror;
+	bool *changed;
+
+	hashing = 3;
+	begin(trackers[_i], BLOCK);
+	begin_mirror(&mirror, at, bytes);
+	changed = calloc(bytes / BLOCK + 1, sizeof(*changed));
+	for (int round = 0; round < 4; round++) {
+		memset(changed, false, bytes / BLOCK + 1);
+		blocks = 0;
+		/* a few, then so many that a tracker that watches shares them out as well */
+		for (int i = 0; i < (round < 2 ? 40 : 3000); i++) {
+			block = random_next() % (bytes / BLOCK); /* not the last one, which is short */
+			blocks += !changed[block];
+			changed[block] = true;
+			at[block * BLOCK + random_next() % BLOCK]++;
+		}
+		/* a byte may have come round to what it was */
+		ck_assert_uint_le(checkpoint(&mirror), blocks * BLOCK);
+		check_hashed(&mirror, blocks + 6);
+	}
+	at[bytes - 1]++;
+	ck_assert_uint_eq(checkpoint(&mirror), 77);
+	ck_assert_uint_eq(checkpoint(&mirror), 0);
+	free(changed);
+	mirror_free(&mirror);
+	end();
+	munmap(at, bytes);
 }
 END_TEST
 
@@ -1153,6 +1191,7 @@ static Suite *unit_suite(void)
 	uffd_works = !uffd_trial;
 	add_for_each(suite, "found", untouched_memory_is_not_sent_again);
 	add_for_each(suite, "found", one_byte_sends_its_block);
+	add_for_each(suite, "found", several_threads_find_what_one_does);
 	add_for_each(suite, "found", small_segments);
 	add_for_each(suite, "found", random_writes_are_found_exactly);
 	add_for_each(suite, "found", what_the_kernel_writes_is_found);
