@@ -96,7 +96,8 @@ hf_job_t hf_world(void);
  * Protects `count` elements of `type` at `addr` under `name`: they are part of every later
  * checkpoint, and are overwritten by hf_restore(). Local. The memory stays the caller's and must be
  * there until hf_unprotect(), hf_detach() or a new call with the same name, which replaces address,
- * count and type (after a realloc, say). `type` is a predefined type of C or Fortran, or a contiguous
+ * count and type (after a realloc, say; and after its pages were given back, by MADV_DONTNEED, say:
+ * a network card may know them). `type` is a predefined type of C or Fortran, or a contiguous
  * one derived from a single predefined type; count may be 0, and addr is then not used.
  *
  * Errors: HF_EINVAL (name, NULL address, type that is not contiguous), HF_ENOMEM, HF_ENOSPC

@@ -74,7 +74,7 @@ malformed:
 	return error_set(err, -EINVAL, "the server's data address is malformed");
 }
 
-static bool switched_off(const char *name)
+bool verbs_switched_off(const char *name)
 {
 	const char *value = getenv(name);
 
@@ -86,7 +86,7 @@ static bool pages_on_demand(struct ibv_context *device)
 	const uint32_t wanted = IBV_ODP_SUPPORT_READ | IBV_ODP_SUPPORT_WRITE;
 	struct ibv_device_attr_ex attr = {0};
 
-	return !switched_off("HOLDFAST_VERBS_ODP") && !ibv_query_device_ex(device, NULL, &attr) &&
+	return !verbs_switched_off("HOLDFAST_VERBS_ODP") && !ibv_query_device_ex(device, NULL, &attr) &&
 	       attr.odp_caps.general_caps & IBV_ODP_SUPPORT &&
 	       (attr.odp_caps.per_transport_caps.rc_odp_caps & wanted) == wanted;
 }

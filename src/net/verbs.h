@@ -43,6 +43,9 @@ int verbs_sockaddr(const struct net_address *address, struct sockaddr_storage *s
 int verbs_register(struct ibv_pd *pd, void *base, size_t bytes, int access, struct ibv_mr **mr, bool *on_demand,
 		   struct error *err);
 
+/* Is this environment variable "no"? */
+bool verbs_switched_off(const char *name);
+
 /* Cuts a queue pair off: nothing comes in or goes out any more. */
 void verbs_stop(struct ibv_qp *qp);
 

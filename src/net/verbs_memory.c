@@ -71,7 +71,8 @@ int verbs_memory_add(struct verbs_memory *memory, void *base, size_t bytes, unsi
 		     struct verbs_range **out, struct error *err)
 {
 	unsigned direction = use & (NET_SOURCE | NET_SINK);
-	struct verbs_range *range = use & NET_KEEP ? take_kept(memory, (uintptr_t)base, bytes, direction) : NULL;
+	bool keep = use & NET_KEEP && !verbs_switched_off("HOLDFAST_VERBS_KEEP");
+	struct verbs_range *range = keep ? take_kept(memory, (uintptr_t)base, bytes, direction) : NULL;
 	/* A source may be memory that cannot be written; and pinning for writing would be a change to who
 	 * watches the pages. */
 	int access = direction & NET_SINK ? IBV_ACCESS_LOCAL_WRITE : 0, rc;
@@ -96,7 +97,7 @@ int verbs_memory_add(struct verbs_memory *memory, void *base, size_t bytes, unsi
 	range->base = (uintptr_t)base;
 	range->bytes = bytes;
 	range->use = direction;
-	range->kept = use & NET_KEEP;
+	range->kept = keep;
 	range->users = 1;
 	range->next = memory->first;
 	memory->first = range;

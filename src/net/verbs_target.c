@@ -159,10 +159,9 @@ static void addresses_decide(struct net_target *target)
 static void target_decide_windows(struct net_target *target, enum verbs_windows windows,
 				  const struct net_address *address)
 {
-	const char *wish = getenv("HOLDFAST_VERBS_WINDOWS");
 	struct sockaddr_storage at = {0};
 
-	if (windows == WINDOWS_NEVER || (windows == WINDOWS_PROBED && wish && !strcmp(wish, "no")))
+	if (windows == WINDOWS_NEVER || (windows == WINDOWS_PROBED && verbs_switched_off("HOLDFAST_VERBS_WINDOWS")))
 		return;
 	if (windows == WINDOWS_TRUSTED) {
 		for (unsigned i = 0; i < target->device_count; i++)

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -207,6 +208,19 @@ START_TEST(local_memory_stays_registered_till_it_is_forgotten)
 }
 END_TEST
 
+START_TEST(nothing_stays_registered_where_that_is_switched_off)
+{
+	uint8_t *local = map_pages(NULL, 1);
+
+	ck_assert(!setenv("HOLDFAST_VERBS_KEEP", "no", 1));
+	start();
+	net_verbs.unregister_local(conn, register_kept(local));
+	ck_assert_ptr_null(conn->memory.first);
+	stop();
+	munmap(local, BYTES);
+}
+END_TEST
+
 START_TEST(what_is_not_registered_is_not_sent)
 {
 	uint8_t *memory = map_pages(NULL, 0), *local = map_pages(NULL, 1);
@@ -259,17 +273,20 @@ END_TEST
 START_TEST(a_limit_on_locked_memory_is_named)
 {
 	const struct rlimit low = {4096, 4096};
+	uid_t before = geteuid();
 	uint8_t *local = map_pages(NULL, 1);
 	struct error err = {0};
 	void *registration;
 
 	start();
 	ck_assert(!setrlimit(RLIMIT_MEMLOCK, &low));
-	if (!geteuid())
+	if (!before)
 		ck_assert(!seteuid(65534)); /* the superuser has no limit */
 	ck_assert_int_eq(net_verbs.register_local(conn, local, BYTES, NET_SOURCE, &registration, &err), -ENOMEM);
 	ck_assert_msg(strstr(err.text, "RLIMIT_MEMLOCK") && strstr(err.text, " 4096 bytes"), "%s", err.text);
 	ck_assert_msg(strstr(err.text, "LimitMEMLOCK") && strstr(err.text, "limits.d"), "%s", err.text);
+	ck_assert(!seteuid(before));
+	ck_assert(!prctl(PR_SET_DUMPABLE, 1)); /* so that a sanitizer can look */
 	stop();
 	munmap(local, BYTES);
 }
@@ -318,6 +335,7 @@ static Suite *unit_suite(void)
 	ADD(grants_are_windows_unless_that_is_switched_off);
 	ADD(the_targets_memory_stays_registered_till_it_is_forgotten);
 	ADD(local_memory_stays_registered_till_it_is_forgotten);
+	ADD(nothing_stays_registered_where_that_is_switched_off);
 	ADD(what_is_not_registered_is_not_sent);
 	ADD(a_child_takes_no_registered_memory_away);
 	ADD(a_limit_on_locked_memory_is_named);
