@@ -17,8 +17,11 @@ struct mapping {
 	struct mapping *next; /* in the table, while it is there */
 };
 
-/* Maps `bytes` of fd as slot file `file`, all pages present; replaces what was there under this number. */
-int mapping_add(uint64_t file, int fd, uint64_t bytes, struct error *err);
+/*
+ * Maps `bytes` of fd as slot file `file`, all pages present; replaces what was there under this number. `count` extents
+ * (0: it is a file): pieces of the device fd, which are mapped as they are.
+ */
+int mapping_add(uint64_t file, int fd, uint64_t bytes, const struct extent *extents, unsigned count, struct error *err);
 
 /* The mapping with one more use, or NULL where there is none that has [offset, offset + bytes). */
 struct mapping *mapping_use(uint64_t file, uint64_t offset, uint64_t bytes);
