@@ -32,6 +32,12 @@
 #define INCREMENTS_MAX	   1000
 #define SETS_MAX	   (SLOTS_PER_REGION + INCREMENTS_MAX)
 #define RANKS_MAX	   (1u << 20)
+#define SLOT_EXTENTS	   7 /* on a device: pieces that a slot may be in */
+
+/* A piece of a device. */
+struct extent {
+	uint64_t offset, bytes;
+};
 
 enum region_mode { REGION_OVERWRITE = 1, REGION_APPEND = 2 };
 enum set_kind { SET_FULL = 1, SET_INCREMENT = 2 };

@@ -107,8 +107,7 @@ static const struct file_system *file_system_find(long magic)
 	return NULL;
 }
 
-/* Whether a file in the directory can be mapped without the page cache in between: 1, 0 or -errno. */
-static int directory_is_dax(const char *directory, struct error *err)
+int media_is_dax(const char *directory, struct error *err)
 {
 	char path[4096];
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -152,7 +151,7 @@ int media_judge(const char *directory, enum media_survives *survives, char *why,
 		snprintf(name, sizeof(name), "%s", fs->name);
 	else
 		snprintf(name, sizeof(name), "file system 0x%lx", (unsigned long)st.f_type);
-	dax = directory_is_dax(directory, err);
+	dax = media_is_dax(directory, err);
 	if (dax < 0)
 		return dax;
 	if (dax) {

@@ -13,8 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "common/error.h"
+#include "common/set.h"
 
-#define MEDIA_ABI 1
+#define MEDIA_ABI 2
 
 /* What a store must pass before it is durable: nothing more than a fence (eADR), a cache-line
  * write-back (ADR), or msync of its pages (page cache). */
@@ -31,6 +32,9 @@ struct media_ops {
 	/* Maps the first `bytes` (a multiple of the page size) of the open file `fd`, shared, read-write; fd
 	 * may be closed afterwards. -ERANGE: the file is shorter. */
 	int (*map)(int fd, size_t bytes, struct media_map **map, struct error *err);
+	/* Maps `count` pieces of the device `fd`, in whole units of it, one behind the other, as one mapping. */
+	int (*map_extents)(int fd, const struct extent *extents, unsigned count, struct media_map **map,
+			   struct error *err);
 	void (*unmap)(struct media_map *map); /* takes NULL */
 	void *(*base)(const struct media_map *map);
 	size_t (*bytes)(const struct media_map *map);
@@ -53,6 +57,35 @@ int media_allocate(int fd, uint64_t bytes, struct error *err);
 
 /* Faults every page of the mapping in, writable, without changing a byte. */
 int media_populate(struct media_map *map, struct error *err);
+
+/*
+ * ---- devices ----
+ *
+ * A devdax character device: no file system, no read(2) or write(2), no size in stat(2). Builds with test points take a
+ * regular file for one where HOLDFAST_TEST_DEVICE is set in the environment.
+ */
+
+#define MEDIA_UNIT_MIN (2u << 20)
+
+struct media_device {
+	uint64_t bytes;	     /* whole units */
+	uint64_t unit_bytes; /* what is mapped begins and ends at multiples: a power of 2, at least 2 MiB */
+	bool stand_in;	     /* a regular file */
+};
+
+/* Opens it for reading and writing. -ENOTBLK: it is something else. */
+int media_device_open(const char *path, int *fd, struct media_device *device, struct error *err);
+
+/* Calls `each` for what the kernel knows to be bad of it. -EOPNOTSUPP: it cannot tell. */
+int media_device_bad(int fd, const char *path, int (*each)(void *arg, struct extent bad), void *arg,
+		     struct error *err);
+
+/* As media_judge(), of an open device. */
+void media_device_judge(const struct media_device *device, enum media_survives *survives, char *why,
+			size_t capacity);
+
+/* Whether a file in the directory can be mapped without the page cache in between (fsdax): 1, 0 or -errno. */
+int media_is_dax(const char *directory, struct error *err);
 
 /* Judges what a file in this directory survives; `why` (at least 96 bytes) gets "tmpfs" or the like. */
 int media_judge(const char *directory, enum media_survives *survives, char *why, size_t capacity,

@@ -23,6 +23,7 @@
 
 struct media_map {
 	struct pmem2_map *map; /* NULL: the page cache */
+	bool ours;	       /* mapped without libpmem2 */
 	uint8_t *base;
 	size_t bytes;
 	enum media_granularity granularity;
@@ -60,7 +61,7 @@ static void pmem2_media_unmap(struct media_map *map)
 		return;
 	if (map->map)
 		pmem2_map_delete(&map->map);
-	else
+	if (map->ours)
 		munmap(map->base, map->bytes);
 	free(map);
 }
@@ -101,6 +102,13 @@ static bool is_dax(int fd, size_t bytes)
 	return true;
 }
 
+static void map_take(struct media_map *map)
+{
+	map->granularity = granularity_of(map->map);
+	map->persist = pmem2_get_persist_fn(map->map);
+	map->memcpy = pmem2_get_memcpy_fn(map->map);
+}
+
 static int map_dax(struct media_map *map, int fd, size_t bytes, struct error *err)
 {
 	struct pmem2_source *source = NULL;
@@ -120,9 +128,7 @@ static int map_dax(struct media_map *map, int fd, size_t bytes, struct error *er
 	if (rc)
 		goto err_source;
 	map->base = pmem2_map_get_address(map->map);
-	map->granularity = granularity_of(map->map);
-	map->persist = pmem2_get_persist_fn(map->map);
-	map->memcpy = pmem2_get_memcpy_fn(map->map);
+	map_take(map);
 err_source:
 	pmem2_source_delete(&source);
 	return rc;
@@ -144,8 +150,108 @@ static int map_page_cache(struct media_map *map, int fd, size_t bytes, struct er
 	map->base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (map->base == MAP_FAILED)
 		return error_set(err, -errno, "cannot map a file: %s", strerror(errno));
+	map->ours = true;
 	map->granularity = MEDIA_PAGE;
 	return 0;
+}
+
+/* ---- pieces of a device ---- */
+
+/* Room for `bytes` at a multiple of `unit`. */
+static int reserve(size_t bytes, size_t unit, uint8_t **out, struct error *err)
+{
+	uint8_t *at = mmap(NULL, bytes + unit, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	size_t before;
+
+	if (at == MAP_FAILED)
+		return error_set(err, -errno, "no room for a mapping of %zu bytes: %s", bytes, strerror(errno));
+	before = -(uintptr_t)at & (unit - 1);
+	if (before)
+		munmap(at, before);
+	if (unit - before)
+		munmap(at + before + bytes, unit - before);
+	*out = at + before;
+	return 0;
+}
+
+/* Over what is reserved, so that nothing else is ever there. */
+static int pieces_map(struct media_map *map, int fd, const struct extent *extents, unsigned count,
+		      struct error *err)
+{
+	uint8_t *at = map->base;
+
+	for (unsigned i = 0; i < count; at += extents[i++].bytes) {
+		if (mmap(at, extents[i].bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+			 (off_t)extents[i].offset) == MAP_FAILED)
+			return error_set(err, -errno, "cannot map %llu bytes of a device from %llu on: %s",
+					 (unsigned long long)extents[i].bytes, (unsigned long long)extents[i].offset,
+					 strerror(errno));
+	}
+	return 0;
+}
+
+/* libpmem2 tells the granularity only of what it mapped itself: of the first piece, for a moment. */
+static int pieces_register(struct media_map *map, int fd, size_t first_bytes, struct error *err)
+{
+	struct pmem2_source *source = NULL;
+	struct media_map probe = {0};
+	int rc;
+
+	rc = map_dax(&probe, fd, first_bytes, err);
+	if (rc)
+		return rc;
+	pmem2_map_delete(&probe.map);
+	rc = pmem2_source_from_fd(&source, fd);
+	if (!rc) {
+		static const enum pmem2_granularity granularity[] = {
+			[MEDIA_BYTE] = PMEM2_GRANULARITY_BYTE,
+			[MEDIA_CACHE_LINE] = PMEM2_GRANULARITY_CACHE_LINE,
+			[MEDIA_PAGE] = PMEM2_GRANULARITY_PAGE,
+		};
+
+		rc = pmem2_map_from_existing(&map->map, source, map->base, map->bytes, granularity[probe.granularity]);
+		pmem2_source_delete(&source);
+	}
+	if (rc)
+		return pmem2_error(err, rc, "cannot map a device");
+	map_take(map);
+	return 0;
+}
+
+static int pmem2_media_map_extents(int fd, const struct extent *extents, unsigned count, struct media_map **out,
+				   struct error *err)
+{
+	struct media_map *map = calloc(1, sizeof(*map));
+	size_t unit = MEDIA_UNIT_MIN;
+	int rc;
+
+	if (!map)
+		return error_nomem(err, "a mapping");
+	for (unsigned i = 0; i < count; i++) {
+		map->bytes += extents[i].bytes;
+		/* What is aligned better than needed does no harm. */
+		while (unit < (1u << 30) && !((extents[i].offset | extents[i].bytes) & (2 * unit - 1)))
+			unit *= 2;
+	}
+	map->page_mask = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
+	rc = reserve(map->bytes, unit, &map->base, err);
+	if (rc)
+		goto err_free;
+	map->ours = true;
+	map->granularity = MEDIA_PAGE;
+	rc = pieces_map(map, fd, extents, count, err);
+	if (!rc && is_dax(fd, extents[0].bytes))
+		rc = pieces_register(map, fd, extents[0].bytes, err);
+	if (rc)
+		goto err_unmap;
+	*out = map;
+	return 0;
+
+err_unmap:
+	munmap(map->base, map->bytes);
+err_free:
+	free(map);
+	return rc;
 }
 
 static int pmem2_media_map(int fd, size_t bytes, struct media_map **out, struct error *err)
@@ -268,6 +374,7 @@ const struct media_ops media_pmem2 = {
 	.abi = MEDIA_ABI,
 	.name = "pmem2",
 	.map = pmem2_media_map,
+	.map_extents = pmem2_media_map_extents,
 	.unmap = pmem2_media_unmap,
 	.base = pmem2_media_base,
 	.bytes = pmem2_media_bytes,

@@ -29,7 +29,7 @@ static struct mapping *table_take(uint64_t file)
 	return found;
 }
 
-int mapping_add(uint64_t file, int fd, uint64_t bytes, struct error *err)
+int mapping_add(uint64_t file, int fd, uint64_t bytes, const struct extent *extents, unsigned count, struct error *err)
 {
 	struct mapping *mapping = calloc(1, sizeof(*mapping)), *old;
 	int rc;
@@ -38,10 +38,12 @@ int mapping_add(uint64_t file, int fd, uint64_t bytes, struct error *err)
 		return error_nomem(err, "a mapping");
 	mapping->file = file;
 	mapping->uses = 1;
-	rc = media->map(fd, bytes, &mapping->map, err);
+	rc = count ? media->map_extents(fd, extents, count, &mapping->map, err)
+		   : media->map(fd, bytes, &mapping->map, err);
 	if (rc)
 		goto err_free;
-	rc = media_populate(mapping->map, err);
+	if (!count)
+		rc = media_populate(mapping->map, err);
 	if (rc)
 		goto err_unmap;
 	pthread_mutex_lock(&table.lock);

@@ -21,8 +21,11 @@ struct mapping {
 /* What to tell, from any thread, before memory is unmapped; NULL, as at first: nobody. Before there are mappings. */
 void mapping_tell(void (*unmapping)(const void *base, size_t bytes));
 
-/* Maps `bytes` of fd as slot file `file`, all pages present; replaces what was there under this number. */
-int mapping_add(uint64_t file, int fd, uint64_t bytes, struct error *err);
+/*
+ * Maps `bytes` of fd as slot file `file`, all pages present; replaces what was there under this number. `count` extents
+ * (0: it is a file): pieces of the device fd, which are mapped as they are.
+ */
+int mapping_add(uint64_t file, int fd, uint64_t bytes, const struct extent *extents, unsigned count, struct error *err);
 
 /* The mapping with one more use, or NULL where there is none that has [offset, offset + bytes). */
 struct mapping *mapping_use(uint64_t file, uint64_t offset, uint64_t bytes);

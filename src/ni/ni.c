@@ -83,7 +83,7 @@ static int map_file(const struct ni_request *request, int fd, struct error *err)
 		mapping_release(mapped);
 		if (mapped)
 			return 0;
-	} else {
+	} else if (!request->extent_count) {
 		rc = media_allocate(fd, request->bytes, err);
 		if (rc)
 			return rc;
@@ -91,7 +91,9 @@ static int map_file(const struct ni_request *request, int fd, struct error *err)
 		if (fsync(fd))
 			return error_set(err, -errno, "fsync of a slot file: %s", strerror(errno));
 	}
-	return mapping_add(request->file, fd, request->bytes, err);
+	if (request->extent_count > SLOT_EXTENTS)
+		return error_set(err, -EBADMSG, "a slot in %u pieces", request->extent_count);
+	return mapping_add(request->file, fd, request->bytes, request->extents, request->extent_count, err);
 }
 
 static void task_map(void *arg)

@@ -30,6 +30,8 @@
 
 #define FORMAT_LAYOUT	  "holdfast" /* libpmemobj's name for what is in the pool */
 #define FORMAT_MAGIC	  "HOLDFAST"
+#define FORMAT_DEVICE_MAGIC   "HOLDFDEV"
+#define FORMAT_DEVICE_VERSION 1
 #define FORMAT_FILE_CHARS 16 /* a slot's file is called by its number, in hexadecimal */
 
 /* Type numbers of libpmemobj's objects; the root object has 0. */
@@ -63,7 +65,9 @@ struct root_record {
 	uint64_t next_file;	 /* number of the next slot file; numbers are never used again */
 	uint64_t next_job;
 	uint64_t first_job; /* the newest */
-	uint64_t reserved[6];
+	uint64_t device_bytes; /* where slots lie on a device, else 0, and both are */
+	uint64_t unit_bytes;   /* of the device: extents are whole units */
+	uint64_t reserved[4];
 	uint64_t checksum;
 };
 _Static_assert(sizeof(struct root_record) == 128, "root record");
@@ -71,7 +75,25 @@ _Static_assert(offsetof(struct root_record, version) == 8, "root record");
 _Static_assert(offsetof(struct root_record, record_bytes) == 12, "root record");
 _Static_assert(offsetof(struct root_record, created_ns) == 32, "root record");
 _Static_assert(offsetof(struct root_record, first_job) == 64, "root record");
+_Static_assert(offsetof(struct root_record, device_bytes) == 72, "root record");
 _Static_assert(offsetof(struct root_record, checksum) == 120, "root record");
+
+/* At the beginning of the device; the first unit holds nothing else. */
+struct device_header {
+	char magic[8];
+	uint32_t version;      /* of this header */
+	uint32_t header_bytes; /* of it */
+	uint8_t id[16];	       /* the pool's */
+	uint64_t created_ns;
+	uint64_t device_bytes;
+	uint64_t unit_bytes;
+	uint64_t reserved[8];
+	uint64_t checksum;
+};
+_Static_assert(sizeof(struct device_header) == 128, "device header");
+_Static_assert(offsetof(struct device_header, id) == 16, "device header");
+_Static_assert(offsetof(struct device_header, device_bytes) == 40, "device header");
+_Static_assert(offsetof(struct device_header, checksum) == 120, "device header");
 
 struct job_record {
 	uint32_t tag;
@@ -146,16 +168,23 @@ _Static_assert(offsetof(struct set_record, layout) == 56, "set record");
 _Static_assert(offsetof(struct set_record, generation) == 64, "set record");
 _Static_assert(offsetof(struct set_record, block_bytes) == 72, "set record");
 
+/* Units of the device, one behind the other; none: count is 0. */
+struct extent_record {
+	uint32_t first, count;
+};
+_Static_assert(sizeof(struct extent_record) == 8, "extent record");
+
 /* A slot and the set in it, all 0 without one; or the log, which is a slot that never has one. */
 struct slot_record {
 	uint64_t file;	   /* number; 0: none yet */
 	uint64_t capacity; /* bytes that the file has, at least */
 	struct set_record set;
-	uint64_t reserved[7];
+	struct extent_record extents[SLOT_EXTENTS]; /* on a device: where the slot lies, in this order */
 	uint64_t checksum;
 };
 _Static_assert(sizeof(struct slot_record) == 160, "slot record");
 _Static_assert(offsetof(struct slot_record, set) == 16, "slot record");
+_Static_assert(offsetof(struct slot_record, extents) == 96, "slot record");
 _Static_assert(offsetof(struct slot_record, checksum) == 152, "slot record");
 
 /* An increment in the log. */

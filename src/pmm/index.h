@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "pmm/extent.h"
 #include "pmm/format.h"
 #include "pmm/job.h"
 #include "pmm/pool.h"
@@ -30,6 +31,21 @@ struct pool {
 	uint64_t lost_objects; /* allocated, and named by no record */
 	enum media_survives survives;
 	char medium[96];
+	struct extent_map extents; /* of the device, as the records say; no units where slots are files */
+	int device_fd;		   /* -1: none */
+	char *device_path;
+	struct media_device device;
+	struct extent *bad; /* what of the device is known to be bad */
+	size_t bad_count;
+	uint64_t bad_units; /* that would be free, and are not handed out */
+	struct held *held; /* of the device, until pool_release() */
+};
+
+/* What a dropped region had of the device. */
+struct held {
+	uint64_t job; /* its number */
+	struct extent_record extents[SLOT_EXTENTS];
+	struct held *next;
 };
 
 struct epoch_count {
@@ -144,6 +160,8 @@ void region_set_gone(struct region *region, uint64_t epoch);
 /* For use in `change`. Fills a set's record, with a layout of its own, or the one of the set before it. */
 int set_record_change(struct pool *pool, const struct region *region, struct set_record *record, unsigned slot,
 		      const struct set_info *set, const struct segment *segments);
+/* What the slot has, on whichever medium: at least its capacity. */
+uint64_t slot_bytes(const struct pool *pool, const struct slot_record *slot);
 /* Without its set, and without layout, the slot's record is what it was before. */
 int slot_clear_change(struct pool *pool, struct slot_record *slot);
 /* Removes increments [first, end): from the records, then, after the commit, from the index. */
@@ -190,11 +208,34 @@ int slotfile_check_all(struct pool *pool, bool accept_damage, struct error *err)
 /* Bytes of all slot files that are backed by blocks. */
 int slotfile_allocated(const struct pool *pool, uint64_t *bytes, struct error *err);
 
+/* ---- the device (device.c) ---- */
+
+/* Is this a device, or to be taken for one? */
+bool device_named(const char *path);
+/* For a new pool: opens it, and looks whether it may be taken; writes nothing but the link to it. */
+int device_prepare(struct pool *pool, const struct pool_params *params, struct error *err);
+/* For a pool with its metadata open: finds its device, or makes a fresh one its own, and looks for bad blocks. */
+int device_attach(struct pool *pool, const struct pool_params *params, struct error *err);
+void device_close(struct pool *pool);
+/* Reads the list of bad blocks anew: they are not handed out. Where it cannot, what is known stays. */
+void device_bad_read(struct pool *pool);
+/* Is any of the slot's [offset, offset + bytes) known to be bad? */
+bool device_range_bad(const struct pool *pool, const struct slot_record *slot, uint64_t offset, uint64_t bytes);
+/* Bytes that slots may have, all together. */
+uint64_t device_room(const struct pool *pool);
+/* Keeps what a slot of the job had from others until pool_release(). */
+void device_hold(struct pool *pool, uint64_t job, const struct extent_record extents[SLOT_EXTENTS]);
+/* Tells of sets that lie on bad blocks, and gives slots without one another place. */
+int device_check_slots(struct pool *pool, struct error *err);
+
+static inline bool pool_on_device(const struct pool *pool)
+{
+	return pool->extents.units != 0;
+}
+
 /* ---- */
 
 /* Ends the dropping of a job whose record says so: its regions, its files, then its record. */
 int job_finish_drop(struct job *job, struct error *err);
-/* Forgets file and set of a slot whose file is damaged. */
-int region_forget_slot(struct region *region, unsigned slot, struct error *err);
 
 #endif

@@ -275,6 +275,11 @@ const char *job_name(const struct job *job)
 	return job->name;
 }
 
+uint64_t job_number(const struct job *job)
+{
+	return job->record->number;
+}
+
 uint32_t job_uid(const struct job *job)
 {
 	return job->uid;

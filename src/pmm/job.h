@@ -47,6 +47,7 @@ struct job *job_next(struct pool *pool, struct job *job);
 
 const char *job_name(const struct job *job);
 uint32_t job_uid(const struct job *job);
+uint64_t job_number(const struct job *job); /* unique in the pool, and never used again */
 uint32_t job_gid(const struct job *job);
 uint32_t job_ranks(const struct job *job);
 uint64_t job_created_ns(const struct job *job); /* since the epoch */

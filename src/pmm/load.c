@@ -124,6 +124,7 @@ void index_free(struct pool *pool)
 		index_job_free(job);
 	}
 	pool->oldest = pool->newest = NULL;
+	extent_map_free(&pool->extents);
 }
 
 void set_record_info(const struct set_record *record, struct set_info *set)
@@ -330,6 +331,25 @@ static int load_set(const struct place *at, const struct region *region, const s
 	return at->slot == SLOT_LOG && !set->layout ? 0 : load_segments(at, set, err);
 }
 
+/* Where the slot lies on the device; nowhere, where it is a file. */
+static int load_extents(const struct place *at, const struct slot_record *slot, struct error *err)
+{
+	bool ended = false;
+
+	for (unsigned i = 0; i < SLOT_EXTENTS; i++) {
+		struct extent_record extent = slot->extents[i];
+
+		if (extent.count && (ended || !slot->file))
+			return slot_damaged(at, err, "its extents make no sense");
+		ended = !extent.count;
+		if (!extent_map_take(&at->pool->extents, extent))
+			return slot_damaged(at, err, "it lies outside of the device, or over another");
+	}
+	if (pool_on_device(at->pool) && slot_bytes(at->pool, slot) < slot->capacity)
+		return slot_damaged(at, err, "its extents are smaller than it is");
+	return 0;
+}
+
 static int load_slot(const struct place *at, struct region *region, struct error *err)
 {
 	const struct slot_record *slot = &region->record->slots[at->slot];
@@ -339,8 +359,11 @@ static int load_slot(const struct place *at, struct region *region, struct error
 		return slot_damaged(at, err, "its checksum does not match");
 	if (slot->file >= at->pool->root->next_file || (slot->capacity && !slot->file))
 		return slot_damaged(at, err, "its file's number was never given out");
-	if (slot->capacity > region->reserved_capacity)
-		region->reserved_capacity = slot->capacity;
+	rc = load_extents(at, slot, err);
+	if (rc)
+		return rc;
+	if (slot_bytes(at->pool, slot) > region->reserved_capacity)
+		region->reserved_capacity = slot_bytes(at->pool, slot);
 	if (!slot->set.epoch)
 		return slot->set.layout ? slot_damaged(at, err, "it has a layout and no set") : 0;
 	if (at->slot == SLOT_LOG)
@@ -600,10 +623,26 @@ static int load_jobs(struct pool *pool, struct objects *objects, struct error *e
 	return 0;
 }
 
+static int load_device(struct pool *pool, struct error *err)
+{
+	uint64_t bytes = pool->root->device_bytes, unit = pool->root->unit_bytes;
+	int rc;
+
+	if (!bytes && !unit)
+		return 0;
+	if (unit < MEDIA_UNIT_MIN || unit & (unit - 1) || bytes % unit)
+		return damaged(pool, err, "what its root record says of the device makes no sense");
+	rc = extent_map_init(&pool->extents, bytes / unit);
+	if (rc == -EINVAL)
+		return damaged(pool, err, "its root record says that the device has %" PRIu64 " bytes", bytes);
+	return rc ? error_nomem(err, "the map of a device") : 0;
+}
+
 static int load_root(struct pool *pool, struct error *err)
 {
 	size_t bytes = pmemobj_root_size(pool->pop);
 	PMEMoid oid;
+	int rc;
 
 	if (bytes < offsetof(struct root_record, id))
 		return damaged(pool, err, "%s has no root record", pool->metadata_path);
@@ -622,6 +661,9 @@ static int load_root(struct pool *pool, struct error *err)
 	if (bytes < sizeof(*pool->root) || pool->root->record_bytes != sizeof(*pool->root) ||
 	    !record_intact(pool->root))
 		return damaged(pool, err, "the checksum of its root record does not match");
+	rc = load_device(pool, err);
+	if (rc)
+		return rc;
 	if (pool->root->metadata_bytes != pool->metadata_bytes)
 		return damaged(pool, err, "%s was truncated: %" PRIu64 " of %" PRIu64 " bytes are there",
 			       pool->metadata_path, pool->metadata_bytes, pool->root->metadata_bytes);

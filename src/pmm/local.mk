@@ -1,5 +1,7 @@
 noinst_LTLIBRARIES += libpmm.la
 libpmm_la_SOURCES = \
+	%D%/device.c \
+	%D%/extent.c %D%/extent.h \
 	%D%/format.h %D%/increment.c %D%/index.h \
 	%D%/job.c %D%/job.h \
 	%D%/load.c \

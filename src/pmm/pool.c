@@ -4,7 +4,8 @@
  *
  *   DIR/lock            whoever holds its flock(2) has the pool; the server's pid, for people
  *   DIR/metadata        libpmemobj's pool (format.h); made as metadata.new and renamed when it is whole
- *   DIR/slots/<number>  a file for each slot
+ *   DIR/slots/<number>  a file for each slot; or
+ *   DIR/device          a link to the device that the slots lie on
  */
 #include "pmm/pool.h"
 
@@ -95,7 +96,7 @@ static int directory_walk(const struct pool *pool, const char *name,
 
 static int entry_is_ours(const struct pool *pool, const char *entry, struct error *err)
 {
-	static const char *const ours[] = {"lock", "slots", "metadata.new", "lost+found"};
+	static const char *const ours[] = {"lock", "slots", "device", "metadata.new", "lost+found"};
 
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++) {
 		if (!strcmp(entry, ours[i]))
@@ -185,6 +186,11 @@ static int room_check(const struct pool *pool, uint64_t more, struct error *err)
 		return error_set(err, -errno, "cannot tell the free space of %s: %s", pool->directory,
 				 strerror(errno));
 	available = (uint64_t)st.f_bavail * st.f_frsize + allocated;
+	if (pool->device_fd >= 0)
+		return available >= more ? 0 : error_set(err, -ENOSPC, "the file system of pool %s has %s, and its metadata "
+							 "needs %s: make room", pool->directory,
+							 size_format(available, have, sizeof(have)),
+							 size_format(more, want, sizeof(want)));
 	if (available >= more && pool->size_bytes <= available - more)
 		return 0;
 	return error_set(err, -ENOSPC, "the file system of pool %s has %s for it, and its size is to be %s: start "
@@ -202,7 +208,14 @@ static int size_check(const struct pool *pool, struct error *err)
 				 "start the server with a larger --size, and then remove jobs", pool->directory,
 				 size_format(pool->reserved_bytes, reserved, sizeof(reserved)),
 				 size_format(pool->size_bytes, want, sizeof(want)));
-	return room_check(pool, 0, err);
+	if (!pool_on_device(pool))
+		return room_check(pool, 0, err);
+	if (pool->size_bytes > device_room(pool))
+		return error_set(err, -ENOSPC, "device %s of pool %s has room for %s, and its size is to be %s: start the "
+				 "server with a smaller --size", pool->device_path, pool->directory,
+				 size_format(device_room(pool), reserved, sizeof(reserved)),
+				 size_format(pool->size_bytes, want, sizeof(want)));
+	return 0;
 }
 
 /* ---- metadata: create ---- */
@@ -220,6 +233,10 @@ static int root_change(struct pool *pool, void *arg)
 	memcpy(root->id, arg, sizeof(root->id));
 	root->created_ns = clock_realtime_ns();
 	root->metadata_bytes = pool->metadata_bytes;
+	if (pool->device_fd >= 0) {
+		root->device_bytes = pool->device.bytes;
+		root->unit_bytes = pool->device.unit_bytes;
+	}
 	root->next_file = 1;
 	root->next_job = 1;
 	record_seal(root);
@@ -374,7 +391,24 @@ static int drop_unfinished(struct pool *pool, struct error *err)
 	return rc;
 }
 
-static int pool_load(struct pool *pool, bool accept_damage, struct error *err)
+/* What the slots are in. */
+static int slots_check(struct pool *pool, const struct pool_params *params, struct error *err)
+{
+	int rc;
+
+	if (!pool_on_device(pool) && device_named(params->data))
+		return error_set(err, -EINVAL, "pool %s keeps its slots in files: --data with a device is for a new pool",
+				 pool->directory);
+	if (!pool_on_device(pool))
+		return slotfile_check_all(pool, params->accept_damage, err);
+	rc = device_attach(pool, params, err);
+	if (!rc)
+		rc = device_check_slots(pool, err);
+	pool_release(pool, NULL, NULL);
+	return rc;
+}
+
+static int pool_load(struct pool *pool, const struct pool_params *params, struct error *err)
 {
 	int rc;
 
@@ -386,7 +420,7 @@ static int pool_load(struct pool *pool, bool accept_damage, struct error *err)
 	if (!rc)
 		rc = drop_unfinished(pool, err);
 	if (!rc)
-		rc = slotfile_check_all(pool, accept_damage, err);
+		rc = slots_check(pool, params, err);
 	if (!rc)
 		rc = size_check(pool, err);
 	if (!rc && pool->lost_objects)
@@ -412,7 +446,10 @@ static int pool_prepare(struct pool *pool, const struct pool_params *params, str
 		return rc;
 	if (rc)
 		return slotfile_directory(pool, NULL, err);
-	rc = slotfile_directory(pool, params->data, err);
+	if (device_named(params->data))
+		rc = device_prepare(pool, params, err);
+	if (!rc)
+		rc = slotfile_directory(pool, pool->device_fd < 0 ? params->data : NULL, err);
 	return rc ? rc : metadata_create(pool, params->metadata_bytes, err);
 }
 
@@ -423,7 +460,7 @@ static struct pool *pool_new(const char *directory)
 
 	if (!pool)
 		return NULL;
-	pool->directory_fd = pool->slots_fd = pool->lock_fd = -1;
+	pool->directory_fd = pool->slots_fd = pool->lock_fd = pool->device_fd = -1;
 	pool->directory = strdup(directory);
 	pool->metadata_path = malloc(bytes);
 	if (!pool->directory || !pool->metadata_path) {
@@ -445,7 +482,10 @@ static int pool_judge(struct pool *pool, struct error *err)
 	if (rc)
 		return rc;
 	snprintf(path, sizeof(path), "%s/slots", pool->directory);
-	rc = media_judge(path, &slots, medium, sizeof(medium), err);
+	if (pool_on_device(pool))
+		media_device_judge(&pool->device, &slots, medium, sizeof(medium));
+	else
+		rc = media_judge(path, &slots, medium, sizeof(medium), err);
 	if (!rc && slots < pool->survives) {
 		pool->survives = slots;
 		memcpy(pool->medium, medium, sizeof(medium));
@@ -469,7 +509,7 @@ int pool_open(const char *directory, const struct pool_params *params, struct po
 	pool->size_bytes = params->size_bytes;
 	rc = pool_prepare(pool, params, err);
 	if (!rc)
-		rc = pool_load(pool, params->accept_damage, err);
+		rc = pool_load(pool, params, err);
 	if (!rc)
 		rc = pool_judge(pool, err);
 	if (rc) {
@@ -485,6 +525,7 @@ void pool_close(struct pool *pool)
 	if (!pool)
 		return;
 	metadata_close(pool);
+	device_close(pool);
 	if (pool->slots_fd >= 0)
 		close(pool->slots_fd);
 	if (pool->directory_fd >= 0)
@@ -523,6 +564,10 @@ void pool_get_stat(const struct pool *pool, struct pool_stat *stat)
 		.survives = pool->survives,
 	};
 	snprintf(stat->medium, sizeof(stat->medium), "%s", pool->medium);
+	if (pool->device_path)
+		snprintf(stat->device, sizeof(stat->device), "%s", pool->device_path);
+	for (size_t i = 0; i < pool->bad_count; i++)
+		stat->bad_bytes += pool->bad[i].bytes;
 	snprintf(stat->directory, sizeof(stat->directory), "%s", pool->directory);
 	memcpy(stat->id, pool->root->id, sizeof(stat->id));
 }

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,7 @@ struct region_change {
 	uint64_t number; /* file, capacity or generation */
 	const struct set_info *set;
 	const struct segment *segments;
+	struct extent_record extents[SLOT_EXTENTS];
 };
 
 static int table_change(struct job *job, uint32_t rank, uint64_t region)
@@ -148,13 +150,13 @@ static void slot_emptied(struct region *region, unsigned slot)
 int region_drop(struct region *region, struct error *err)
 {
 	struct job *job = region->job;
-	uint64_t files[SLOTS_MAX];
+	struct slot_record old[SLOTS_MAX];
+	uint64_t number = job->record->number;
 	uint32_t rank = region->record->rank;
 	unsigned slots = region_slots(region);
 	int rc;
 
-	for (unsigned slot = 0; slot < slots; slot++)
-		files[slot] = region->record->slots[slot].file;
+	memcpy(old, region->record->slots, slots * sizeof(*old));
 	rc = transaction(job->pool, region_drop_change, region, err, "remove a region");
 	if (rc)
 		return region_context(region, err, rc);
@@ -164,7 +166,10 @@ int region_drop(struct region *region, struct error *err)
 	account(region, 0);
 	for (unsigned slot = 0; slot < slots; slot++) {
 		slot_emptied(region, slot);
-		slotfile_remove(job->pool, files[slot]);
+		if (pool_on_device(job->pool))
+			device_hold(job->pool, number, old[slot].extents);
+		else
+			slotfile_remove(job->pool, old[slot].file);
 	}
 	job->regions[rank] = NULL;
 	job->pool->regions--;
@@ -369,13 +374,14 @@ int region_reserve(struct region *region, uint64_t bytes, uint64_t *capacity_byt
 {
 	const struct pool *pool = region->job->pool;
 	uint64_t held = region_reserved_bytes(region), others = pool->reserved_bytes - held, capacity;
+	uint64_t unit = pool_on_device(pool) ? pool->root->unit_bytes : CAPACITY_UNIT;
 	char need[32], size[32], rest[32];
 
 	if (bytes <= region->reserved_capacity && region->reserved_capacity) {
 		*capacity_bytes = region->reserved_capacity;
 		return 0;
 	}
-	capacity = bytes > UINT64_MAX - CAPACITY_UNIT ? UINT64_MAX : size_round_up(bytes ? bytes : 1, CAPACITY_UNIT);
+	capacity = bytes > UINT64_MAX - unit ? UINT64_MAX : size_round_up(bytes ? bytes : 1, unit);
 	if (capacity > (pool->size_bytes - others) / region_slots(region))
 		return error_set(err, -ENOSPC, "job %s, rank %u: no room for sets of %s in each of %u slots: the "
 				 "pool's size is %s, of which %s are left; remove jobs, or start the server with a "
@@ -388,13 +394,19 @@ int region_reserve(struct region *region, uint64_t bytes, uint64_t *capacity_byt
 	return 0;
 }
 
+uint64_t slot_bytes(const struct pool *pool, const struct slot_record *slot)
+{
+	return pool_on_device(pool) ? extent_units(slot->extents) * pool->root->unit_bytes : slot->capacity;
+}
+
 static uint64_t recorded_capacity(const struct region *region)
 {
-	uint64_t capacity = 0;
+	uint64_t capacity = 0, bytes;
 
 	for (unsigned slot = 0; slot < region_slots(region); slot++) {
-		if (region->record->slots[slot].capacity > capacity)
-			capacity = region->record->slots[slot].capacity;
+		bytes = slot_bytes(region->job->pool, &region->record->slots[slot]);
+		if (bytes > capacity)
+			capacity = bytes;
 	}
 	return capacity;
 }
@@ -422,10 +434,17 @@ static int region_grown_change(struct pool *pool, void *arg)
  * fsync here would write all of those, with every session waiting. */
 static int slot_file_grown(const struct region *region, unsigned slot, uint64_t bytes, struct error *err)
 {
+	const struct slot_record *record = &region->record->slots[slot];
+	const struct pool *pool = region->job->pool;
 	struct stat st;
 	int fd, rc;
 
-	rc = slotfile_open(region->job->pool, region->record->slots[slot].file, &fd, err);
+	if (pool_on_device(pool) && slot_bytes(pool, record) < bytes)
+		return error_set(err, -EINVAL, "slot %u has %" PRIu64 " bytes of the device and not %" PRIu64, slot,
+				 slot_bytes(pool, record), bytes);
+	if (pool_on_device(pool))
+		return 0;
+	rc = slotfile_open(pool, record->file, &fd, err);
 	if (rc)
 		return rc;
 	if (fstat(fd, &st))
@@ -479,6 +498,109 @@ static int slot_file_change(struct pool *pool, void *arg)
 	return 0;
 }
 
+/* Of the whole device: the slot's number is what others know it by. */
+static int device_slot_open(struct region *region, unsigned slot, int *out, struct error *err)
+{
+	struct region_change change = {.region = region, .slot = slot};
+	struct pool *pool = region->job->pool;
+	int fd, rc = 0;
+
+	if (!region->record->slots[slot].file)
+		rc = transaction(pool, slot_file_change, &change, err, "record a slot's number");
+	if (rc)
+		return rc;
+	fd = fcntl(pool->device_fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		return error_set(err, -errno, "cannot hand out device %s: %s", pool->device_path, strerror(errno));
+	*out = fd;
+	return 0;
+}
+
+static int slot_extents_change(struct pool *pool, void *arg)
+{
+	const struct region_change *change = arg;
+	struct slot_record *slot = &change->region->record->slots[change->slot];
+	int rc = slot->file ? 0 : slot_file_change(pool, arg);
+
+	if (!rc)
+		rc = change_record(slot, sizeof(*slot));
+	if (rc)
+		return rc;
+	memcpy(slot->extents, change->extents, sizeof(slot->extents));
+	record_seal(slot);
+	return 0;
+}
+
+static int no_extents(const struct region *region, uint64_t bytes, int rc, struct error *err)
+{
+	const struct pool *pool = region->job->pool;
+	char need[32], left[32];
+
+	return error_set(err, -ENOSPC, "job %s, rank %u: no room for %s more on device %s, which has %s left%s%s",
+			 region->job->name, region_rank(region), size_format(bytes, need, sizeof(need)),
+			 pool->device_path,
+			 size_format(pool->extents.free * pool->root->unit_bytes, left, sizeof(left)),
+			 rc == -EMLINK ? " in too many pieces: remove jobs, or give this one another name" : "",
+			 rc == -ENOSPC && pool->held ? "; removed jobs give theirs back when their processes have ended" : "");
+}
+
+/* What the transaction failed to record is given back: of each extent what is behind the old one. */
+static void extents_undo(struct pool *pool, const struct extent_record *old, const struct extent_record *extents)
+{
+	for (unsigned i = 0; i < SLOT_EXTENTS; i++)
+		extent_map_give(&pool->extents, (struct extent_record){extents[i].first + old[i].count,
+								       extents[i].count - old[i].count});
+}
+
+int region_slot_allocate(struct region *region, unsigned slot, uint64_t bytes, struct error *err)
+{
+	struct region_change change = {.region = region, .slot = slot};
+	struct slot_record *record = &region->record->slots[slot];
+	struct pool *pool = region->job->pool;
+	uint64_t has, unit;
+	int rc;
+
+	assert(slot < region_slots(region));
+	if (!pool_on_device(pool) || slot_bytes(pool, record) >= bytes)
+		return 0;
+	device_bad_read(pool);
+	unit = pool->root->unit_bytes;
+	has = slot_bytes(pool, record);
+	memcpy(change.extents, record->extents, sizeof(change.extents));
+	rc = extent_map_add(&pool->extents, (bytes - has + unit - 1) / unit, change.extents);
+	if (rc)
+		return no_extents(region, bytes - has, rc, err);
+	TEST_POINT("slot-placed");
+	/* P2: the extents are the slot's, durably, before its capacity is recorded. */
+	rc = transaction(pool, slot_extents_change, &change, err, "record a slot's extents");
+	if (rc) {
+		extents_undo(pool, record->extents, change.extents);
+		return region_context(region, err, rc);
+	}
+	TEST_POINT("slot-allocated");
+	return 0;
+}
+
+unsigned region_slot_extents(const struct region *region, unsigned slot, struct extent extents[SLOT_EXTENTS])
+{
+	const struct slot_record *record = &region->record->slots[slot];
+	uint64_t unit = region->job->pool->root->unit_bytes;
+	unsigned n = 0;
+
+	assert(slot < region_slots(region));
+	for (; n < SLOT_EXTENTS && record->extents[n].count; n++)
+		extents[n] = (struct extent){record->extents[n].first * unit, record->extents[n].count * unit};
+	return n;
+}
+
+bool region_range_bad(const struct region *region, unsigned slot, uint64_t offset, uint64_t bytes)
+{
+	const struct pool *pool = region->job->pool;
+
+	assert(slot < region_slots(region));
+	return pool_on_device(pool) && device_range_bad(pool, &region->record->slots[slot], offset, bytes);
+}
+
 int region_slot_open(struct region *region, unsigned slot, int *out, struct error *err)
 {
 	struct region_change change = {.region = region, .slot = slot};
@@ -487,6 +609,10 @@ int region_slot_open(struct region *region, unsigned slot, int *out, struct erro
 	int fd, rc;
 
 	assert(slot < region_slots(region));
+	if (pool_on_device(pool)) {
+		rc = device_slot_open(region, slot, out, err);
+		return rc ? region_context(region, err, rc) : 0;
+	}
 	if (region->record->slots[slot].file) {
 		rc = slotfile_open(pool, region->record->slots[slot].file, out, err);
 		return rc ? region_context(region, err, rc) : 0;
@@ -576,6 +702,7 @@ static int region_forget_change(struct pool *pool, void *arg)
 		return rc;
 	slot->file = 0;
 	slot->capacity = 0;
+	memset(slot->extents, 0, sizeof(slot->extents));
 	record_seal(slot);
 	return 0;
 }
@@ -583,10 +710,13 @@ static int region_forget_change(struct pool *pool, void *arg)
 int region_forget_slot(struct region *region, unsigned slot, struct error *err)
 {
 	struct region_change change = {.region = region, .slot = slot};
-	int rc = transaction(region->job->pool, region_forget_change, &change, err, "empty a damaged slot");
+	int rc;
 
+	memcpy(change.extents, region->record->slots[slot].extents, sizeof(change.extents));
+	rc = transaction(region->job->pool, region_forget_change, &change, err, "empty a damaged slot");
 	if (rc)
 		return region_context(region, err, rc);
+	device_hold(region->job->pool, region->record->job, change.extents);
 	if (slot == SLOT_LOG)
 		increments_cut(region, 0, region->increment_count);
 	else

@@ -87,8 +87,21 @@ uint64_t region_slot_capacity(const struct region *region, unsigned slot);
 uint64_t region_slot_file(const struct region *region, unsigned slot);
 
 /* Opens the slot's file for reading and writing, making an empty one (and recording its number, durably)
- * where the slot has none. The descriptor is the caller's. */
+ * where the slot has none. The descriptor is the caller's. On a device it is that of all of it. */
 int region_slot_open(struct region *region, unsigned slot, int *fd, struct error *err);
+
+/* On a device: gives the slot room for `bytes`, durably, 2 MiB aligned, in at most SLOT_EXTENTS pieces; what it has stays.
+ * Elsewhere there is nothing to do: the file grows. -ENOSPC: none is free, or in too many pieces. */
+int region_slot_allocate(struct region *region, unsigned slot, uint64_t bytes, struct error *err);
+
+/* Where the slot lies on the device, in this order: how many pieces; 0: it is a file. */
+unsigned region_slot_extents(const struct region *region, unsigned slot, struct extent extents[SLOT_EXTENTS]);
+
+/* Is any of the slot's [offset, offset + bytes) known to be bad? Nobody may touch it then. */
+bool region_range_bad(const struct region *region, unsigned slot, uint64_t offset, uint64_t bytes);
+
+/* Forgets file (or place on the device) and set of a slot: they are damaged. */
+int region_forget_slot(struct region *region, unsigned slot, struct error *err);
 
 /* Withdraws the slot's set from the metadata, before its bytes are overwritten, and in append mode the increments
  * of its chain with it, in one transaction. No set is fine. */

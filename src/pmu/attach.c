@@ -95,6 +95,23 @@ static int ranks_check(const struct job *job, const struct wire_open *open, stru
 			 open->job, job_ranks(job), open->ranks, job_ranks(job));
 }
 
+/* A NI holds the descriptor of the whole device, and so could reach what other users have there. */
+static int device_check(const struct session *session, struct error *err)
+{
+	const struct server *server = session->server;
+	const char *device = pool_device(server->pool);
+
+	if (!device || server->conf.shared_device)
+		return 0;
+	for (struct job *job = NULL; (job = job_next(server->pool, job));) {
+		if (job_uid(job) != session->uid)
+			return error_set(err, -EACCES, "the device %s of this server holds checkpoints of uid %u, and not of "
+					 "several users: use a server with a device of your own, or ask its administrator "
+					 "for --shared-device", device, job_uid(job));
+	}
+	return 0;
+}
+
 static int create_region(struct session *session, const struct wire_open *open, struct error *err)
 {
 	struct pool *pool = session->server->pool;
@@ -103,6 +120,9 @@ static int create_region(struct session *session, const struct wire_open *open, 
 	int rc;
 
 	if (fresh) {
+		rc = device_check(session, err);
+		if (rc)
+			return rc;
 		rc = job_create(pool, session->uid, session->gid, open->job, open->ranks, &job, err);
 		if (rc)
 			return rc;

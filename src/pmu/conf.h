@@ -23,7 +23,7 @@ struct conf {
 	uint64_t lease_s, ni_threads, max_sessions, ni_timeout_s, idle_exit_s;
 	bool check_blocks;
 	uint64_t keep, keep_span_s, keep_spans, merge_at;
-	bool accept_damage;
+	bool accept_damage, overwrite_device, shared_device;
 };
 
 /*

@@ -20,6 +20,23 @@ static void forget_region(struct session *session, struct ni_process *ni, const 
 	}
 }
 
+/* Can anybody write what the job had? A session's grants are over when it has gone, and not when they are revoked. */
+static bool job_is_busy(void *arg, uint64_t number)
+{
+	struct server *server = arg;
+
+	for (const struct session *s = server->sessions; s; s = s->next) {
+		if (s->job && job_number(s->job) == number)
+			return true;
+	}
+	return merge_of_dropped(server, number);
+}
+
+void request_release(struct server *server)
+{
+	pool_release(server->pool, job_is_busy, server);
+}
+
 static void drop_own(struct session *session)
 {
 	struct error err;
@@ -74,6 +91,7 @@ static void drop_job(struct session *session, const struct wire_target *target)
 		session_fail(session, &err);
 		return;
 	}
+	request_release(session->server);
 	log_info("job %s: removed by uid %u (%s)", target->job, session->uid, session->peer);
 	session_reply(session, wire_nothing_fields, NULL);
 }

@@ -23,7 +23,8 @@ enum state {
 /* A region whose sets are to be merged. */
 struct merging {
 	struct server *server;
-	struct region *region; /* NULL: it has gone */
+	struct region *region; /* NULL: it has gone, and was */
+	uint64_t job_number;   /* of this job */
 	uint32_t uid;
 	enum state state;
 	struct merge merge; /* RUNNING, FAILED */
@@ -122,6 +123,7 @@ static void merging_end(struct merging *m, int status, const char *text)
 {
 	struct server *server = m->server;
 	struct region *region = status ? NULL : m->region;
+	bool gone = !m->region;
 	uint32_t uid = m->uid;
 
 	if (m->region)
@@ -136,6 +138,8 @@ static void merging_end(struct merging *m, int status, const char *text)
 	waiting_go_on(server, m);
 	if (!m->region || !status || status == -ECANCELED)
 		merging_free(m);
+	if (gone)
+		request_release(server);
 	if (region)
 		merge_consider(server, region); /* there may be more: it waits for its turn */
 	merge_next(server, uid);
@@ -249,7 +253,8 @@ static void mapped(void *arg, const struct ni_reply *reply)
 /* Has the NI map what is merged and where it goes, one after the other, and then merge. */
 static void step(struct merging *m)
 {
-	struct ni_request request = {.type = NI_MAP};
+	unsigned slot;
+	struct ni_request request;
 	struct error err;
 	int fd, rc;
 
@@ -259,13 +264,12 @@ static void step(struct merging *m)
 			merging_end(m, rc, err.text);
 		return;
 	}
-	rc = region_slot_open(m->region, m->slots[m->mapped], &fd, &err);
+	slot = m->slots[m->mapped];
+	rc = request_map_order(m->region, slot, region_slot_capacity(m->region, slot), &request, &fd, &err);
 	if (rc) {
 		merging_end(m, rc, err.text);
 		return;
 	}
-	request.file = region_slot_file(m->region, m->slots[m->mapped]);
-	request.bytes = region_slot_capacity(m->region, m->slots[m->mapped]);
 	ni_process_order(m->ni, &request, fd, mapped, m);
 	close(fd);
 }
@@ -395,11 +399,21 @@ void merge_forget(struct server *server, const struct region *region)
 
 	if (!m)
 		return;
+	m->job_number = job_number(region_job(region));
 	m->region = NULL;
 	if (m->state == RUNNING)
 		ni_process_order(m->ni, &request, -1, NULL, NULL);
 	else
 		merging_free(m);
+}
+
+bool merge_of_dropped(const struct server *server, uint64_t job_number)
+{
+	const struct merging *m = server->merges;
+
+	while (m && (m->region || m->job_number != job_number))
+		m = m->next;
+	return m != NULL;
 }
 
 void merge_free_all(struct server *server)

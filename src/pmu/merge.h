@@ -8,6 +8,7 @@
 #define HOLDFAST_PMU_MERGE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct region;
 struct server;
@@ -27,6 +28,9 @@ bool merge_is_under_way(const struct server *server, const struct region *region
 
 /* The region goes: what is made of its sets is for nobody. */
 void merge_forget(struct server *server, const struct region *region);
+
+/* Is something merged still of a job of this number, whose region has gone? */
+bool merge_of_dropped(const struct server *server, uint64_t job_number);
 
 /* At the end of the server, when its NIs have gone. */
 void merge_free_all(struct server *server);

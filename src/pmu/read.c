@@ -286,6 +286,18 @@ static void read_step(struct session *session)
 	}
 }
 
+/* Whoever touched those would get no bytes, but SIGBUS. */
+static bool range_on_bad_blocks(const struct found *found)
+{
+	for (unsigned i = 0; i < found->range_count; i++) {
+		const struct range *range = &found->ranges[i];
+
+		if (region_range_bad(found->region, range->slot, range->offset, range->bytes))
+			return true;
+	}
+	return false;
+}
+
 void request_read(struct session *session, const void *payload, size_t bytes)
 {
 	struct found found;
@@ -300,6 +312,10 @@ void request_read(struct session *session, const void *payload, size_t bytes)
 		session_reply(session, wire_read_reply_fields, &answer);
 	} else if (session->state == SESSION_WRITING) {
 		error_set(&err, -EPROTO, "READ between BEGIN and COMMIT: end the set first");
+		session_fail(session, &err);
+	} else if (range_on_bad_blocks(&found)) {
+		error_set(&err, -EILSEQ, "epoch %llu of rank %u lies on bad blocks of the server's device",
+			  (unsigned long long)session->read.epoch, session->read.rank);
 		session_fail(session, &err);
 	} else {
 		read_undo(session); /* what an earlier one that failed may have left */
@@ -406,6 +422,14 @@ void request_verify(struct session *session, const void *payload, size_t bytes)
 	if (!request_unpack(session, payload, bytes, wire_target_fields, &session->target) ||
 	    !find_target(session, &job, &found))
 		return;
+	pool_look_for_damage(session->server->pool);
+	if (region_range_bad(found.region, slot_of(&found), found.place, set_bytes(found.set))) {
+		/* As one without a table: all of it is one finding. */
+		struct wire_verify_reply answer = {1, 1, "it lies on bad blocks of the device"};
+
+		session_reply(session, wire_verify_reply_fields, &answer);
+		return;
+	}
 	session->ni = ni_process_get(session->server, job_uid(job), &err);
 	if (!session->ni)
 		session_fail(session, &err);

@@ -105,19 +105,29 @@ void request_revoke(struct server *server, uint64_t file, uint64_t offset, uint6
 	}
 }
 
+int request_map_order(struct region *region, unsigned slot, uint64_t bytes, struct ni_request *request, int *fd,
+		      struct error *err)
+{
+	int rc = region_slot_open(region, slot, fd, err);
+
+	if (rc)
+		return rc;
+	*request = (struct ni_request){.type = NI_MAP, .file = region_slot_file(region, slot), .bytes = bytes};
+	request->extent_count = region_slot_extents(region, slot, request->extents);
+	return 0;
+}
+
 void request_map(struct session *session, struct region *region, unsigned slot,
 		 void (*done)(struct session *session, const struct ni_reply *reply))
 {
-	struct ni_request request = {.type = NI_MAP};
+	struct ni_request request;
 	struct error err;
 	int fd;
 
-	if (region_slot_open(region, slot, &fd, &err)) {
+	if (request_map_order(region, slot, region_slot_capacity(region, slot), &request, &fd, &err)) {
 		session_fail(session, &err);
 		return;
 	}
-	request.file = region_slot_file(region, slot);
-	request.bytes = region_slot_capacity(region, slot);
 	session_order(session, &request, fd, done);
 	close(fd);
 }

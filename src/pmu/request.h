@@ -61,6 +61,13 @@ void request_revoke(struct server *server, uint64_t file, uint64_t offset, uint6
  * so that there is room for a base of all that there is. */
 uint64_t request_log_room(const struct region *region);
 
+/* Others get the room on the device that dropped regions had, where nobody can reach it any more. */
+void request_release(struct server *server);
+
+/* Makes the order to map `bytes` of the slot, which has so many, and its descriptor, the caller's. */
+int request_map_order(struct region *region, unsigned slot, uint64_t bytes, struct ni_request *request, int *fd,
+		      struct error *err);
+
 /* Has the NI map the slot as large as it is, and goes on with `done`; or fails the request. */
 void request_map(struct session *session, struct region *region, unsigned slot,
 		 void (*done)(struct session *session, const struct ni_reply *reply));

@@ -243,8 +243,8 @@ static void tick(evutil_socket_t fd, short events, void *arg)
 
 /* ---- start ---- */
 
-/* The NUMA node of the block device below the pool, where the kernel knows it. */
-static uint32_t numa_node_of(const char *directory)
+/* The NUMA node of the (block) device below the pool, where the kernel knows it. */
+static uint32_t numa_node_of(const char *name)
 {
 	static const char *const places[] = {"device/numa_node", "../device/numa_node",
 					     "device/device/numa_node", "../device/device/numa_node"};
@@ -253,11 +253,15 @@ static uint32_t numa_node_of(const char *directory)
 	int node = -1;
 	FILE *file;
 
-	if (stat(directory, &st))
+	if (stat(name, &st))
 		return NI_NUMA_UNKNOWN;
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]) && node < 0; i++) {
-		snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(st.st_dev),
-			 minor(st.st_dev), places[i]);
+		if (S_ISCHR(st.st_mode))
+			snprintf(path, sizeof(path), "/sys/dev/char/%u:%u/numa_node", major(st.st_rdev),
+				 minor(st.st_rdev));
+		else
+			snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/%s", major(st.st_dev),
+				 minor(st.st_dev), places[i]);
 		file = fopen(path, "re");
 		if (!file)
 			continue;
@@ -275,6 +279,7 @@ static int start(struct server *server, struct error *err)
 		.size_bytes = conf->size_bytes,
 		.metadata_bytes = conf->metadata_bytes,
 		.data = conf->data,
+		.overwrite_device = conf->overwrite_device,
 		.accept_damage = conf->accept_damage,
 	};
 	char slots[PATH_MAX];
@@ -305,7 +310,9 @@ static int start(struct server *server, struct error *err)
 	pool_get_stat(server->pool, &stat);
 	log_info("pool %s on %s: what is stored survives %s", stat.directory, stat.medium,
 		 media_survives_text(stat.survives));
-	snprintf(slots, sizeof(slots), "%s/slots", conf->pool);
+	if (*stat.device)
+		log_info("slots lie on device %s", stat.device);
+	snprintf(slots, sizeof(slots), "%s/%s", conf->pool, *stat.device ? "device" : "slots");
 	server->numa_node = numa_node_of(slots);
 	for (unsigned i = 0; i < conf->listen_count; i++) {
 		rc = listen_on(server, i, err);

@@ -85,6 +85,7 @@ static void session_free(evutil_socket_t fd, short events, void *arg)
 	server->session_count--;
 	server->idle_since_ns = clock_monotonic_ns();
 	free(session->commit.set.segments);
+	request_release(server);
 	/* Nobody writes its region any more: whoever waits for that goes on. */
 	for (waiting = server->sessions; waiting; waiting = waiting->next) {
 		if (waiting->waits_for == session) {

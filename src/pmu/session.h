@@ -68,6 +68,7 @@ struct session {
 	unsigned slot, step;
 	uint64_t place; /* in the slot; not 0 in the log only */
 	uint64_t capacity_bytes, grant, withdrawn_first, withdrawn_last;
+	bool replaced; /* the slot lay on bad blocks, and what it held is withdrawn */
 
 	/* READ, VERIFY, FENCE */
 	struct wire_read read;

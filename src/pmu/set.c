@@ -135,7 +135,8 @@ static void begin_expose(struct session *session)
 		withdraw_fail(session, &err);
 		return;
 	}
-	chain_of_slot(session);
+	if (!session->replaced)
+		chain_of_slot(session);
 	session->place = 0;
 	if (range_expose(session, region_slot_file(session->region, session->slot), 0, UINT64_MAX, &err)) {
 		begin_fail(session, &err);
@@ -207,8 +208,8 @@ static void slot_mapped(struct session *session, const struct ni_reply *reply)
 /* Gives every slot its size and has the NI map it, one after the other: a later set needs no room. */
 static void begin_step(struct session *session)
 {
-	struct ni_request request = {.type = NI_MAP};
 	struct region *region = session->region;
+	struct ni_request request;
 	unsigned slot, slots = region_slots(region);
 	struct error err;
 	bool grow;
@@ -223,13 +224,12 @@ static void begin_step(struct session *session)
 		begin_expose(session);
 		return;
 	}
-	if (region_slot_open(region, slot, &fd, &err)) {
+	if ((grow && region_slot_allocate(region, slot, session->capacity_bytes, &err)) ||
+	    request_map_order(region, slot, session->capacity_bytes, &request, &fd, &err)) {
 		begin_fail(session, &err);
 		return;
 	}
 	session->step = slot;
-	request.file = region_slot_file(region, slot);
-	request.bytes = session->capacity_bytes;
 	request.flags = grow ? NI_ALLOCATE : 0;
 	session_order(session, &request, fd, slot_mapped);
 	close(fd);
@@ -244,6 +244,10 @@ static void begin_increment(struct session *session)
 		error_set(&err, -ENOSPC, "rank %u: an increment of %llu bytes is larger than the log: a full set has room",
 			  session->open.rank, (unsigned long long)session->begin.bytes);
 		session_fail(session, &err);
+	} else if (region_range_bad(session->region, SLOT_LOG, 0, region_slot_capacity(session->region, SLOT_LOG))) {
+		error_set(&err, -ENOSPC, "rank %u: its log lies on bad blocks of the device: a full set has room",
+			  session->open.rank);
+		session_fail(session, &err);
 	} else if (session->mapped[SLOT_LOG]) {
 		increment_expose(session);
 	} else {
@@ -255,6 +259,36 @@ void request_begin(struct session *session, const void *payload, size_t bytes)
 {
 	if (request_unpack(session, payload, bytes, wire_begin_fields, &session->begin))
 		request_begin_again(session);
+}
+
+/* Gives up a slot that lies on bad blocks, and what it holds: it gets another place when it is allocated anew. */
+static int slot_replace(struct session *session, unsigned slot, struct error *err)
+{
+	struct region *region = session->region;
+	struct ni_request unmap = {.type = NI_UNMAP, .file = region_slot_file(region, slot)};
+
+	if (!region_range_bad(region, slot, 0, region_slot_capacity(region, slot)))
+		return 0;
+	if (slot == session->slot) {
+		chain_of_slot(session);
+		session->replaced = true;
+	}
+	request_revoke(session->server, unmap.file, 0, UINT64_MAX);
+	ni_process_order(session->ni, &unmap, -1, NULL, NULL);
+	session->mapped[slot] = false;
+	log_warning("job %s rank %u: slot %u lies on bad blocks of the device, and gets another place", session->open.job,
+		    session->open.rank, slot);
+	return region_forget_slot(region, slot, err);
+}
+
+static int slots_replace(struct session *session, struct error *err)
+{
+	int rc = slot_replace(session, session->slot, err);
+
+	/* Increments that are there stay, and take no others. */
+	if (!rc && region_mode(session->region) == REGION_APPEND && !region_increment(session->region, 0))
+		rc = slot_replace(session, SLOT_LOG, err);
+	return rc;
 }
 
 void request_begin_again(struct session *session)
@@ -271,7 +305,9 @@ void request_begin_again(struct session *session)
 	}
 	if (merge_stop(session))
 		return; /* it may be in the slot */
+	session->replaced = false;
 	if (region_pick_slot(session->region, session->begin.keep, &session->slot, &err) ||
+	    slots_replace(session, &err) ||
 	    region_reserve(session->region, session->begin.bytes, &session->capacity_bytes, &err)) {
 		session_fail(session, &err);
 		return;

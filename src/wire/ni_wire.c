@@ -28,6 +28,11 @@ void ni_request_fields(struct cursor *c, void *message)
 	cursor_u32(c, &m->numa_node);
 	cursor_bytes(c, m->token, sizeof(m->token));
 	wire_set_info_fields(c, &m->set);
+	cursor_u32(c, &m->extent_count);
+	for (unsigned i = 0; i < SLOT_EXTENTS; i++) {
+		cursor_u64(c, &m->extents[i].offset);
+		cursor_u64(c, &m->extents[i].bytes);
+	}
 	cursor_string(c, m->text, sizeof(m->text));
 	cursor_string(c, m->net, sizeof(m->net));
 	cursor_string(c, m->provider, sizeof(m->provider));

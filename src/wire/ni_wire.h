@@ -47,6 +47,8 @@ struct ni_request {
 	uint8_t token[NET_TOKEN_BYTES];
 	struct set_info set;
 	char text[256], net[NET_NAME_BYTES], provider[NET_NAME_BYTES];
+	uint32_t extent_count; /* MAP: the descriptor is a device's, and file these pieces of it; 0: it is file's own */
+	struct extent extents[SLOT_EXTENTS];
 };
 
 struct ni_reply {

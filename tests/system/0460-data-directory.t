@@ -24,7 +24,7 @@ ok "a job that is removed" "$pmuctl" -s "$server" rm kept
 is "leaves nothing" "$(slot_files "$run_dir/data")" 0
 ok "the server stops without complaint" stop_server
 
-ok "a device is refused" refused "$pmu_server" --foreground --pool "$run_dir/other" --size 64M --auth none \
+ok "what is no directory, and no devdax device, is refused" refused "$pmu_server" --foreground --pool "$run_dir/other" --size 64M --auth none \
 	--listen 127.0.0.1:0 --data /dev/null
-ok "and says that it is none" grep -q 'no directory' "$run_dir/refused.err"
+ok "and says so" grep -q 'no directory, and no devdax device' "$run_dir/refused.err"
 done_testing

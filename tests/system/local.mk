@@ -38,6 +38,7 @@ system_tests = \
 	%D%/0440-start.t \
 	%D%/0450-unix-socket.t \
 	%D%/0460-data-directory.t \
+	%D%/0461-data-device.t \
 	%D%/0480-embedded.t \
 	%D%/0481-embedded-refused.t \
 	%D%/0482-embedded-killed.t \

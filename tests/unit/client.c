@@ -511,15 +511,66 @@ END_TEST
 
 #ifdef HOLDFAST_TEST_POINTS
 /* A child that stops itself in mid-write (test point), so that it can be fenced there. */
+/* The server anew, with a pool on what stands in for a device. */
+static void server_on_device(const char *option)
+{
+	char pool[160], files[160], device[160];
+	const char *arguments[] = {"--data", device, option, NULL};
+
+	pmu_stop(&pmu);
+	snprintf(pool, sizeof(pool), "%s/pool", pmu.directory);
+	snprintf(files, sizeof(files), "%s/files", pmu.directory);
+	snprintf(device, sizeof(device), "%s/device", pmu.directory);
+	if (access(device, F_OK)) {
+		ck_assert_int_eq(rename(pool, files), 0);
+		close(open(device, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+		ck_assert_int_eq(truncate(device, 66 * MIB), 0);
+	}
+	ck_assert(pmu_start(&pmu, arguments, "HOLDFAST_TEST_DEVICE=1"));
+}
+
+START_TEST(a_device_that_users_do_not_share_is_for_the_first)
+{
+	struct client_identity identity = identity_of("job", 0, 1);
+	struct client_options options;
+	struct client *client, *other;
+	uint8_t data[100];
+
+	server_on_device(NULL);
+	options = options_of_server();
+	client = open_ok(&identity);
+	put_ok(client, 1, 0, data, sizeof(data));
+	/* On loopback without authentication the server takes our word. */
+	ck_assert(!seteuid(12345));
+	ck_assert_int_eq(client_open(&options, &identity, &other, &err), -EACCES);
+	ck_assert_msg(strstr(err.text, "--shared-device"), "%s", err.text);
+	ck_assert(!seteuid(0));
+	client_close(client, false, &err);
+	server_on_device("--shared-device");
+	options = options_of_server();
+	ck_assert(!seteuid(12345));
+	ck_assert_msg(!client_open(&options, &identity, &other, &err), "%s", err.text);
+	ck_assert(!seteuid(0));
+	put_ok(other, 1, 0, data, sizeof(data));
+	client_close(other, false, &err);
+	client = open_ok(&identity);
+	get_ok(client, 0, 1, data, sizeof(data));
+	client_close(client, false, &err);
+}
+END_TEST
+
 START_TEST(a_primary_stopped_in_mid_write_changes_nothing)
 {
 	struct client_identity identity = identity_of("job", 0, 1);
 	size_t bytes = 8 * MIB;
 	uint8_t *data = malloc(bytes);
-	struct client *client = open_ok(&identity);
+	struct client *client;
 	int status;
 	pid_t child;
 
+	if (_i)
+		server_on_device(NULL);
+	client = open_ok(&identity);
 	put_ok(client, 1, 0, data, bytes);
 	client_close(client, false, &err);
 	child = fork();
@@ -1071,7 +1122,9 @@ static Suite *unit_suite(void)
 	tcase_add_test(tc, a_killed_ni_is_started_anew);
 	tcase_add_test(tc, a_server_that_stays_away_is_given_up_in_time);
 #ifdef HOLDFAST_TEST_POINTS
-	tcase_add_test(tc, a_primary_stopped_in_mid_write_changes_nothing);
+	if (!geteuid()) /* it changes its uid */
+		tcase_add_test(tc, a_device_that_users_do_not_share_is_for_the_first);
+	tcase_add_loop_test(tc, a_primary_stopped_in_mid_write_changes_nothing, 0, 2);
 	tcase_add_loop_test(tc, a_server_killed_at_any_point_of_a_checkpoint_loses_nothing, 0,
 			    sizeof(server_points) / sizeof(server_points[0]));
 	tcase_add_test(tc, a_lost_reply_to_commit_does_not_write_twice);

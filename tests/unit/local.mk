@@ -15,6 +15,11 @@ tests_unit_pool_SOURCES = tests/unit/pool.c tests/unit/pools.h tests/unit/scratc
 tests_unit_pool_CFLAGS = $(unit_cflags) $(PMEMOBJ_CFLAGS)
 tests_unit_pool_LDADD = libpmm.la libmedia.la libcommon.la $(PMEMOBJ_LIBS) $(CHECK_LIBS)
 
+unit_programs += tests/unit/extent
+tests_unit_extent_SOURCES = tests/unit/extent.c tests/unit/pools.h tests/unit/scratch.h tests/unit/unit.h
+tests_unit_extent_CFLAGS = $(unit_cflags) $(PMEMOBJ_CFLAGS)
+tests_unit_extent_LDADD = libpmm.la libmedia.la libcommon.la $(PMEMOBJ_LIBS) $(CHECK_LIBS)
+
 unit_programs += tests/unit/region
 tests_unit_region_SOURCES = tests/unit/region.c tests/unit/pools.h tests/unit/scratch.h tests/unit/unit.h
 tests_unit_region_CFLAGS = $(unit_cflags) $(PMEMOBJ_CFLAGS)

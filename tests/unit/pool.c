@@ -238,7 +238,7 @@ START_TEST(a_damaged_record_is_named)
 	uint8_t *const bytes[] = {
 		(uint8_t *)&raw.root->next_file, (uint8_t *)&job->created_ns, (uint8_t *)&table[1].region,
 		(uint8_t *)&region->generation,	 (uint8_t *)&region->slots[0].set.table_digest,
-		(uint8_t *)&region->slots[1].reserved[3], (uint8_t *)&layout->epoch,
+		(uint8_t *)&region->slots[1].extents[3].count, (uint8_t *)&layout->epoch,
 		(uint8_t *)&layout->segments[2].name[5], (uint8_t *)&command->reserved[1],
 		(uint8_t *)&command->text[12]};
 

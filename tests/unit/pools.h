@@ -72,15 +72,36 @@ static inline struct region *region_get(struct pool *pool, const char *name, uin
 #define COMMAND(text) ((struct command_line){sizeof(text), (char[]){text}})
 #define EXAMPLE	      "/home/me\0mpirun\0-n\0" "4\0./app"
 
+/* Maps the slot as the NI does, on a device and on a file system. */
+static inline struct media_map *slot_map(struct region *region, unsigned slot)
+{
+	struct extent extents[SLOT_EXTENTS];
+	struct media_map *map = NULL;
+	unsigned count;
+	int fd = -1;
+
+	must(region_slot_open(region, slot, &fd, &pool_err));
+	count = region_slot_extents(region, slot, extents);
+	if (count)
+		must(media->map_extents(fd, extents, count, &map, &pool_err));
+	else
+		must(media->map(fd, SLOT_BYTES, &map, &pool_err));
+	close(fd);
+	return map;
+}
+
 /* Gives the slot a file of at least `bytes`. */
 static inline void slot_grow(struct region *region, unsigned slot, uint64_t bytes)
 {
+	struct extent extents[SLOT_EXTENTS];
 	uint64_t capacity;
 	int fd = -1;
 
 	must(region_reserve(region, bytes, &capacity, &pool_err));
+	must(region_slot_allocate(region, slot, capacity, &pool_err));
 	must(region_slot_open(region, slot, &fd, &pool_err));
-	must(media_allocate(fd, capacity, &pool_err));
+	if (!region_slot_extents(region, slot, extents))
+		must(media_allocate(fd, capacity, &pool_err));
 	must(region_grown(region, slot, capacity, &pool_err));
 	close(fd);
 }
@@ -116,16 +137,12 @@ static inline void set_make(uint32_t rank, uint64_t epoch, struct set_info *set,
 	}
 }
 
-/* Fills the slot with words of this rank and epoch, through a mapping as the NI does. */
+/* Fills the slot with words of this rank and epoch. */
 static inline void slot_fill(struct region *region, unsigned slot, uint64_t epoch)
 {
-	struct media_map *map = NULL;
+	struct media_map *map = slot_map(region, slot);
 	uint64_t word = set_word(region_rank(region), epoch);
-	int fd = -1;
 
-	must(region_slot_open(region, slot, &fd, &pool_err));
-	must(media->map(fd, SLOT_BYTES, &map, &pool_err));
-	close(fd);
 	for (size_t at = 0; at < SLOT_BYTES; at += sizeof(word))
 		media->copy(map, at, &word, sizeof(word));
 	must(media->persist(map, 0, SLOT_BYTES, &pool_err));
@@ -153,23 +170,24 @@ static inline unsigned checkpoint(struct region *region, uint64_t keep, uint64_t
 static inline void set_check(struct region *region, unsigned slot)
 {
 	const struct set_info *got = region_set(region, slot);
-	uint64_t words[SLOT_BYTES / 8], word;
 	struct segment segments[SEGMENTS];
+	struct media_map *map;
 	struct set_info set;
-	int fd = -1;
+	const uint64_t *words;
+	uint64_t word;
 
 	set_make(region_rank(region), got->epoch, &set, segments);
 	set.time_ns = got->time_ns;
 	set.generation = got->generation;
 	ck_assert(!memcmp(got, &set, sizeof(set)));
 	ck_assert(!memcmp(region_segments(region, slot), segments, sizeof(segments)));
-	must(region_slot_open(region, slot, &fd, &pool_err));
-	ck_assert_int_eq(read(fd, words, sizeof(words)), sizeof(words));
-	close(fd);
+	map = slot_map(region, slot);
+	words = media->base(map);
 	word = set_word(region_rank(region), got->epoch);
 	for (size_t i = 0; i < SLOT_BYTES / 8; i++)
 		ck_assert_msg(words[i] == word, "rank %u, epoch %" PRIu64 ": word %zu is torn",
 			      region_rank(region), got->epoch, i);
+	media->unmap(map);
 }
 
 static inline const char *slot_path(const struct region *region, unsigned slot)
