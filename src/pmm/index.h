@@ -28,6 +28,7 @@ struct pool {
 	uint64_t size_bytes, reserved_bytes;
 	uint64_t jobs, regions, sets;
 	uint64_t lost_objects; /* allocated, and named by no record */
+	uint64_t changes;      /* records that transactions made, changed or removed */
 	enum media_survives survives;
 	char medium[96];
 };
