@@ -4,7 +4,8 @@
  *
  * With --enable-test-points, HOLDFAST_TEST_POINT="NAME:ACTION[:COUNT]" in the environment makes the
  * COUNTth passage (default 1) of TEST_POINT("NAME") do ACTION: "kill" (SIGKILL), "stop" (SIGSTOP),
- * "sleep" (this thread, for 1 s) or "exit" (_exit(99)).
+ * "sleep" (this thread, for 1 s), "hold" (this thread, while the file HOLDFAST_TEST_HOLD is there) or "exit"
+ * (_exit(99)). Several points are separated by commas.
  */
 #ifndef HOLDFAST_TESTPOINT_H
 #define HOLDFAST_TESTPOINT_H

@@ -29,6 +29,7 @@ struct pool {
 	uint64_t size_bytes, reserved_bytes;
 	uint64_t jobs, regions, sets;
 	uint64_t lost_objects; /* allocated, and named by no record */
+	uint64_t changes;      /* records that transactions made, changed or removed */
 	enum media_survives survives;
 	char medium[96];
 	struct extent_map extents; /* of the device, as the records say; no units where slots are files */

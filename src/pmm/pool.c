@@ -561,6 +561,7 @@ void pool_get_stat(const struct pool *pool, struct pool_stat *stat)
 		.jobs = pool->jobs,
 		.regions = pool->regions,
 		.sets = pool->sets,
+		.changes = pool->changes,
 		.survives = pool->survives,
 	};
 	snprintf(stat->medium, sizeof(stat->medium), "%s", pool->medium);

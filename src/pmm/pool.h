@@ -34,6 +34,7 @@ struct pool_stat {
 	uint64_t metadata_bytes;      /* of the file */
 	uint64_t metadata_used_bytes; /* by records; takes a walk through them */
 	uint64_t jobs, regions, sets;
+	uint64_t changes; /* records and layouts that were made, changed or removed since the pool was opened */
 	enum media_survives survives;
 	char medium[96];
 	char directory[256];

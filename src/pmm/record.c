@@ -47,6 +47,7 @@ int transaction(struct pool *pool, int (*change)(struct pool *pool, void *arg), 
 
 	rc = -pmemobj_tx_begin(pool->pop, NULL, TX_PARAM_NONE);
 	if (!rc) {
+		pmemobj_tx_set_user_data(pool);
 		rc = change(pool, arg);
 		TEST_POINT("transaction");
 		if (pmemobj_tx_stage() == TX_STAGE_WORK) {
@@ -73,6 +74,9 @@ int transaction(struct pool *pool, int (*change)(struct pool *pool, void *arg), 
 
 int change_record(void *record, size_t bytes)
 {
+	struct pool *pool = pmemobj_tx_get_user_data();
+
+	pool->changes++;
 	return -pmemobj_tx_add_range_direct(record, bytes);
 }
 
@@ -120,12 +124,16 @@ void *change_allocate(struct pool *pool, size_t bytes, enum format_type type)
 	uint64_t flags = POBJ_XALLOC_ZERO | POBJ_CLASS_ID((uint64_t)heap_class(pool, bytes));
 	PMEMoid oid = pmemobj_tx_xalloc(bytes, type, flags);
 
+	pool->changes++;
 	return OID_IS_NULL(oid) ? NULL : record_at(pool, oid.off);
 }
 
 int change_free(struct pool *pool, uint64_t offset)
 {
-	return offset ? -pmemobj_tx_free((PMEMoid){pool->uuid, offset}) : 0;
+	if (!offset)
+		return 0;
+	pool->changes++;
+	return -pmemobj_tx_free((PMEMoid){pool->uuid, offset});
 }
 
 int damaged(const struct pool *pool, struct error *err, const char *fmt, ...)

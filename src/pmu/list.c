@@ -223,6 +223,7 @@ static void stat_pool(struct wire_stat_reply *reply, const struct server *server
 	stat_add(reply, "pool.jobs", "%" PRIu64, pool.jobs);
 	stat_add(reply, "pool.regions", "%" PRIu64, pool.regions);
 	stat_add(reply, "pool.sets", "%" PRIu64, pool.sets);
+	stat_add(reply, "pool.changes", "%" PRIu64, pool.changes);
 }
 
 static void stat_server(struct wire_stat_reply *reply, const struct server *server)

@@ -373,13 +373,6 @@ void merge_consider(struct server *server, struct region *region)
 	merge_next(server, m->uid);
 }
 
-bool merge_is_under_way(const struct server *server, const struct region *region)
-{
-	const struct merging *m = merging_of(server, region);
-
-	return m && m->state == RUNNING;
-}
-
 bool merge_stop(struct session *session)
 {
 	struct merging *m = merging_of(session->server, session->region);

@@ -23,9 +23,6 @@ void merge_tick(struct server *server);
 /* Is the session's region being merged? Then that is ended, and request_begin_again() called when it has. */
 bool merge_stop(struct session *session);
 
-/* Then its slots have to stay mapped in the NI. */
-bool merge_is_under_way(const struct server *server, const struct region *region);
-
 /* The region goes: what is made of its sets is for nobody. */
 void merge_forget(struct server *server, const struct region *region);
 

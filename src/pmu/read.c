@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "common/testpoint.h"
 #include "pmm/job.h"
 #include "pmm/region.h"
 #include "pmu/request.h"
@@ -228,6 +229,7 @@ static void read_exposed(struct session *session, const struct ni_reply *reply)
 		read_fail(session, &err);
 		return;
 	}
+	TEST_POINT("pmm.read.granted");
 	read_step(session);
 }
 

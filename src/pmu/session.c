@@ -15,7 +15,6 @@
 #include "common/log.h"
 #include "pmm/job.h"
 #include "pmm/region.h"
-#include "pmu/merge.h"
 #include "pmu/request.h"
 #include "pmu/server.h"
 
@@ -49,7 +48,7 @@ static void job_leave(struct session *session)
 	for (uint32_t rank = 0; rank < job_ranks(job) && session->ni; rank++) {
 		struct region *region = job_region(job, rank);
 
-		if (!region || merge_is_under_way(session->server, region))
+		if (!region || region_merging(region)) /* where sets are being merged the slots are needed */
 			continue;
 		for (unsigned slot = 0; slot < region_slots(region); slot++) {
 			struct ni_request request = {

@@ -20,7 +20,8 @@ struct place {
 	uint32_t seen;	/* the set, counted from 1, that was last found to have this segment */
 };
 
-struct chain {
+/* The sets of a chain over each other. */
+struct overlay {
 	const struct table *tables;
 	size_t count;
 	const struct segment *segments;
@@ -34,7 +35,7 @@ struct chain {
 	uint32_t segment_count;
 };
 
-static unsigned long long epoch_of(const struct chain *chain, size_t set)
+static unsigned long long epoch_of(const struct overlay *chain, size_t set)
 {
 	return (unsigned long long)chain->tables[set].header->epoch;
 }
@@ -50,7 +51,7 @@ static int by_id(const void *a, const void *b, void *arg)
 }
 
 /* The layout is the table's, and no two of its segments are the same. */
-static int layout_check(struct chain *chain, struct error *err)
+static int layout_check(struct overlay *chain, struct error *err)
 {
 	const struct table *newest = &chain->tables[chain->count - 1];
 
@@ -71,7 +72,7 @@ static int layout_check(struct chain *chain, struct error *err)
 }
 
 /* No more blocks than all tables have checksums: a layout that lies about its size costs no memory. */
-static int layout_measure(struct chain *chain, struct error *err)
+static int layout_measure(struct overlay *chain, struct error *err)
 {
 	uint64_t known = chain->blocks_max;
 
@@ -92,7 +93,7 @@ static int layout_measure(struct chain *chain, struct error *err)
 	return 0;
 }
 
-static uint32_t segment_find(const struct chain *chain, uint64_t id)
+static uint32_t segment_find(const struct overlay *chain, uint64_t id)
 {
 	uint32_t low = 0, high = chain->segment_count;
 
@@ -110,7 +111,7 @@ static uint32_t segment_find(const struct chain *chain, uint64_t id)
 /* ---- one set ---- */
 
 /* Which of the set's segments the newest layout has. */
-static int set_match(struct chain *chain, size_t set, struct error *err)
+static int set_match(struct overlay *chain, size_t set, struct error *err)
 {
 	const struct table *table = &chain->tables[set];
 
@@ -130,7 +131,7 @@ static int set_match(struct chain *chain, size_t set, struct error *err)
 }
 
 /* Within its segment, at blocks, and behind the one before: so no block is in a set twice. */
-static int extent_check(const struct chain *chain, size_t set, const struct table_extent *extent, uint32_t segment,
+static int extent_check(const struct overlay *chain, size_t set, const struct table_extent *extent, uint32_t segment,
 			struct error *err)
 {
 	const struct table_extent *before = extent == chain->tables[set].extents ? NULL : extent - 1;
@@ -151,7 +152,7 @@ static int extent_check(const struct chain *chain, size_t set, const struct tabl
 }
 
 /* Takes what no newer set has. */
-static int set_claim(struct chain *chain, size_t set, struct error *err)
+static int set_claim(struct overlay *chain, size_t set, struct error *err)
 {
 	const struct table *table = &chain->tables[set];
 	int rc = set_match(chain, set, err);
@@ -179,7 +180,7 @@ static int set_claim(struct chain *chain, size_t set, struct error *err)
 
 /* ---- the pieces ---- */
 
-static void pieces_fill(const struct chain *chain, struct chain_piece *piece)
+static void pieces_fill(const struct overlay *chain, struct chain_piece *piece)
 {
 	const struct owner *owner = chain->owners, *before;
 	uint64_t offset, n;
@@ -209,7 +210,7 @@ static void pieces_fill(const struct chain *chain, struct chain_piece *piece)
 	}
 }
 
-static size_t pieces_count(const struct chain *chain)
+static size_t pieces_count(const struct overlay *chain)
 {
 	size_t count = 0;
 
@@ -222,7 +223,7 @@ static size_t pieces_count(const struct chain *chain)
 	return count;
 }
 
-static int gap_error(const struct chain *chain, struct error *err)
+static int gap_error(const struct overlay *chain, struct error *err)
 {
 	const struct owner *owner = chain->owners;
 	uint32_t segment = 0;
@@ -238,7 +239,7 @@ static int gap_error(const struct chain *chain, struct error *err)
 			 (unsigned long long)((block - chain->places[segment].first) * chain->block_bytes));
 }
 
-static int resolve(struct chain *chain, struct chain_piece **pieces, size_t *piece_count, struct error *err)
+static int resolve(struct overlay *chain, struct chain_piece **pieces, size_t *piece_count, struct error *err)
 {
 	int rc = layout_check(chain, err);
 
@@ -267,7 +268,7 @@ static int resolve_sets(const struct table *tables, size_t count, const struct s
 			uint32_t segment_count, uint64_t bytes_max, struct chain_piece **pieces,
 			size_t *piece_count, struct error *err)
 {
-	struct chain chain = {
+	struct overlay chain = {
 		.tables = tables,
 		.count = count,
 		.segments = segments,

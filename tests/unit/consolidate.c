@@ -256,6 +256,21 @@ START_TEST(without_merging_every_set_stays)
 }
 END_TEST
 
+/* Lines of the server's log that say so. */
+static unsigned log_lines(const char *what)
+{
+	char path[256], line[512];
+	unsigned found = 0;
+	FILE *log;
+
+	snprintf(path, sizeof(path), "%s/log", pmu.directory);
+	log = fopen(path, "r");
+	while (fgets(line, sizeof(line), log))
+		found += strstr(line, what) != NULL;
+	fclose(log);
+	return found;
+}
+
 /* ---- damage ---- */
 
 /* Its sets are left as they are, so that others can still be read; it goes on after the next full set. */
@@ -280,6 +295,7 @@ START_TEST(a_damaged_set_is_not_merged)
 	}
 	deadline_sleep_ms(deadline_in_ms(1000), 300);
 	ck_assert_uint_eq(count_of(client), 19);
+	ck_assert_uint_eq(log_lines("are not merged: "), 1); /* at 10, and not again at 11 */
 	for (size_t i = 0; i < memory.count; i++)
 		memset(memory.changed[i], 1, sizeof(memory.changed[i]));
 	put_ok(client, 20, 19, SET_FULL);
@@ -345,6 +361,84 @@ START_TEST(a_server_or_ni_killed_at_any_point_of_a_merge_loses_nothing)
 }
 END_TEST
 
+/* ---- beside a merge ---- */
+
+static const char *hold_path(void)
+{
+	static char path[256];
+
+	snprintf(path, sizeof(path), "%s/hold", pmu.directory);
+	return path;
+}
+
+/* Starts the server anew; the point is one with "hold". */
+static void merges_hold(const char *point)
+{
+	FILE *file = fopen(hold_path(), "w");
+
+	fclose(file);
+	pmu_stop(&pmu);
+	setenv("HOLDFAST_TEST_HOLD", hold_path(), 1);
+	ck_assert(pmu_start(&pmu, four, point));
+	unsetenv("HOLDFAST_TEST_HOLD");
+}
+
+static void merges_go_on(void)
+{
+	unlink(hold_path());
+}
+
+/* Until the server counts so many; nothing may die for it. */
+static void wait_for_stat(const char *key, uint64_t least, uint64_t most)
+{
+	struct client_options options = options_of_server();
+	uint64_t deadline = deadline_in_ms(PATIENCE_MS), number;
+	struct control control;
+
+	ck_assert(!control_connect(&options, deadline_in_ms(10000), &control, &err));
+	while ((number = stat_number(&control, key)) < least || number > most) {
+		ck_assert_msg(deadline_left_ms(deadline), "%s is still %d", key, (int)number);
+		ck_assert_uint_eq(stat_number(&control, "count.ni_deaths"), 0);
+		ck_assert_uint_eq(log_lines("are not merged: "), 0);
+		deadline_sleep_ms(deadline, 10);
+	}
+	control_close(&control);
+}
+
+static void wait_for_merges(unsigned n)
+{
+	wait_for_stat("count.merges", n, UINT64_MAX);
+}
+
+/* Until so many sessions of the job have ended. */
+static void wait_for_ends(unsigned n)
+{
+	uint64_t deadline = deadline_in_ms(PATIENCE_MS);
+
+	while (log_lines(" of job job rank 0 ") < n) {
+		ck_assert_msg(deadline_left_ms(deadline), "the server does not see that its client has left");
+		deadline_sleep_ms(deadline, 10);
+	}
+}
+
+/* In another process than that which started it. */
+static void pmu_wait_for_stop(void)
+{
+	uint64_t deadline = deadline_in_ms(PATIENCE_MS);
+	char path[64], state = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pmu.pid);
+	while (state != 'T' && deadline_left_ms(deadline)) {
+		file = fopen(path, "r");
+		if (!file || fscanf(file, "%*d %*s %c", &state) != 1)
+			state = 0;
+		if (file)
+			fclose(file);
+		deadline_sleep_ms(deadline, 10);
+	}
+}
+
 static const char *const slow[] = {
 	"HOLDFAST_TEST_POINT=ni.merge.copying:sleep",
 	"HOLDFAST_TEST_POINT=ni.merge.copying:sleep:2",
@@ -373,22 +467,6 @@ START_TEST(increments_and_reads_go_on_beside_a_merge)
 }
 END_TEST
 
-/* Did a client of the server have to begin anew? */
-static bool log_has_session(unsigned number)
-{
-	char path[256], line[512], what[32];
-	bool found = false;
-	FILE *log;
-
-	snprintf(path, sizeof(path), "%s/log", pmu.directory);
-	snprintf(what, sizeof(what), "session %u:", number);
-	log = fopen(path, "r");
-	while (fgets(line, sizeof(line), log))
-		found |= strstr(line, what) != NULL;
-	fclose(log);
-	return found;
-}
-
 START_TEST(a_full_set_ends_a_merge)
 {
 	struct client *client = rank_with_slow_merge(slow[_i]);
@@ -398,8 +476,8 @@ START_TEST(a_full_set_ends_a_merge)
 		put_ok(client, epoch, epoch - 1, SET_FULL);
 		get_present(client);
 	}
-	ck_assert(log_has_session(1));
-	ck_assert_msg(!log_has_session(2), "it did not get its answer");
+	ck_assert_uint_gt(log_lines("session 1:"), 0);
+	ck_assert_msg(!log_lines("session 2:"), "it did not get its answer");
 	rank_end(client);
 }
 END_TEST
@@ -446,6 +524,127 @@ START_TEST(going_on_from_an_older_epoch_beside_a_merge)
 	wait_for_chain(client, 6);
 	get_present(client);
 	rank_end(client);
+}
+END_TEST
+
+/* Its slots stay mapped: it has just begun, and the NI is not further than that. */
+START_TEST(a_merge_goes_on_when_its_rank_has_left)
+{
+	struct client *client;
+	pid_t ni, helper;
+
+	pmu_stop(&pmu);
+	ck_assert(pmu_start(&pmu, four, "HOLDFAST_TEST_POINT=pmm.commit.after-publish:stop:6"));
+	client = rank_make(5);
+	ni = pmu_ni_pid(&pmu);
+	helper = fork();
+	if (!helper) {
+		pmu_wait_for_stop();
+		_exit(kill(ni, SIGSTOP) || kill(pmu.pid, SIGCONT));
+	}
+	change();
+	put_increment(client, 6);
+	ck_assert_int_eq(waitpid(helper, NULL, 0), helper);
+	ck_assert(!client_close(client, false, &err));
+	wait_for_ends(1);
+	kill(ni, SIGCONT);
+	wait_for_merges(1);
+	client = open_rank(0, 1);
+	ck_assert_uint_eq(chain_of(client), 2);
+	get_present(client);
+	rank_end(client);
+}
+END_TEST
+
+/* What it made of sets replaces them while they are being exposed: between the grant for the base and that for the log. */
+START_TEST(a_set_that_is_merged_while_it_is_opened_is_opened_anew)
+{
+	struct client *client;
+	pid_t helper;
+
+	merges_hold("HOLDFAST_TEST_POINT=ni.merge.copying:hold,pmm.read.granted:stop");
+	client = rank_make(6);
+	helper = fork();
+	if (!helper) {
+		pmu_wait_for_stop();
+		merges_go_on();
+		sleep(2); /* the merge ends; the PMM hears of it first thing */
+		_exit(kill(pmu.pid, SIGCONT));
+	}
+	get_ok(client, 0, 6);
+	ck_assert_int_eq(waitpid(helper, NULL, 0), helper);
+	wait_for_merges(1);
+	ck_assert_uint_eq(chain_of(client), 2);
+	get_present(client);
+	rank_end(client);
+}
+END_TEST
+
+/* In a process of its own: six epochs, the last one when it is told, and the beginning of a full set. */
+static pid_t writer_start(void)
+{
+	struct client *client;
+	pid_t writer = fork();
+
+	if (writer)
+		return writer;
+	setenv("HOLDFAST_TEST_POINT", "client.put.after-begin:stop:7", 1);
+	client = rank_make(5);
+	raise(SIGSTOP);
+	change();
+	put_increment(client, 6);
+	put_ok(client, 7, 6, SET_FULL);
+	_exit(0);
+}
+
+static void writer_wait_for_stop(pid_t writer)
+{
+	int status;
+
+	ck_assert_int_eq(waitpid(writer, &status, WUNTRACED), writer);
+	ck_assert_msg(WIFSTOPPED(status), "the test point was not met");
+}
+
+/*
+ * Its turn comes when the other job's merge has ended, and then its rank has begun a full set, to where it would go. It
+ * waits, until (_i = 0) the set is published, or (1) the rank has died and nothing else happens.
+ */
+START_TEST(a_merge_waits_until_nobody_writes)
+{
+	struct client_identity identity = identity_of(0, 1);
+	struct client_options options;
+	struct client *other;
+	pid_t writer;
+	int status;
+
+	identity.job = "other";
+	merges_hold("HOLDFAST_TEST_POINT=ni.merge.copying:hold");
+	options = options_of_server();
+	writer = writer_start();
+	writer_wait_for_stop(writer);
+	other = open_with(&options, &identity);
+	memory_make((const uint64_t[]){20 * BLOCK}, 1);
+	put_ok(other, 1, 0, SET_FULL);
+	for (unsigned epoch = 2; epoch < 7; epoch++) {
+		change();
+		put_increment(other, epoch); /* with the last one its merge begins */
+	}
+	kill(writer, SIGCONT);
+	writer_wait_for_stop(writer);
+	merges_go_on();
+	wait_for_merges(1);
+	if (_i) {
+		kill(writer, SIGKILL);
+		ck_assert_int_eq(waitpid(writer, &status, 0), writer);
+		wait_for_merges(2);
+	} else {
+		kill(writer, SIGCONT);
+		ck_assert_int_eq(waitpid(writer, &status, 0), writer);
+		ck_assert(WIFEXITED(status) && !WEXITSTATUS(status));
+		wait_for_stat("server.sessions", 2, 2); /* the other job's, and the one that asks */
+		ck_assert_msg(log_lines(" of job job rank 0 ") == 1, "the room that it wrote to was taken from it");
+	}
+	rank_end(other);
 }
 END_TEST
 
@@ -564,6 +763,9 @@ static Suite *unit_suite(void)
 	tcase_add_loop_test(tc, a_full_set_ends_a_merge, 0, slow_merges);
 	tcase_add_loop_test(tc, a_takeover_beside_a_merge_changes_nothing, 0, slow_merges);
 	tcase_add_loop_test(tc, going_on_from_an_older_epoch_beside_a_merge, 0, slow_merges);
+	tcase_add_test(tc, a_merge_goes_on_when_its_rank_has_left);
+	tcase_add_test(tc, a_set_that_is_merged_while_it_is_opened_is_opened_anew);
+	tcase_add_loop_test(tc, a_merge_waits_until_nobody_writes, 0, 2);
 	tcase_add_loop_test(tc, a_region_that_is_dropped_beside_a_merge_is_gone, 0, slow_merges);
 #endif
 	tcase_add_test(tc, a_chain_is_read_while_it_is_merged);

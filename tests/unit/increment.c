@@ -702,11 +702,57 @@ START_TEST(the_sets_of_a_chain_have_blocks_of_one_size)
 }
 END_TEST
 
+/* ---- places ---- */
+
+/* Epochs 1 to 3: a base, and increments of 4 units each. */
+static void three_sets(struct region *region)
+{
+	struct model_set made = {1, SET_FULL, 1, 1, 1, 0, SLOT_BYTES, 0, 0};
+	struct segment segments[SEGMENTS];
+	uint64_t place, first, last;
+	struct set_info set;
+
+	example(&made, &set, segments);
+	must(region_publish(region, 0, &set, segments, &pool_err));
+	for (unsigned i = 2; i < 4; i++) {
+		made = (struct model_set){i, SET_INCREMENT, i, 1, 1, 0, 4 * UNIT, SLOT_LOG, 0};
+		example(&made, &set, segments);
+		must(region_log_place(region, i - 1, 4 * UNIT, &place, &first, &last, &pool_err));
+		must(region_publish_increment(region, place, &set, segments, &pool_err));
+	}
+}
+
+/* By one unit, or altogether, or not at all. */
+START_TEST(increments_over_each_other_are_damage)
+{
+	static const uint64_t beyond[] = {0, 3 * UNIT, 4 * UNIT};
+	struct pool *pool = pool_get();
+	struct increment_record *newest, *older;
+	struct raw raw;
+
+	three_sets(region_open(pool));
+	pool_close(pool);
+	raw = raw_open();
+	newest = raw_at(&raw, raw_region(&raw, 0)->newest_increment);
+	older = raw_at(&raw, newest->older);
+	newest->place = older->place + beyond[_i];
+	raw_seal(newest);
+	raw_close(&raw);
+	if (_i == 2) {
+		pool_close(pool_get());
+		return;
+	}
+	ck_assert_int_eq(pool_try(POOL_BYTES, false, &pool), -EUCLEAN);
+	ck_assert_msg(strstr(pool_err.text, "increments lie over each other"), "%s", pool_err.text);
+}
+END_TEST
+
 static Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("increment");
 
 	scratch_add(suite, "blocks", the_sets_of_a_chain_have_blocks_of_one_size, 60);
+	scratch_add_loop(suite, "places", increments_over_each_other_are_damage, 3, 60);
 	scratch_add_loop(suite, "model", random_scripts_keep_to_the_model, 3, 600);
 	return suite;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "common/clock.h"
 
 struct pmu pmu;
 struct error err;
@@ -285,4 +286,20 @@ bool holds(struct client *client, uint64_t epoch)
 	for (size_t i = 0, n = client_sets(client, &sets); i < n; i++)
 		found |= sets[i].epoch == epoch;
 	return found;
+}
+
+uint64_t stat_number(struct control *control, const char *key)
+{
+	struct wire_stat_reply reply = {0};
+	uint64_t number = UINT64_MAX;
+
+	ck_assert_msg(!control_call(control, WIRE_STAT, wire_nothing_fields, NULL, wire_stat_reply_fields, &reply,
+				    deadline_in_ms(20000), &err), "%s", err.text);
+	for (uint32_t i = 0; i < reply.count; i++) {
+		if (!strcmp(reply.stats[i].key, key))
+			number = strtoull(reply.stats[i].value, NULL, 10);
+	}
+	free(reply.stats);
+	ck_assert_uint_ne(number, UINT64_MAX);
+	return number;
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "client/client.h"
+#include "client/control.h"
 #include "pmu_fixture.h"
 
 #define BLOCK	 SET_BLOCK_DEFAULT
@@ -78,5 +79,8 @@ void get_ranges(struct client *client, uint64_t epoch, unsigned rounds);
 
 /* Does the list have this epoch? */
 bool holds(struct client *client, uint64_t epoch);
+
+/* One of those that `pmuctl stat` shows. */
+uint64_t stat_number(struct control *control, const char *key);
 
 #endif
