@@ -207,6 +207,13 @@ int client_close(struct client *client, bool finished, struct error *err)
 	return code;
 }
 
+void client_forget(struct client *client, const void *at, uint64_t bytes)
+{
+	(void)client;
+	(void)at;
+	(void)bytes;
+}
+
 uint32_t client_chain(const struct client *client)
 {
 	uint32_t chain = 0;
