@@ -28,7 +28,7 @@ test_library=${0%/*}/../system
 rdma_up()
 {
 	rdma_address=10.7.0.1
-	ip link add card0 type dummy && ip address add $rdma_address/24 dev card0 && ip link set card0 up &&
+	ip link add card0 type dummy && ip address add $rdma_address/24 dev card0 && ip link set card0 mtu 9000 up &&
 		rdma link add rxe0 type rxe netdev card0 && wait_for 20 rdma_active
 }
 
