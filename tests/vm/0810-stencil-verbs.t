@@ -6,6 +6,9 @@ TIME_LIMIT=300
 plan 10
 
 stencil_size='--nx 120 --ny 80 --steps 60' stencil_delay_ms=100
+# The first session waits for a process of the server's to load libfabric's providers.
+# shellcheck disable=SC2034 # of run.sh
+job_options='--mca hook_holdfast_timeout 60'
 ok "the soft-RoCE device comes up" rdma_up
 ok "the computation works without Holdfast" stencil_expected
 ok "the server starts" start_server --fabric verbs --fabric-listen "$rdma_address"
