@@ -15,6 +15,8 @@ struct plan {
 	uint64_t bytes;			/* a rank; 0: likewise */
 	unsigned runs;			/* that count, after those that warm up */
 	const char *tracker;		/* of increments; NULL: auto */
+	const char *rdma;		/* an address that an RDMA device has; NULL: none is named */
+	bool only;			/* rows were named */
 	const char *server;		/* pmu-server; NULL: look for it */
 	const char *scratch;		/* directory of our own, on tmpfs by default */
 	struct report *report;
@@ -22,6 +24,7 @@ struct plan {
 
 /* One function for each family of rows. */
 int transfer_bench(const struct plan *plan, struct error *err);
+int verbs_bench(const struct plan *plan, struct error *err);
 int commit_bench(const struct plan *plan, struct error *err);
 int increment_bench(const struct plan *plan, struct error *err);
 int chain_bench(const struct plan *plan, struct error *err);

@@ -140,8 +140,8 @@ static int set_up(struct restore *b, struct error *err)
 	int rc = state_check_fits(b->ranks, b->bytes, err);
 
 	if (!rc)
-		rc = server_start(b->plan->server, b->plan->scratch, state_pool_bytes(b->ranks, b->bytes), &b->server,
-				  err);
+		rc = server_start(b->plan->server, b->plan->scratch, state_pool_bytes(b->ranks, b->bytes), NULL,
+				  &b->server, err);
 	return rc ? rc : crew_start(&work, b, b->ranks, &b->crew, err);
 }
 

@@ -178,7 +178,7 @@ static int set_up(struct commit *c, const struct plan *plan, struct error *err)
 	for (unsigned i = 0; !rc && i < c->ranks; i++)
 		rc = echo_start(&c->echoes[i], err);
 	if (!rc)
-		rc = server_start(plan->server, plan->scratch, POOL_BYTES, &c->server, err);
+		rc = server_start(plan->server, plan->scratch, POOL_BYTES, NULL, &c->server, err);
 	if (!rc)
 		rc = crew_start(&work, c, c->ranks, &c->crew, err);
 	return rc;

@@ -237,8 +237,8 @@ static int set_up(struct increment *n, struct error *err)
 	int rc = state_check_fits(n->ranks, n->bytes, err);
 
 	if (!rc)
-		rc = server_start(n->plan->server, n->plan->scratch, state_pool_bytes(n->ranks, n->bytes), &n->server,
-				  err);
+		rc = server_start(n->plan->server, n->plan->scratch, state_pool_bytes(n->ranks, n->bytes), NULL,
+				  &n->server, err);
 	return rc ? rc : crew_start(&work, n, n->ranks, &n->crew, err);
 }
 

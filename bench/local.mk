@@ -6,6 +6,7 @@ bench_hf_bench_SOURCES = \
 	%D%/commit.c \
 	%D%/crew.c %D%/crew.h \
 	%D%/increment.c \
+	%D%/perftest.c %D%/perftest.h \
 	%D%/relaunch.c \
 	%D%/report.c %D%/report.h \
 	%D%/rma.c %D%/rma.h \

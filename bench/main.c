@@ -23,6 +23,8 @@ static struct capability {
 } capabilities[] = {
 	{"checkpoint-ofi", transfer_bench, true},
 	{"restore-ofi", transfer_bench, true},
+	{"checkpoint-verbs", verbs_bench, true},
+	{"restore-verbs", verbs_bench, true},
 	{"commit-4k", commit_bench, true},
 	{"increment-0.1pct", increment_bench, true},
 	{"increment-1pct", increment_bench, true},
@@ -53,15 +55,16 @@ static bool wants(const char *name)
 
 static const char usage[] =
 	"usage: hf-bench [--only NAME]... [--ranks N] [--bytes N] [--runs N] [--json FILE]\n"
-	"                [--tracker NAME] [--dir DIRECTORY] [--server PROGRAM]\n"
-	"  --only    measure just this: checkpoint-ofi, restore-ofi, commit-4k, increment-0.1pct, increment-1pct,\n"
-	"            increment-10pct, increment-50pct, increment-100pct, restore-chain-1, restore-chain-10,\n"
+	"                [--tracker NAME] [--rdma ADDRESS] [--dir DIRECTORY] [--server PROGRAM]\n"
+	"  --only    measure just this: checkpoint-ofi, restore-ofi, checkpoint-verbs, restore-verbs, commit-4k,\n"
+	"            increment-0.1pct, increment-1pct, increment-10pct, increment-50pct, increment-100pct, restore-chain-1, restore-chain-10,\n"
 	"            restore-chain-100, relaunch\n"
 	"  --ranks   processes; default 1 and 2 of the first two, 1 of the others, 2 of relaunch\n"
 	"  --bytes   of each process, as 256M; default 64M, 256M and 1G of the first two, 256M of increments and\n"
 	"            chains, 64M of relaunch; commit-4k has its own\n"
 	"  --runs    that count, each beside one of its limit; default 9; 15 of commit-4k, 10 of relaunch\n"
 	"  --tracker what finds the changes for increments: auto (the default), hash, uffd\n"
+	"  --rdma    an address that an RDMA device has, for checkpoint-verbs and restore-verbs\n"
 	"  --json    write the rows to this file, too\n"
 	"  --dir     where the pools and the raw files go; default /dev/shm\n"
 	"  --server  the pmu-server to start; default: that of the build tree, else that in PATH\n";
@@ -70,7 +73,8 @@ static const struct option long_options[] = {
 	{"only", required_argument, NULL, 'o'},	  {"ranks", required_argument, NULL, 'n'},
 	{"bytes", required_argument, NULL, 'b'},  {"runs", required_argument, NULL, 'r'},
 	{"json", required_argument, NULL, 'j'},	  {"dir", required_argument, NULL, 'd'},
-	{"server", required_argument, NULL, 's'}, {"tracker", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'},
+	{"server", required_argument, NULL, 's'}, {"tracker", required_argument, NULL, 't'},
+	{"rdma", required_argument, NULL, 'v'},  {"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
 
@@ -114,7 +118,10 @@ static int parse(int argc, char **argv, struct options *o, struct error *err)
 
 	while (!rc && (option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
 		switch (option) {
-		case 'o': rc = only(err); break;
+		case 'o':
+			rc = only(err);
+			o->plan.only = true;
+			break;
 		case 'n': rc = number("--ranks", RMA_CLIENTS_MAX, &o->plan.ranks, err); break;
 		case 'r': rc = number("--runs", SAMPLES_MAX, &o->plan.runs, err); break;
 		case 'b':
@@ -127,6 +134,7 @@ static int parse(int argc, char **argv, struct options *o, struct error *err)
 		case 'd': o->directory = optarg; break;
 		case 's': o->plan.server = optarg; break;
 		case 't': o->plan.tracker = optarg; break;
+		case 'v': o->plan.rdma = optarg; break;
 		case 'h': o->help = true; break;
 		default: rc = error_set(err, -EINVAL, "see hf-bench --help"); break;
 		}

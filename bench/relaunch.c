@@ -162,7 +162,7 @@ int relaunch_bench(const struct plan *plan, struct error *err)
 			    "tree");
 		return 0;
 	}
-	rc = server_start(plan->server, plan->scratch, 3 * r.ranks * r.bytes + POOL_SPARE, &r.server, err);
+	rc = server_start(plan->server, plan->scratch, 3 * r.ranks * r.bytes + POOL_SPARE, NULL, &r.server, err);
 	if (!rc)
 		rc = measure(&r, plan, err);
 	server_stop(r.server);

@@ -44,7 +44,7 @@ static void find_program(char *program, size_t capacity)
 	snprintf(program, capacity, "pmu-server");
 }
 
-static void run(const struct server *server, const char *program, uint64_t pool_bytes)
+static void run(const struct server *server, const char *program, uint64_t pool_bytes, const char *rdma)
 {
 	char pool[PATH_MAX], ready[PATH_MAX], log[PATH_MAX], size[32];
 	int fd;
@@ -60,7 +60,7 @@ static void run(const struct server *server, const char *program, uint64_t pool_
 	}
 	execlp(program, program, "--foreground", "--pool", pool, "--size", size, "--listen",
 	       "127.0.0.1:0", "--auth", "none", "--ready-file", ready, "--log-level", "warning", "--merge-at", "0",
-	       (char *)NULL);
+	       rdma ? "--net" : (char *)NULL, "verbs", "--fabric-listen", rdma, (char *)NULL);
 	fprintf(stderr, "cannot run %s: %s; name it with --server\n", program, strerror(errno));
 	_exit(127);
 }
@@ -105,7 +105,7 @@ static int wait_ready(struct server *server, struct error *err)
 	return 0;
 }
 
-int server_start(const char *program, const char *scratch, uint64_t pool_bytes,
+int server_start(const char *program, const char *scratch, uint64_t pool_bytes, const char *rdma,
 		 struct server **server, struct error *err)
 {
 	struct server *s = calloc(1, sizeof(*s));
@@ -124,7 +124,7 @@ int server_start(const char *program, const char *scratch, uint64_t pool_bytes,
 	}
 	s->pid = child_fork(SIGTERM, err);
 	if (!s->pid)
-		run(s, program ? program : found, pool_bytes);
+		run(s, program ? program : found, pool_bytes, rdma);
 	if (s->pid < 0) {
 		rc = s->pid;
 		s->pid = 0;

@@ -9,7 +9,8 @@
 struct server;
 
 /* program: NULL looks for pmu-server in the build tree, beside us, and in PATH. */
-int server_start(const char *program, const char *scratch, uint64_t pool_bytes,
+/* rdma: an address that an RDMA device has, for a data plane of verbs; NULL for the default one. */
+int server_start(const char *program, const char *scratch, uint64_t pool_bytes, const char *rdma,
 		 struct server **server, struct error *err);
 const char *server_address(const struct server *server);
 /* Puts the server's last words behind the error's text. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * transfer.c - checkpoint-ofi and restore-ofi: full sets through Holdfast, beside libfabric RMA
- * alone and memcpy, by the same processes, from the same buffers, in turns.
+ * transfer.c - full sets through Holdfast, beside memcpy and what the network can do, in turns: checkpoint-ofi and
+ * restore-ofi beside libfabric RMA alone, by the same processes from the same buffers; checkpoint-verbs and
+ * restore-verbs beside perftest over the same device.
  */
 #include "bench.h"
 
@@ -19,6 +20,7 @@
 #include "common/clock.h"
 #include "common/size.h"
 #include "crew.h"
+#include "perftest.h"
 #include "report.h"
 #include "rma.h"
 #include "server.h"
@@ -26,16 +28,25 @@
 
 #define WARM_RUNS 2 /* a region has two slots */
 #define RUNS	  9
+#define VERBS_BYTES (64u << 20) /* perftest has one pair of processes only, and so have we */
+
+struct family {
+	const char *net, *checkpoint, *restore;
+};
+
+static const struct family ofi = {"ofi", "checkpoint-ofi", "restore-ofi"};
+static const struct family verbs = {"verbs", "checkpoint-verbs", "restore-verbs"};
 
 /* One number of ranks with one size. Set up by the parent, inherited by its children. */
 struct transfer {
+	const struct family *family;
 	const struct plan *plan;
 	unsigned ranks;
 	uint64_t bytes; /* a rank */
 	struct server *server;
 	struct crew *crew;
 	pid_t target;
-	uint16_t port; /* the target's */
+	uint16_t port; /* the target's; 0: it has none */
 	void *files[RMA_CLIENTS_MAX];
 	bool checkpoint, restore;
 };
@@ -56,8 +67,8 @@ static int member_begin(void *arg, unsigned rank, void **state, struct error *er
 {
 	const struct transfer *t = arg;
 	struct client_options options = {.server = server_address(t->server),
-					 .net = "ofi",
-					 .provider = PROVIDER,
+					 .net = t->family->net,
+					 .provider = t->family == &ofi ? PROVIDER : NULL,
 					 .auth = "none",
 					 .chunk_bytes = RMA_CHUNK_BYTES,
 					 .window = RMA_WINDOW};
@@ -78,7 +89,7 @@ static int member_begin(void *arg, unsigned rank, void **state, struct error *er
 	if (rc)
 		return rc;
 	madvise(m->file, m->bytes, MADV_POPULATE_WRITE); /* page tables are not inherited */
-	rc = rma_connect(PROVIDER, t->port, rank, &m->rma, err);
+	rc = t->port ? rma_connect(PROVIDER, t->port, rank, &m->rma, err) : 0;
 	if (rc)
 		return rc;
 	rc = client_open(&options, &identity, &m->client, err);
@@ -94,7 +105,8 @@ static void member_end(void *state)
 	struct member *m = state;
 
 	client_close(m->client, true, NULL);
-	rma_close(m->rma);
+	if (m->rma)
+		rma_close(m->rma);
 }
 
 static int do_put(void *state, uint64_t epoch, double *value, struct error *err)
@@ -210,10 +222,11 @@ static int set_up(struct transfer *t, struct error *err)
 
 	for (unsigned i = 0; !rc && i < t->ranks; i++)
 		rc = map_file(t, i, &t->files[i], err);
-	if (!rc)
+	if (!rc && t->family == &ofi)
 		rc = target_start(t, err);
 	if (!rc)
-		rc = server_start(t->plan->server, t->plan->scratch, pool, &t->server, err);
+		rc = server_start(t->plan->server, t->plan->scratch, pool, t->family == &verbs ? t->plan->rdma : NULL,
+				  &t->server, err);
 	if (!rc)
 		rc = crew_start(&work, t, t->ranks, &t->crew, err);
 	return rc;
@@ -231,16 +244,19 @@ static void tear_down(struct transfer *t)
 }
 
 /* Holdfast, its limit and memcpy, in an order that changes from turn to turn. GB/s each. */
-static int turn(struct transfer *t, crew_task *holdfast, crew_task *limit, uint64_t epoch,
-		bool backwards, double speed[3], struct error *err)
+static int turn(struct transfer *t, bool write, uint64_t epoch, bool backwards, double speed[3], struct error *err)
 {
-	crew_task *tasks[3] = {holdfast, limit, do_copy};
+	crew_task *tasks[3] = {write ? do_put : do_get, write ? do_write : do_read, do_copy};
 	double seconds;
 	int rc = 0;
 
 	for (unsigned i = 0; !rc && i < 3; i++) {
 		unsigned which = backwards ? 2 - i : i;
 
+		if (which == 1 && t->family == &verbs) {
+			rc = perftest_run(t->plan->rdma, write, t->bytes, &speed[which], err);
+			continue;
+		}
 		rc = crew_do(t->crew, tasks[which], epoch, &seconds, NULL, err);
 		speed[which] = (double)t->ranks * (double)t->bytes / seconds / 1e9;
 	}
@@ -258,30 +274,34 @@ static int measure(struct transfer *t, struct error *err)
 
 	for (unsigned i = 0; !rc && i < WARM_RUNS + runs; i++) {
 		if (t->checkpoint || !epoch) {
-			rc = turn(t, do_put, do_write, ++epoch, i % 2, speed, err);
+			rc = turn(t, true, ++epoch, i % 2, speed, err);
 			if (!rc && i >= WARM_RUNS)
 				samples_add(&put, speed[0], speed[1], speed[2]);
 		}
 		if (!rc && t->restore) {
-			rc = turn(t, do_get, do_read, epoch, i % 2, speed, err);
+			rc = turn(t, false, epoch, i % 2, speed, err);
 			if (!rc && i >= WARM_RUNS)
 				samples_add(&get, speed[0], speed[1], speed[2]);
 		}
 	}
 	if (!rc && t->checkpoint)
-		rc = report_row(report, &(struct row){"checkpoint-ofi", t->ranks, t->bytes, .unit = "GB/s"}, &put, err);
+		rc = report_row(report, &(struct row){t->family->checkpoint, t->ranks, t->bytes, .unit = "GB/s"}, &put,
+				err);
 	if (!rc && t->restore)
-		rc = report_row(report, &(struct row){"restore-ofi", t->ranks, t->bytes, .unit = "GB/s"}, &get, err);
+		rc = report_row(report, &(struct row){t->family->restore, t->ranks, t->bytes, .unit = "GB/s"}, &get,
+				err);
 	return rc;
 }
 
-static int transfer(const struct plan *plan, unsigned ranks, uint64_t bytes, struct error *err)
+static int transfer(const struct plan *plan, const struct family *family, unsigned ranks, uint64_t bytes,
+		    struct error *err)
 {
-	struct transfer t = {.plan = plan,
+	struct transfer t = {.family = family,
+			     .plan = plan,
 			     .ranks = ranks,
 			     .bytes = bytes,
-			     .checkpoint = plan->wants("checkpoint-ofi"),
-			     .restore = plan->wants("restore-ofi")};
+			     .checkpoint = plan->wants(family->checkpoint),
+			     .restore = plan->wants(family->restore)};
 	char size[32];
 	int rc;
 
@@ -312,11 +332,22 @@ int transfer_bench(const struct plan *plan, struct error *err)
 		if (plan->ranks ? ranks != plan->ranks : ranks > 2)
 			continue;
 		if (plan->bytes) {
-			rc = transfer(plan, ranks, plan->bytes, err);
+			rc = transfer(plan, &ofi, ranks, plan->bytes, err);
 			continue;
 		}
 		for (unsigned i = 0; !rc && i < sizeof(sizes) / sizeof(sizes[0]); i++)
-			rc = transfer(plan, ranks, sizes[i], err);
+			rc = transfer(plan, &ofi, ranks, sizes[i], err);
 	}
 	return rc;
+}
+
+int verbs_bench(const struct plan *plan, struct error *err)
+{
+	if (plan->rdma)
+		return transfer(plan, &verbs, 1, plan->bytes ? plan->bytes : VERBS_BYTES, err);
+	if (plan->only)
+		return error_set(err, -EINVAL, "%s and %s need an RDMA device: name an address that it has with --rdma",
+				 verbs.checkpoint, verbs.restore);
+	report_note("leaving out %s and %s: no RDMA device is named with --rdma", verbs.checkpoint, verbs.restore);
+	return 0;
 }

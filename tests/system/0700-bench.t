@@ -4,7 +4,7 @@
 # shellcheck disable=SC2317 # `ok` calls the functions
 TIME_LIMIT=300
 . "${0%/*}/lib.sh"
-plan 11
+plan 13
 bench=$builddir/bench/hf-bench
 [ -x "$bench" ] || bail "hf-bench has not been built"
 
@@ -47,4 +47,6 @@ ok "a row that does not exist is refused" fails bench --only increment-2pct
 ok "and named" said bench "there is no 'increment-2pct'"
 ok "a tracker that does not exist is refused" fails bench --bytes 8M --only increment-1pct --tracker guess
 ok "and named" said bench 'there is no tracker "guess"'
+ok "verbs without a device are refused" fails bench --only checkpoint-verbs
+ok "and the option is named" said bench 'name an address that it has with --rdma'
 done_testing
