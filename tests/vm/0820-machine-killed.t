@@ -19,7 +19,7 @@ if [ -n "${HOLDFAST_VM_GUEST-}" ]; then
 		;;
 	after) block=/dev/pmem0 ;;
 	esac
-	nvdimm_mount "$block" /tmp/pmem && ln -s /tmp/pmem/pool "$run_dir/pool" && start_server --size 512M || exit
+	nvdimm_mount "$block" /tmp/pmem && start_server --pool /tmp/pmem/pool --size 512M || exit
 	[ "$1" = before ] || echo "newest: $(newest_epoch job)"
 	stencil_start job
 	if [ "$1" = before ]; then
