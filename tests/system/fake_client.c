@@ -241,14 +241,6 @@ uint64_t client_launch_generation(const struct client *client)
 	return store.launch_generation;
 }
 
-/* Nothing is kept of memory here. */
-void client_forget(struct client *client, const void *at, uint64_t bytes)
-{
-	(void)client;
-	(void)at;
-	(void)bytes;
-}
-
 int client_refresh(struct client *client, struct error *err)
 {
 	int code = begin(FAKE_REFRESH, err);

@@ -22,13 +22,14 @@ if [ -z "${HOLDFAST_TEST_TIMED-}" ]; then
 	fi
 fi
 test_library=${0%/*}/../system
+# shellcheck source=../system/lib.sh
 . "$test_library/lib.sh"
 
 # rdma_up: a soft-RoCE device rxe0 that the rest of the machine reaches by $rdma_address.
 rdma_up()
 {
 	rdma_address=10.7.0.1
-	ip link add card0 type dummy && ip address add $rdma_address/24 dev card0 && ip link set card0 up &&
+	ip link add card0 type dummy && ip address add $rdma_address/24 dev card0 && ip link set card0 mtu 9000 up &&
 		rdma link add rxe0 type rxe netdev card0 && wait_for 20 rdma_active
 }
 
@@ -54,7 +55,7 @@ nvdimm_mode()
 	' "$1")
 	[ -n "$vm_namespace" ] || { echo "no memory module of $1 MiB" >&2; return 1; }
 	ndctl create-namespace --force --reconfig "$vm_namespace" --mode "$2" >"$run_dir/namespace" || return 1
-	sed -n 's|.*"\(chardev\|blockdev\)":"\([^"]*\)".*|/dev/\2|p' "$run_dir/namespace"
+	sed -nE 's,.*"(chardev|blockdev)":"([^"]*)".*,/dev/\2,p' "$run_dir/namespace"
 }
 
 # nvdimm_mount DEVICE DIRECTORY: a file system on it whose files programs map directly; it is made where there is none.

@@ -1,0 +1,11 @@
+# Each boots virtual machines and runs in them, which takes minutes: `make check-vm`, and no part of `make check`.
+vm_tests = \
+	%D%/0800-guest.t \
+	%D%/0810-stencil-verbs.t
+EXTRA_DIST += $(vm_tests) %D%/0820-machine-killed.t %D%/boot %D%/guest-init %D%/initrd-init %D%/inside %D%/lib.sh %D%/make-initrd %D%/run
+EXTRA_DIST += tests/debian/root-tree
+
+# Built and run in a root tree of Debian 13, whatever this machine has. As many machines as processors, or they starve.
+check-vm:
+	$(top_srcdir)/tests/vm/run --host make -k -j$$(nproc) check 'TESTS=$$(vm_tests)'
+.PHONY: check-vm
