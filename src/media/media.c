@@ -176,3 +176,16 @@ const char *media_survives_text(enum media_survives survives)
 	}
 	return "nothing";
 }
+
+const char *media_granularity_text(enum media_granularity granularity)
+{
+	switch (granularity) {
+	case MEDIA_BYTE:
+		return "nothing";
+	case MEDIA_CACHE_LINE:
+		return "cache lines";
+	case MEDIA_PAGE:
+		return "pages";
+	}
+	return "all";
+}

@@ -92,6 +92,8 @@ int media_judge(const char *directory, enum media_survives *survives, char *why,
 		struct error *err);
 
 /* "process death", "process death and reboot", "process death, reboot and power loss". */
+/* What has to be flushed. */
+const char *media_granularity_text(enum media_granularity granularity);
 const char *media_survives_text(enum media_survives survives);
 
 #endif

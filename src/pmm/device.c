@@ -55,7 +55,7 @@ static bool is_blank(const uint8_t *bytes)
 }
 
 /* pool->root is NULL before there is a pool: then none is ours. */
-static int header_read(const struct pool *pool, struct device_header *header, enum whose *whose, struct error *err)
+static int header_read(struct pool *pool, struct device_header *header, enum whose *whose, struct error *err)
 {
 	struct media_map *map = NULL;
 	int rc = header_map(pool, &map, err);
@@ -63,6 +63,7 @@ static int header_read(const struct pool *pool, struct device_header *header, en
 	if (rc)
 		return rc;
 	memcpy(header, media->base(map), sizeof(*header));
+	pool->device_granularity = media->granularity(map);
 	if (!memcmp(header->magic, FORMAT_DEVICE_MAGIC, sizeof(header->magic)))
 		*whose = pool->root && record_intact(header) && !memcmp(header->id, pool->root->id, sizeof(header->id))
 				 ? OURS

@@ -36,6 +36,7 @@ struct pool {
 	int device_fd;		   /* -1: none */
 	char *device_path;
 	struct media_device device;
+	enum media_granularity device_granularity;
 	struct extent *bad; /* what of the device is known to be bad */
 	size_t bad_count;
 	uint64_t bad_units; /* that would be free, and are not handed out */

@@ -567,6 +567,7 @@ void pool_get_stat(const struct pool *pool, struct pool_stat *stat)
 	snprintf(stat->medium, sizeof(stat->medium), "%s", pool->medium);
 	if (pool->device_path)
 		snprintf(stat->device, sizeof(stat->device), "%s", pool->device_path);
+	stat->device_granularity = pool->device_granularity;
 	for (size_t i = 0; i < pool->bad_count; i++)
 		stat->bad_bytes += pool->bad[i].bytes;
 	snprintf(stat->directory, sizeof(stat->directory), "%s", pool->directory);

@@ -39,6 +39,7 @@ struct pool_stat {
 	char medium[96];
 	char directory[256];
 	char device[256];   /* that the slots lie on; "": they are files */
+	enum media_granularity device_granularity; /* what makes stores to it durable */
 	uint64_t bad_bytes; /* of the device: known to be bad when last looked at */
 	uint8_t id[16]; /* random, made at creation */
 };

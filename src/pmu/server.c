@@ -311,7 +311,8 @@ static int start(struct server *server, struct error *err)
 	log_info("pool %s on %s: what is stored survives %s", stat.directory, stat.medium,
 		 media_survives_text(stat.survives));
 	if (*stat.device)
-		log_info("slots lie on device %s", stat.device);
+		log_info("slots lie on device %s; to make stores durable it takes a flush of %s", stat.device,
+			 media_granularity_text(stat.device_granularity));
 	snprintf(slots, sizeof(slots), "%s/%s", conf->pool, *stat.device ? "device" : "slots");
 	server->numa_node = numa_node_of(slots);
 	for (unsigned i = 0; i < conf->listen_count; i++) {

@@ -1,8 +1,13 @@
 # Each boots virtual machines and runs in them, which takes minutes: `make check-vm`, and no part of `make check`.
 vm_tests = \
 	%D%/0800-guest.t \
-	%D%/0810-stencil-verbs.t
-EXTRA_DIST += $(vm_tests) %D%/0820-machine-killed.t %D%/boot %D%/guest-init %D%/initrd-init %D%/inside %D%/lib.sh %D%/make-initrd %D%/run
+	%D%/0810-stencil-verbs.t \
+	%D%/0820-machine-killed.t \
+	%D%/0830-verbs.t \
+	%D%/0840-devdax.t \
+	%D%/0841-devdax-eadr.t \
+	%D%/0850-bench-verbs.t
+EXTRA_DIST += $(vm_tests) %D%/boot %D%/devdax.sh %D%/guest-init %D%/initrd-init %D%/inside %D%/lib.sh %D%/make-initrd %D%/run
 EXTRA_DIST += tests/debian/root-tree
 
 # Built and run in a root tree of Debian 13, whatever this machine has. As many machines as processors, or they starve.
