@@ -91,9 +91,10 @@ int media_is_dax(const char *directory, struct error *err);
 int media_judge(const char *directory, enum media_survives *survives, char *why, size_t capacity,
 		struct error *err);
 
-/* "process death", "process death and reboot", "process death, reboot and power loss". */
-/* What has to be flushed. */
+/* What has to be flushed: "nothing", "cache lines", "pages". */
 const char *media_granularity_text(enum media_granularity granularity);
+
+/* "process death", "process death and reboot", "process death, reboot and power loss". */
 const char *media_survives_text(enum media_survives survives);
 
 #endif
