@@ -28,8 +28,8 @@ int main(void)
 }
 
 /*
- * How much of what is random, or tried at every place, is done: `usual` is the full number, which the stage sanitizers
- * of ./check has; `brief` is for valgrind, and where HOLDFAST_UNIT_BRIEF says that it was done elsewhere.
+ * How much of what is random, or tried at every place, is done: `usual` is the full number, which the stage gcc of
+ * ./check has; `brief` is for valgrind, and where HOLDFAST_UNIT_BRIEF says that it was done elsewhere.
  * HOLDFAST_UNIT_THOROUGH is for hand.
  */
 static inline bool unit_is_brief(void)
