@@ -26,6 +26,7 @@
 #define KIB 1024u
 #define MIB (1024u * 1024u)
 #define DEADLINE_MS 20000
+#define SOON_MS	     (DEADLINE_MS / 2) /* not by its deadline, on a machine however busy */
 #define MARK 0xa5
 
 static const struct net_ops *net;
@@ -1047,7 +1048,7 @@ static void lose_target(bool transfer_in_flight)
 	while (rc == 1 && transfer.status < 0);
 	ck_assert_int_lt(rc, 0);
 	ck_assert_int_ne(rc, -ETIMEDOUT);
-	ck_assert_uint_lt(elapsed_ms(since), 2000);
+	ck_assert_uint_lt(elapsed_ms(since), SOON_MS);
 	ck_assert_ptr_nonnull(strstr(err.text, "lost"));
 	ck_assert_int_lt(net->submit(conn, &order.key, &transfer, &err), 0);
 	ck_assert_int_ne(err.code, -EAGAIN);
@@ -1096,10 +1097,10 @@ START_TEST(a_target_that_hangs_is_left_at_the_deadline)
 	ck_assert_int_eq(net->submit(conn, &order.key, &transfer, &err), 0);
 	ck_assert_int_eq(net->reap(conn, &done, 1, deadline_in_ms(300), &err), -ETIMEDOUT);
 	ck_assert_uint_ge(elapsed_ms(since), 300);
-	ck_assert_uint_lt(elapsed_ms(since), 1000);
+	ck_assert_uint_lt(elapsed_ms(since), SOON_MS);
 	since = clock_monotonic_ns();
 	net->close(conn);
-	ck_assert_uint_lt(elapsed_ms(since), 1000);
+	ck_assert_uint_lt(elapsed_ms(since), SOON_MS);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	free(transfer.local);
@@ -1137,7 +1138,7 @@ START_TEST(a_closed_port_is_reported_at_once)
 
 	listen_plainly(&at, true);
 	ck_assert_int_eq(try_connect_to(&with, &at, 1, DEADLINE_MS, &conn, &err), -ECONNREFUSED);
-	ck_assert_uint_lt(elapsed_ms(since), 1000);
+	ck_assert_uint_lt(elapsed_ms(since), SOON_MS);
 	ck_assert_ptr_nonnull(strstr(err.text, "data port"));
 	ck_assert_ptr_nonnull(strstr(err.text, "refused"));
 }
@@ -1155,7 +1156,7 @@ START_TEST(a_port_that_never_answers_is_left_at_the_deadline)
 	since = clock_monotonic_ns();
 	ck_assert_int_eq(try_connect_to(&with, &at, 1, 300, &conn, &err), -ETIMEDOUT);
 	ck_assert_uint_ge(elapsed_ms(since), 300);
-	ck_assert_uint_lt(elapsed_ms(since), 1000);
+	ck_assert_uint_lt(elapsed_ms(since), SOON_MS);
 	close(fd);
 }
 END_TEST
