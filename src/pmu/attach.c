@@ -105,9 +105,9 @@ static int device_check(const struct session *session, struct error *err)
 		return 0;
 	for (struct job *job = NULL; (job = job_next(server->pool, job));) {
 		if (job_uid(job) != session->uid)
-			return error_set(err, -EACCES, "the device %s of this server holds checkpoints of uid %u, and not of "
-					 "several users: use a server with a device of your own, or ask its administrator "
-					 "for --shared-device", device, job_uid(job));
+			return error_set(err, -EACCES, "the device %s of this server holds another user's checkpoints, and is "
+					 "for one user: use a server with a device of your own, or ask its administrator "
+					 "for --shared-device", device);
 	}
 	return 0;
 }

@@ -282,8 +282,8 @@ static int conf_check(struct conf *conf, struct error *err)
 				 "(head -c 32 /dev/urandom > FILE, chmod 600 FILE); or --auth none on "
 				 "loopback");
 	if (conf->fabric && strcmp(conf->net, "ofi") != 0)
-		return error_set(err, -EINVAL, "--fabric names a provider of libfabric, which --net %s does not use",
-				 conf->net);
+		return error_set(err, -EINVAL, "--fabric names a provider of libfabric, which --net %s does not use: "
+				 "leave it out", conf->net);
 	if (!conf->fabric && set_string(&conf->fabric, strcmp(conf->net, "ofi") ? "" : "tcp", err))
 		return -ENOMEM;
 	if (!conf->listen_count)

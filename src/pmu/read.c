@@ -316,7 +316,8 @@ void request_read(struct session *session, const void *payload, size_t bytes)
 		error_set(&err, -EPROTO, "READ between BEGIN and COMMIT: end the set first");
 		session_fail(session, &err);
 	} else if (range_on_bad_blocks(&found)) {
-		error_set(&err, -EILSEQ, "epoch %llu of rank %u lies on bad blocks of the server's device",
+		error_set(&err, -EILSEQ, "epoch %llu of rank %u lies on bad blocks of the server's device: go on from another "
+			  "epoch ('pmuctl show' lists them)",
 			  (unsigned long long)session->read.epoch, session->read.rank);
 		session_fail(session, &err);
 	} else {
