@@ -6,6 +6,7 @@
 #include "client/mover.h"
 #include "client/session.h"
 #include "common/checksum.h"
+#include "common/log.h"
 #include "common/size.h"
 #include "common/testpoint.h"
 #include "wire/table.h"
@@ -242,9 +243,34 @@ static int put_bytes(struct mover *mover, const struct net_key *key, uint8_t *at
 	return 0;
 }
 
-/* The table goes last, since checksums are made while the data is under way. */
-static int put_table(struct put *put, struct mover *mover, const struct net_key *key, struct error *err)
+/* Makes the set durable, where that is this end's part. The seal is the table's magic: whoever finds that on the medium
+ * may believe the rest. */
+static int put_persist(struct client *client, struct put *put, const struct net_key *key, const struct net_seal *seal,
+		       struct error *err)
 {
+	int rc;
+
+	if (client->persist == PERSIST_SERVER)
+		return 0;
+	TEST_POINT("client.put.before-persist");
+	rc = client->net->persist_range(client->conn, key, client->persist, put_size(put), seal,
+					session_deadline(client, put_size(put)), err);
+	if (!rc)
+		return 0;
+	/* The lost connection may be all that there is to it; then the server's way is as right. */
+	log_warning("rank %u: epoch %llu was not made durable by '%s': %s; from now on the server does it",
+		    client->identity.rank, (unsigned long long)put->epoch, persist_name(client->persist), err->text);
+	client->persist_failed = true;
+	return -ECONNRESET;
+}
+
+/* The table goes last, since checksums are made while the data is under way. */
+static int put_table(struct client *client, struct put *put, struct mover *mover, const struct net_key *key,
+		     struct error *err)
+{
+	struct net_seal seal = {.offset = put->info.table_offset};
+	struct net_limits limits;
+	bool seals;
 	int rc = 0;
 
 	/* Of a small set it all goes in one transfer; else nothing waits for checksums. */
@@ -253,8 +279,16 @@ static int put_table(struct put *put, struct mover *mover, const struct net_key 
 	if (rc)
 		return rc;
 	put->info.table_digest = checksum(put->table_buffer, put->info.table_bytes);
+	client->net->limits(client->conn, &limits);
+	seals = client->persist == PERSIST_FLUSH && limits.seals;
+	memcpy(seal.bytes, put->table_buffer, sizeof(seal.bytes));
+	if (seals)
+		memset(put->table_buffer, 0, sizeof(seal.bytes));
 	rc = put_bytes(mover, key, put->table_buffer, put->info.table_offset, put->info.table_bytes, err);
-	return rc ? rc : mover_drain(mover, err);
+	if (!rc)
+		rc = mover_drain(mover, err);
+	memcpy(put->table_buffer, seal.bytes, sizeof(seal.bytes));
+	return rc ? rc : put_persist(client, put, key, seals ? &seal : NULL, err);
 }
 
 static int put_write(struct client *client, struct put *put, const struct wire_grant *grant,
@@ -271,7 +305,7 @@ static int put_write(struct client *client, struct put *put, const struct wire_g
 			       (uint8_t *)put->segments[extent->segment].at + extent->offset,
 			       extent->set_offset, extent->bytes, err);
 	if (!rc)
-		rc = put_table(put, mover, &grant->key, err);
+		rc = put_table(client, put, mover, &grant->key, err);
 	if (rc)
 		session_drop(client); /* before the memory of what is in flight goes */
 	mover_free(mover);
@@ -364,6 +398,7 @@ static int put_begin(struct client *client, struct put *put, struct wire_begin_r
 		.keep = put->keep,
 		.bytes = put_size(put),
 		.block_bytes = put->block_bytes,
+		.persist = client->persist,
 	};
 
 	return control_call(&client->control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, begun,

@@ -87,6 +87,18 @@ static void fill_address(struct net_address *data, const struct control *control
 	memcpy(data->raw, &storage, data->bytes);
 }
 
+/* As the server offers, where this end can do it; else as is always right. */
+static enum persist_method persist_agree(const struct client *client, const char *offered)
+{
+	enum persist_method method = persist_find(offered);
+	struct net_limits limits;
+
+	client->net->limits(client->conn, &limits);
+	if (method == PERSIST_END || client->persist_failed || !(limits.persist & 1u << method))
+		return PERSIST_SERVER;
+	return method;
+}
+
 static int data_connect(struct client *client, struct wire_open_reply *reply, uint64_t deadline,
 			struct error *err)
 {
@@ -194,6 +206,7 @@ static int attach(struct client *client, struct error *err)
 		return rc;
 	}
 	client->attached = true;
+	client->persist = persist_agree(client, reply.persist);
 	client->generation = reply.generation;
 	client->launch_generation = reply.launch_generation;
 	client->set_count = reply.set_count;

@@ -19,6 +19,8 @@ struct client {
 	const struct net_ops *net;
 	struct net_conn *conn; /* NULL: no data plane */
 	bool attached;
+	enum persist_method persist; /* of this session */
+	bool persist_failed;	     /* once, other than PERSIST_SERVER: not tried again */
 	uint64_t generation; /* 0: never attached */
 	uint64_t launch_generation;
 	bool fenced;

@@ -23,6 +23,7 @@ struct net_key {
 	uint64_t bytes;
 };
 
-enum net_rights { NET_READ = 1, NET_WRITE = 2 };
+/* FLUSH: what was written may be made durable by the peer (PERSIST_FLUSH); it goes with WRITE. */
+enum net_rights { NET_READ = 1, NET_WRITE = 2, NET_FLUSH = 4 };
 
 #endif

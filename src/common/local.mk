@@ -8,6 +8,7 @@ libcommon_la_SOURCES = \
 	%D%/fabric.h \
 	%D%/log.c %D%/log.h \
 	%D%/memory.c %D%/memory.h \
+	%D%/persist.c %D%/persist.h \
 	%D%/set.h \
 	%D%/size.c %D%/size.h \
 	%D%/testpoint.c %D%/testpoint.h \

@@ -20,8 +20,9 @@
 #include <stdint.h>
 #include "common/error.h"
 #include "common/fabric.h"
+#include "common/persist.h"
 
-#define NET_ABI		  3
+#define NET_ABI		  4
 
 struct net_params {
 	const char *provider; /* ofi: "tcp", ...; NULL or "" for the default; verbs has none */
@@ -69,11 +70,22 @@ struct net_limits {
 	unsigned window;
 	/* How many ranges a transfer may have here and there; pieces that touch are one range. */
 	unsigned local_ranges, remote_ranges;
+	unsigned persist; /* 1 << each method that persist_range() has here */
+	bool seals;	  /* it takes a seal */
+};
+
+#define NET_SEAL_BYTES 8
+
+/* Stored in one piece once all else is durable, and then made durable, too. */
+struct net_seal {
+	uint64_t offset; /* in the grant; a multiple of NET_SEAL_BYTES */
+	uint8_t bytes[NET_SEAL_BYTES];
 };
 
 struct net_ops {
 	unsigned abi;
 	const char *name;
+	unsigned persist; /* 1 << each method that its clients may have, besides PERSIST_SERVER */
 
 	/* ---- target ---- */
 	int (*listen)(const struct net_params *params, struct net_target **target,
@@ -127,6 +139,14 @@ struct net_ops {
 	 * with it (on tcp it does): it and all behind it are reaped with a status, and then it is lost. */
 	int (*reap)(struct net_conn *conn, struct net_transfer **done, unsigned max, uint64_t deadline,
 		    struct error *err);
+	/*
+	 * Makes the first `bytes` bytes of a grant durable, all transfers being reaped, by a method of limits.persist:
+	 * PERSIST_FLUSH, where the grant has NET_FLUSH, or PERSIST_READ, where it has NET_READ. PERSIST_FLUSH may have a
+	 * `seal`, where limits.seals; else it is NULL. -errno: whether it is durable is not known, and the connection
+	 * is lost.
+	 */
+	int (*persist_range)(struct net_conn *conn, const struct net_key *key, enum persist_method method,
+			     uint64_t bytes, const struct net_seal *seal, uint64_t deadline, struct error *err);
 	/* Closes; what is in flight is abandoned, local memory is untouched afterwards. Takes NULL. */
 	void (*close)(struct net_conn *conn);
 };

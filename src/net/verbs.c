@@ -154,6 +154,7 @@ void verbs_stop(struct ibv_qp *qp)
 const struct net_ops net_verbs = {
     .abi = NET_ABI,
     .name = "verbs",
+    .persist = 1u << PERSIST_READ | VERBS_FLUSH,
     .listen = verbs_listen,
     .target_admit = verbs_target_admit,
     .target_expel = verbs_target_expel,
@@ -168,5 +169,6 @@ const struct net_ops net_verbs = {
     .forget_local = verbs_forget_local,
     .submit = verbs_submit,
     .reap = verbs_reap,
+    .persist_range = verbs_persist_range,
     .close = verbs_disconnect,
 };

@@ -3,6 +3,8 @@
 #ifndef HOLDFAST_VERBS_H
 #define HOLDFAST_VERBS_H
 
+#include "config.h"
+
 #include <infiniband/verbs.h>
 #include <rdma/rdma_cma.h>
 #include <sys/socket.h>
@@ -12,6 +14,15 @@
 
 /* What the target says when it rejects a token, so that it differs from a port nobody listens on. */
 #define VERBS_REJECTED "holdfast: token"
+
+/* What this rdma-core can do of RDMA FLUSH. */
+#ifdef HAVE_IBV_WR_FLUSH
+#define VERBS_FLUSH	   (1u << PERSIST_FLUSH)
+#define VERBS_ACCESS_FLUSH (IBV_ACCESS_FLUSH_GLOBAL | IBV_ACCESS_FLUSH_PERSISTENT)
+#else
+#define VERBS_FLUSH	   0u
+#define VERBS_ACCESS_FLUSH 0
+#endif
 
 /* An event of connection management, already acknowledged: who frees its id waits for nobody. */
 struct verbs_event {
@@ -72,6 +83,8 @@ int verbs_submit(struct net_conn *conn, const struct net_key *key, struct net_tr
 		 struct error *err);
 int verbs_reap(struct net_conn *conn, struct net_transfer **done, unsigned max, uint64_t deadline,
 	       struct error *err);
+int verbs_persist_range(struct net_conn *conn, const struct net_key *key, enum persist_method method, uint64_t bytes,
+			const struct net_seal *seal, uint64_t deadline, struct error *err);
 void verbs_disconnect(struct net_conn *conn);
 
 #endif

@@ -133,26 +133,55 @@ static int conn_limit(struct net_conn *conn, const struct net_params *params, st
 	return 0;
 }
 
-static int conn_create_queue_pair(struct net_conn *conn)
+/* A queue pair whose requests may be of these kinds, besides writes and reads: *_WITH_FLUSH and *_WITH_ATOMIC_WRITE. */
+static int conn_create_queue_pair_for(struct net_conn *conn, uint64_t kinds, unsigned inline_bytes)
 {
-	struct ibv_qp_init_attr attr = {
+	struct ibv_qp_init_attr_ex attr = {
 	    .send_cq = conn->cq,
 	    .recv_cq = conn->cq,
 	    .cap = {.max_send_wr = conn->depth,
 		    .max_recv_wr = 1, /* nobody sends messages */
 		    .max_send_sge = conn->sges,
 		    .max_recv_sge = 1,
-		    .max_inline_data = INLINE_BYTES},
+		    .max_inline_data = inline_bytes},
 	    .qp_type = IBV_QPT_RC,
+	    .comp_mask = IBV_QP_INIT_ATTR_PD,
+	    .pd = conn->pd,
 	};
-	int rc = rdma_create_qp(conn->id, conn->pd, &attr);
 
-	if (rc) {
-		attr.cap.max_inline_data = 0;
-		rc = rdma_create_qp(conn->id, conn->pd, &attr);
+	if (kinds) {
+		attr.comp_mask |= IBV_QP_INIT_ATTR_SEND_OPS_FLAGS;
+		attr.send_ops_flags = kinds | IBV_QP_EX_WITH_RDMA_WRITE | IBV_QP_EX_WITH_RDMA_READ;
 	}
+	if (rdma_create_qp_ex(conn->id, &attr))
+		return -1;
 	conn->inline_bytes = attr.cap.max_inline_data;
-	return rc;
+	return 0;
+}
+
+/* Whether a device has these requests is seen by asking for them; whether its peer takes them, by the first one. */
+static int conn_create_queue_pair(struct net_conn *conn)
+{
+	static const uint64_t kinds[] = {
+#ifdef HAVE_IBV_WR_FLUSH
+	    IBV_QP_EX_WITH_FLUSH | IBV_QP_EX_WITH_ATOMIC_WRITE,
+	    IBV_QP_EX_WITH_FLUSH,
+#endif
+	    0,
+	};
+
+	conn->limits.persist = 1u << PERSIST_SERVER | 1u << PERSIST_READ;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (kinds[i] && verbs_switched_off("HOLDFAST_VERBS_FLUSH"))
+			continue;
+		if (conn_create_queue_pair_for(conn, kinds[i], INLINE_BYTES) &&
+		    conn_create_queue_pair_for(conn, kinds[i], 0))
+			continue;
+		conn->limits.persist |= kinds[i] ? VERBS_FLUSH : 0;
+		conn->limits.seals = kinds[i] & IBV_QP_EX_WITH_ATOMIC_WRITE;
+		return 0;
+	}
+	return -1;
 }
 
 static int conn_equip(struct net_conn *conn, struct error *err)

@@ -25,4 +25,15 @@ struct net_conn {
 	struct verbs_memory memory;
 };
 
+/* ---- verbs_transfer.c ---- */
+
+/* What comes next on `qp` is a request of the transfer; its last one asks for a completion. Returns 1. */
+unsigned verbs_request_mark(struct ibv_qp_ex *qp, const struct net_transfer *transfer, bool last);
+
+/* So many requests of the transfer are posted: it can be reaped. */
+void verbs_transfer_posted(struct net_conn *conn, struct net_transfer *transfer, unsigned requests);
+
+/* Gives up what is in flight, and the connection. */
+void verbs_abandon(struct net_conn *conn, int status);
+
 #endif

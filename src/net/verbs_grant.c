@@ -15,7 +15,20 @@
 
 static int remote_access(unsigned rights)
 {
-	return (rights & NET_READ ? IBV_ACCESS_REMOTE_READ : 0) | (rights & NET_WRITE ? IBV_ACCESS_REMOTE_WRITE : 0);
+	return (rights & NET_READ ? IBV_ACCESS_REMOTE_READ : 0) | (rights & NET_WRITE ? IBV_ACCESS_REMOTE_WRITE : 0) |
+	       (rights & NET_FLUSH ? VERBS_ACCESS_FLUSH : 0);
+}
+
+static int grant_register(struct ibv_pd *pd, void *base, size_t bytes, int access, struct ibv_mr **mr, bool *on_demand,
+			  struct error *err)
+{
+	int rc = verbs_register(pd, base, bytes, access, mr, on_demand, err);
+
+	if ((rc == -EINVAL || rc == -EOPNOTSUPP) && access & VERBS_ACCESS_FLUSH)
+		return error_set(err, rc, "the RDMA device %s cannot flush this memory to persistence: it is no persistent "
+				 "memory to it, or it has no RDMA FLUSH. Start the server with --persist server",
+				 ibv_get_device_name(pd->context->device));
+	return rc;
 }
 
 /* ---- areas ---- */
@@ -65,14 +78,15 @@ static bool area_contains(const struct area *area, uintptr_t base, size_t bytes)
 }
 
 /* The area that has this memory, made where there is none; NULL without an error: it cannot have windows. */
-static int area_take(struct session *session, void *base, size_t bytes, struct area **out, struct error *err)
+static int area_take(struct session *session, void *base, size_t bytes, unsigned rights, struct area **out,
+		     struct error *err)
 {
-	const int access = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_MW_BIND;
+	const int access = IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_MW_BIND | remote_access(rights & NET_FLUSH);
 	struct area **at = &session->areas, *area;
 	bool on_demand;
 	int rc;
 
-	while (*at && !area_contains(*at, (uintptr_t)base, bytes))
+	while (*at && (!area_contains(*at, (uintptr_t)base, bytes) || (rights & NET_FLUSH & ~(*at)->rights)))
 		at = &(*at)->next;
 	area = *at;
 	if (area) {
@@ -84,10 +98,10 @@ static int area_take(struct session *session, void *base, size_t bytes, struct a
 	area = calloc(1, sizeof(*area));
 	if (!area)
 		return error_nomem(err, "an area");
-	rc = verbs_register(session->pd, base, bytes, access, &area->mr, &on_demand, err);
+	rc = grant_register(session->pd, base, bytes, access, &area->mr, &on_demand, err);
 	if (rc == -ENOMEM) {
 		areas_trim(session, 0);
-		rc = verbs_register(session->pd, base, bytes, access, &area->mr, &on_demand, err);
+		rc = grant_register(session->pd, base, bytes, access, &area->mr, &on_demand, err);
 	}
 	if (!rc && on_demand) { /* devices bind no windows to such memory */
 		ibv_dereg_mr(area->mr);
@@ -101,6 +115,7 @@ static int area_take(struct session *session, void *base, size_t bytes, struct a
 	}
 	area->base = (uintptr_t)base;
 	area->bytes = bytes;
+	area->rights = rights & NET_FLUSH;
 out:
 	area->next = session->areas;
 	session->areas = area;
@@ -150,11 +165,11 @@ int verbs_grant_bind(struct net_grant *grant, void *base, size_t bytes, unsigned
 	int rc = 0;
 
 	if (session->windows)
-		rc = area_take(session, base, bytes, &area, err);
+		rc = area_take(session, base, bytes, rights, &area, err);
 	if (!rc && area)
 		rc = window_bind(grant, area, base, bytes, rights, err);
 	else if (!rc)
-		rc = verbs_register(session->pd, base, bytes, access, &grant->mr, NULL, err);
+		rc = grant_register(session->pd, base, bytes, access, &grant->mr, NULL, err);
 	if (rc)
 		return rc;
 	key->address = (uintptr_t)base;

@@ -25,6 +25,7 @@ struct area {
 	struct ibv_mr *mr;
 	uintptr_t base;
 	size_t bytes;
+	unsigned rights; /* NET_FLUSH: windows may have it */
 	unsigned grants;
 };
 

@@ -25,6 +25,13 @@ _Static_assert(sizeof(struct flight) <= sizeof(((struct net_transfer *)0)->reser
 	       "what is known of a transfer fits it");
 _Static_assert(_Alignof(struct net_transfer) > LAST, "a bit is free in a transfer's address");
 
+unsigned verbs_request_mark(struct ibv_qp_ex *qp, const struct net_transfer *transfer, bool last)
+{
+	qp->wr_id = (uintptr_t)transfer | (last ? LAST : 0);
+	qp->wr_flags = last ? IBV_SEND_SIGNALED : 0;
+	return 1;
+}
+
 static struct flight *flight_of(struct net_transfer *transfer)
 {
 	return (struct flight *)transfer->reserved;
@@ -110,6 +117,21 @@ static int batch_make(struct batch *b, const struct net_conn *conn, const struct
 	return 0;
 }
 
+void verbs_transfer_posted(struct net_conn *conn, struct net_transfer *transfer, unsigned requests)
+{
+	*flight_of(transfer) = (struct flight){.requests = requests};
+	conn->in_flight++;
+	conn->posted += requests;
+}
+
+void verbs_abandon(struct net_conn *conn, int status)
+{
+	if (!conn->lost)
+		conn->lost = status;
+	conn->in_flight = conn->posted = 0;
+	verbs_stop(conn->id->qp);
+}
+
 static int conn_lost(struct net_conn *conn, struct error *err)
 {
 	if (!conn->lost)
@@ -132,7 +154,6 @@ int verbs_submit(struct net_conn *conn, const struct net_key *key, struct net_tr
 		return conn_lost(conn, err);
 	if (conn->in_flight >= conn->limits.window || b.request_count > conn->depth - conn->posted)
 		return error_set(err, -EAGAIN, "the window of %u transfers is full", conn->limits.window);
-	*flight_of(transfer) = (struct flight){.requests = b.request_count};
 	rc = ibv_post_send(conn->id->qp, b.requests, &refused);
 	if (rc == ENOMEM && refused == b.requests && conn->in_flight)
 		return error_set(err, -EAGAIN, "the device has no room for a further transfer");
@@ -142,8 +163,7 @@ int verbs_submit(struct net_conn *conn, const struct net_key *key, struct net_tr
 		conn->lost = -EIO;
 		return conn_lost(conn, err);
 	}
-	conn->in_flight++;
-	conn->posted += b.request_count;
+	verbs_transfer_posted(conn, transfer, b.request_count);
 	return 0;
 }
 

@@ -160,11 +160,13 @@ static int commit_set(const struct task *task, struct error *err)
 
 	TEST_POINT("ni.commit.before-persist");
 	/* P3: data and table are durable before the set is published. */
-	rc = media->persist(map, place, set->data_bytes, err);
-	if (!rc)
-		rc = media->persist(map, place + set->table_offset, set->table_bytes, err);
-	if (rc)
-		return rc;
+	if (!(task->request.flags & NI_DURABLE)) {
+		rc = media->persist(map, place, set->data_bytes, err);
+		if (!rc)
+			rc = media->persist(map, place + set->table_offset, set->table_bytes, err);
+		if (rc)
+			return rc;
+	}
 	TEST_POINT("ni.commit.after-persist");
 	if (!(task->request.flags & NI_CHECK_BLOCKS))
 		return table_open((uint8_t *)media->base(map) + place + set->table_offset, set,

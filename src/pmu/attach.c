@@ -219,7 +219,7 @@ static void admitted(struct session *session, const struct ni_reply *reply)
 	}
 	snprintf(answer.net, sizeof(answer.net), "%s", conf->net);
 	snprintf(answer.provider, sizeof(answer.provider), "%s", conf->fabric);
-	snprintf(answer.persist, sizeof(answer.persist), "server");
+	snprintf(answer.persist, sizeof(answer.persist), "%s", persist_name(session->server->persist));
 	answer.address = *ni_process_address(session->ni);
 	memcpy(answer.token, session->token, sizeof(answer.token));
 	answer.launch_generation = region_launch_generation(session->region);

@@ -46,6 +46,9 @@ static const struct conf_option {
 	 "libfabric provider of the data plane, with --net ofi (tcp)."},
 	{"fabric-listen", 258, STRING, offsetof(struct conf, fabric_listen), 0, 0, "ADDR",
 	 "Address of the data plane (that of the first --listen)."},
+	{"persist", 273, STRING, offsetof(struct conf, persist), 0, 0, "METHOD",
+	 "How sets become durable, with --net verbs on persistent memory: server, flush (clients do it by RDMA FLUSH) or "
+	 "read (by a read; right only where what the network card writes passes the caches by, DDIO off) (server)."},
 	{"auth", 'a', STRING, offsetof(struct conf, auth), 0, 0, "psk|none",
 	 "How clients prove who they are (psk). none: on loopback and UNIX sockets only."},
 	{"key-file", 'k', STRING, offsetof(struct conf, key_file), 0, 0, "FILE",
@@ -267,7 +270,8 @@ static int defaults_set(struct conf *conf, struct error *err)
 		.keep_spans = 24,
 		.merge_at = 32,
 	};
-	if (set_string(&conf->net, "ofi", err) || set_string(&conf->auth, "psk", err))
+	if (set_string(&conf->net, "ofi", err) || set_string(&conf->auth, "psk", err) ||
+	    set_string(&conf->persist, "server", err))
 		return -ENOMEM;
 	return 0;
 }
@@ -326,8 +330,8 @@ int conf_read(int argc, char **argv, struct conf *conf, struct error *err)
 
 void conf_free(struct conf *conf)
 {
-	char **strings[] = {&conf->pool, &conf->data, &conf->net,	  &conf->fabric,    &conf->fabric_listen,
-			    &conf->auth, &conf->key_file, &conf->ready_file};
+	char **strings[] = {&conf->pool,	  &conf->data, &conf->net,	&conf->fabric,
+			    &conf->fabric_listen, &conf->auth, &conf->key_file, &conf->ready_file, &conf->persist};
 
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
 		free(*strings[i]);

@@ -18,6 +18,7 @@ struct conf {
 	char *net, *fabric, *fabric_listen;
 	char *auth, *key_file;
 	char *ready_file;
+	char *persist;
 	bool foreground, syslog;
 	enum log_level log_level;
 	uint64_t lease_s, ni_threads, max_sessions, ni_timeout_s, idle_exit_s;

@@ -237,12 +237,16 @@ static void stat_server(struct wire_stat_reply *reply, const struct server *serv
 		 (clock_monotonic_ns() - server->started_ns) / 1000000000u);
 	stat_add(reply, "server.auth", "%s", server->auth->name);
 	stat_add(reply, "server.lease_s", "%" PRIu64, server->conf.lease_s);
-	stat_add(reply, "server.persist_method", "server");
+	stat_add(reply, "server.persist_method", "%s", persist_name(server->persist));
 	stat_add(reply, "server.net", "%s%s%s", server->conf.net, *server->conf.fabric ? "/" : "",
 		 server->conf.fabric);
 	stat_add(reply, "server.sessions", "%" PRIu64, server->session_count);
 	stat_add(reply, "server.grants", "%" PRIu64, server->att.count);
 	stat_add(reply, "count.commits", "%" PRIu64, server->counters.commits);
+	for (unsigned method = 0; method < PERSIST_END; method++) {
+		snprintf(key, sizeof(key), "count.commits_%s", persist_name(method));
+		stat_add(reply, key, "%" PRIu64, server->counters.commits_by[method]);
+	}
 	stat_add(reply, "count.commit_bytes", "%" PRIu64, server->counters.commit_bytes);
 	stat_add(reply, "count.aborts", "%" PRIu64, server->counters.aborts);
 	stat_add(reply, "count.takeovers", "%" PRIu64, server->counters.takeovers);

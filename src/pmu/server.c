@@ -272,6 +272,24 @@ static uint32_t numa_node_of(const char *name)
 	return node < 0 ? NI_NUMA_UNKNOWN : (uint32_t)node;
 }
 
+/* May clients make sets durable themselves? Only where the data plane can, and no page cache is in between. */
+static int persist_check(const struct server *server, const struct pool_stat *stat, const char *slots,
+			 struct error *err)
+{
+	bool device = *stat->device;
+	int direct;
+
+	if (server->persist == PERSIST_SERVER)
+		return 0;
+	direct = device ? stat->device_granularity != MEDIA_PAGE : media_is_dax(slots, err);
+	if (direct < 0)
+		return error_context(err, "--persist");
+	if (!direct)
+		return error_set(err, -EINVAL, "--persist %s is for slots on persistent memory (fsdax, devdax), which %s is not: "
+				 "use --persist server", persist_name(server->persist), device ? stat->device : slots);
+	return 0;
+}
+
 static int start(struct server *server, struct error *err)
 {
 	struct conf *conf = &server->conf;
@@ -293,6 +311,15 @@ static int start(struct server *server, struct error *err)
 				 conf->auth);
 	if (!net_find(conf->net))
 		return error_set(err, -EINVAL, "--net: there is no data plane '%s'", conf->net);
+	server->persist = persist_find(conf->persist);
+	if (server->persist == PERSIST_END)
+		return error_set(err, -EINVAL, "--persist: there is no method '%s'; use server, flush or read",
+				 conf->persist);
+	if (server->persist != PERSIST_SERVER && !(net_find(conf->net)->persist & 1u << server->persist))
+		return error_set(err, -EINVAL, "--persist %s: the data plane '%s' of this build cannot; %s", conf->persist,
+				 conf->net, server->persist == PERSIST_FLUSH
+						? "it takes --net verbs, built with an rdma-core that has ibv_wr_flush"
+						: "it takes --net verbs");
 	if (server->auth->needs_key) {
 		rc = auth_key_read(conf->key_file, &server->key, err);
 		if (rc)
@@ -315,6 +342,9 @@ static int start(struct server *server, struct error *err)
 			 media_granularity_text(stat.device_granularity));
 	snprintf(slots, sizeof(slots), "%s/%s", conf->pool, *stat.device ? "device" : "slots");
 	server->numa_node = numa_node_of(slots);
+	rc = persist_check(server, &stat, slots, err);
+	if (rc)
+		return rc;
 	for (unsigned i = 0; i < conf->listen_count; i++) {
 		rc = listen_on(server, i, err);
 		if (rc)

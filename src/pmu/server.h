@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "common/error.h"
+#include "common/persist.h"
 #include "pmm/pool.h"
 #include "pmu/att.h"
 #include "pmu/conf.h"
@@ -29,12 +30,13 @@ struct server {
 	uint64_t session_count, last_session;
 	struct ni_process *nis;
 	struct merging *merges; /* regions whose sets are to be merged, in the order of their turns */
+	enum persist_method persist; /* what clients may do besides PERSIST_SERVER, or that */
 	uint32_t numa_node; /* of the pool's memory; NI_NUMA_UNKNOWN */
 	bool stopping;
 	uint64_t started_ns;
 	uint64_t idle_since_ns; /* monotonic: the end of the last session, or the start */
 	struct { /* since the start, for STAT */
-		uint64_t commits, commit_bytes, aborts, takeovers, reads, refused_logins, ni_deaths, merges, merge_bytes;
+		uint64_t commits, commit_bytes, commits_by[PERSIST_END], aborts, takeovers, reads, refused_logins, ni_deaths, merges, merge_bytes;
 	} counters;
 };
 

@@ -39,6 +39,9 @@ static int begin_check(const struct session *session, struct error *err)
 	if (!set_block_ok(begin->block_bytes))
 		return error_set(err, -EINVAL, "BEGIN: blocks of %llu bytes; a power of 2 from %u to %u is needed",
 				 (unsigned long long)begin->block_bytes, SET_BLOCK_MIN, SET_BLOCK_MAX);
+	if (begin->persist != PERSIST_SERVER && begin->persist != session->server->persist)
+		return error_set(err, -EINVAL, "BEGIN: persist method %u (%s), but this server has '%s'", begin->persist,
+				 persist_name(begin->persist), persist_name(session->server->persist));
 	if (region_holds(region, begin->epoch))
 		return error_set(err, -EEXIST, "epoch %llu of rank %u is published already",
 				 (unsigned long long)begin->epoch, session->open.rank);
@@ -71,6 +74,12 @@ static void exposed(struct session *session, const struct ni_reply *reply)
 	session_reply(session, wire_begin_reply_fields, &answer);
 }
 
+/* What a client needs to make its set durable by itself. */
+static unsigned persist_rights(enum persist_method method)
+{
+	return method == PERSIST_FLUSH ? NET_FLUSH : method == PERSIST_READ ? NET_READ : 0;
+}
+
 /* Ends what others may do with the range, and has the NI expose it to this session alone. */
 static int range_expose(struct session *session, uint64_t file, uint64_t offset, uint64_t bytes,
 			struct error *err)
@@ -81,12 +90,12 @@ static int range_expose(struct session *session, uint64_t file, uint64_t offset,
 		.file = file,
 		.offset = session->place,
 		.bytes = session->begin.bytes,
-		.rights = NET_WRITE,
+		.rights = NET_WRITE | persist_rights(session->begin.persist),
 	};
 	struct att_entry *entry;
 
 	request_revoke(session->server, file, offset, bytes);
-	entry = att_add(&session->server->att, session, file, request.offset, request.bytes, NET_WRITE,
+	entry = att_add(&session->server->att, session, file, request.offset, request.bytes, request.rights,
 			session->generation);
 	if (!entry)
 		return error_nomem(err, "a grant");
@@ -436,6 +445,7 @@ static void persisted(struct session *session, const struct ni_reply *reply)
 	}
 	TEST_POINT("pmm.commit.after-publish");
 	server->counters.commits++;
+	server->counters.commits_by[session->begin.persist]++;
 	server->counters.commit_bytes += commit->set.info.data_bytes;
 	log_debug("job %s rank %u: epoch %llu is published", session->open.job, session->open.rank,
 		  (unsigned long long)commit->set.info.epoch);
@@ -461,7 +471,8 @@ void request_commit(struct session *session, const void *payload, size_t bytes)
 	request.file = region_slot_file(session->region, session->slot);
 	request.set = commit->set.info;
 	request.rank = session->open.rank;
-	request.flags = session->server->conf.check_blocks ? NI_CHECK_BLOCKS : 0;
+	request.flags = (session->server->conf.check_blocks ? NI_CHECK_BLOCKS : 0u) |
+			(session->begin.persist == PERSIST_SERVER ? 0u : NI_DURABLE);
 	session_order(session, &request, -1, persisted);
 }
 

@@ -26,14 +26,14 @@ enum ni_type {
 	NI_UNMAP,     /* forget file, when its last use ends */
 	NI_EXPOSE,    /* `bytes` of file from offset on to peer as grant, with rights; answers key */
 	NI_REVOKE,    /* end grant */
-	NI_COMMIT,    /* end grant; persist set at offset in file; check its digest, and if flagged every block */
+	NI_COMMIT,    /* end grant; persist set at offset in file, unless flagged; check its digest, and if flagged every block */
 	NI_VERIFY,    /* check every block of set at offset in file; answers blocks, bad_blocks, text */
 	NI_MERGE,     /* struct ni_merge in the descriptor: make one set of its sources, at offset in file, in `bytes`
 		       * at most, within `count` ms; set.kind is what it becomes; answers set. One at a time */
 	NI_CANCEL,    /* the MERGE under way ends soon, with -ECANCELED */
 };
 
-enum ni_flags { NI_ALLOCATE = 1, NI_CHECK_BLOCKS = 2 };
+enum ni_flags { NI_ALLOCATE = 1, NI_CHECK_BLOCKS = 2, NI_DURABLE = 4 /* COMMIT: the set is, by its client */ };
 
 struct ni_request {
 	uint64_t id;

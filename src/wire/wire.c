@@ -169,6 +169,7 @@ void wire_begin_fields(struct cursor *c, void *message)
 	cursor_u64(c, &m->keep);
 	cursor_u64(c, &m->bytes);
 	cursor_u64(c, &m->block_bytes);
+	cursor_u32(c, &m->persist);
 }
 
 static void grant_fields(struct cursor *c, struct wire_grant *m)

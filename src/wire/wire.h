@@ -19,11 +19,12 @@
 #include "common/command.h"
 #include "common/error.h"
 #include "common/fabric.h"
+#include "common/persist.h"
 #include "common/set.h"
 #include "wire/cursor.h"
 
 #define WIRE_MAGIC	  0x31574648u /* "HFW1" */
-#define WIRE_VERSION	  4
+#define WIRE_VERSION	  5
 #define WIRE_HEADER_BYTES 24
 #define WIRE_PAYLOAD_MAX  (1u << 20)
 #define WIRE_REPLY	  0x8000u
@@ -122,6 +123,7 @@ struct wire_begin {
 	uint64_t keep; /* newest complete epoch; 0: none. An increment: what it is an increment to */
 	uint64_t bytes; /* data and table */
 	uint64_t block_bytes; /* of the set; an increment: as of `keep` */
+	uint32_t persist;     /* enum persist_method: SERVER, or what the reply to OPEN names */
 };
 
 struct wire_grant {

@@ -35,6 +35,7 @@ system_tests = \
 	%D%/0420-server-stops.t \
 	%D%/0425-idle-exit.t \
 	%D%/0430-configuration.t \
+	%D%/0435-persist-refused.t \
 	%D%/0440-start.t \
 	%D%/0450-unix-socket.t \
 	%D%/0460-data-directory.t \

@@ -945,7 +945,7 @@ static bool raw_move(struct raw *raw, const struct net_key *key, uint64_t offset
 static int raw_begin(struct raw *raw, uint64_t epoch, uint32_t kind, uint64_t keep, uint64_t bytes,
 		     struct wire_begin_reply *begun)
 {
-	struct wire_begin begin = {epoch, kind, keep, bytes, block_bytes};
+	struct wire_begin begin = {epoch, kind, keep, bytes, block_bytes, PERSIST_SERVER};
 
 	return call(raw, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, begun);
 }

@@ -258,7 +258,7 @@ static int liar_call(struct liar *liar, enum wire_type type, wire_fields_fn *fie
 /* That has begun epoch 1, too. */
 static struct liar liar_begin(void)
 {
-	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20, SET_BLOCK_DEFAULT};
+	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20, SET_BLOCK_DEFAULT, PERSIST_SERVER};
 	struct liar liar = liar_attach("liar");
 
 	ck_assert_msg(!call(&liar.control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields,
@@ -332,10 +332,28 @@ START_TEST(a_commit_beyond_its_grant_is_refused)
 }
 END_TEST
 
+/* Else the server would publish what nobody made durable. */
+START_TEST(a_set_by_a_persist_method_that_was_not_offered_is_not_begun)
+{
+	static const uint32_t methods[] = {PERSIST_FLUSH, PERSIST_READ, PERSIST_END, UINT32_MAX};
+	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20, SET_BLOCK_DEFAULT, 0};
+	struct liar liar = liar_attach("liar");
+
+	for (unsigned i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+		begin.persist = methods[i];
+		ck_assert_int_eq(call(&liar.control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields,
+				      &liar.begun), -EINVAL);
+		ck_assert_ptr_nonnull(strstr(err.text, "but this server has 'server'"));
+	}
+	liar_end(&liar);
+	check_service();
+}
+END_TEST
+
 START_TEST(a_set_with_blocks_of_no_size_is_not_begun)
 {
 	static const uint64_t sizes[] = {0, 1, SET_BLOCK_MIN / 2, SET_BLOCK_MIN + 1, 2 * SET_BLOCK_MAX, 1ull << 32, UINT64_MAX};
-	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20, 0};
+	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20, 0, PERSIST_SERVER};
 	struct liar liar = liar_attach("liar");
 
 	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
@@ -455,7 +473,7 @@ END_TEST
 START_TEST(a_published_epoch_cannot_be_begun_again)
 {
 	struct wire_open open = {.job = "good", .ranks = 1, .mode = REGION_OVERWRITE, .flags = WIRE_OPEN_FORCE};
-	struct wire_begin begin = {2, SET_FULL, 1, 1 << 20, SET_BLOCK_DEFAULT};
+	struct wire_begin begin = {2, SET_FULL, 1, 1 << 20, SET_BLOCK_DEFAULT, PERSIST_SERVER};
 	struct wire_begin_reply begun = {0};
 	struct wire_open_reply reply = {0};
 	struct control control = login();
@@ -468,7 +486,7 @@ START_TEST(a_published_epoch_cannot_be_begun_again)
 	conn = data_connect(&reply);
 	ck_assert_int_eq(call(&control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, &begun),
 			 -EEXIST);
-	begin = (struct wire_begin){3, SET_FULL, 2, 1 << 20, SET_BLOCK_DEFAULT};
+	begin = (struct wire_begin){3, SET_FULL, 2, 1 << 20, SET_BLOCK_DEFAULT, PERSIST_SERVER};
 	ck_assert_msg(!call(&control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, &begun),
 		      "%s", err.text);
 	wire_open_reply_free(&reply);
@@ -482,7 +500,7 @@ END_TEST
 START_TEST(a_ni_that_never_answers_is_ended_and_another_one_started)
 {
 	const char *const soon[] = {"--ni-timeout", "3", NULL};
-	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20, SET_BLOCK_DEFAULT};
+	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20, SET_BLOCK_DEFAULT, PERSIST_SERVER};
 	struct liar liar;
 	pid_t ni;
 	int rc;
@@ -505,7 +523,7 @@ END_TEST
 START_TEST(an_aborted_set_cannot_be_written_any_more)
 {
 	struct liar liar = liar_begin();
-	struct wire_begin begin = {2, SET_FULL, 0, 1 << 20, SET_BLOCK_DEFAULT};
+	struct wire_begin begin = {2, SET_FULL, 0, 1 << 20, SET_BLOCK_DEFAULT, PERSIST_SERVER};
 	struct wire_abort abort = {1};
 	uint8_t data[4096] = {1};
 	struct net_transfer transfer = {.local = data, .bytes = sizeof(data), .write = true}, *done;
@@ -802,6 +820,7 @@ static Suite *unit_suite(void)
 	tcase_add_test(tc, malformed_requests_end_the_session);
 	tcase_add_test(tc, a_commit_without_data_is_not_published);
 	tcase_add_test(tc, a_commit_beyond_its_grant_is_refused);
+	tcase_add_test(tc, a_set_by_a_persist_method_that_was_not_offered_is_not_begun);
 	tcase_add_test(tc, a_set_with_blocks_of_no_size_is_not_begun);
 	tcase_add_test(tc, a_table_with_blocks_of_another_size_is_not_published);
 	tcase_add_test(tc, a_segment_without_name_type_or_size_is_refused);

@@ -203,7 +203,7 @@ static struct message {
 	 {.open = {"weather", 3, 4, REGION_OVERWRITE, 1, 12, {1}, {2}, 5}}},
 	{"open reply", wire_open_reply_fields, sizeof(struct wire_open_reply), free_open,
 	 {.open_reply = {3, 2, 4, "ofi", "tcp", "server", {1, 4, {127, 0, 0, 1}}, {7}, 1 << 20, 2, infos}}},
-	{"begin", wire_begin_fields, sizeof(struct wire_begin), NULL, {.begin = {8, SET_FULL, 7, 1 << 20, 4096}}},
+	{"begin", wire_begin_fields, sizeof(struct wire_begin), NULL, {.begin = {8, SET_FULL, 7, 1 << 20, 4096, PERSIST_FLUSH}}},
 	{"begin reply", wire_begin_reply_fields, sizeof(struct wire_begin_reply), NULL,
 	 {.begin_reply = {{1, {2, 3, 4}}, 6, 9}}},
 	{"commit", wire_commit_fields, sizeof(struct wire_commit), free_commit, {.commit = {.grant = 5}}},
