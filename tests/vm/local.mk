@@ -4,6 +4,7 @@ vm_tests = \
 	%D%/0810-stencil-verbs.t \
 	%D%/0820-machine-killed.t \
 	%D%/0830-verbs.t \
+	%D%/0832-fence-verbs.t \
 	%D%/0840-devdax.t \
 	%D%/0841-devdax-eadr.t \
 	%D%/0845-persist.t \
