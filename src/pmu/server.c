@@ -19,6 +19,7 @@
 #include "pmu/merge.h"
 #include "pmu/ni_process.h"
 #include "pmu/session.h"
+#include "pmu/trial.h"
 
 #define LOGIN_TIMEOUT_NS 10000000000u
 #define STOP_TIMEOUT_S	 10
@@ -312,7 +313,7 @@ static int start(struct server *server, struct error *err)
 		 media_survives_text(stat.survives));
 	if (*stat.device)
 		log_info("slots lie on device %s; to make stores durable it takes a flush of %s", stat.device,
-			 media_granularity_text(stat.device_granularity));
+			 media_granularity_text(stat.granularity));
 	snprintf(slots, sizeof(slots), "%s/%s", conf->pool, *stat.device ? "device" : "slots");
 	server->numa_node = numa_node_of(slots);
 	for (unsigned i = 0; i < conf->listen_count; i++) {
@@ -320,7 +321,8 @@ static int start(struct server *server, struct error *err)
 		if (rc)
 			return rc;
 	}
-	return fabric_address(server, err);
+	rc = fabric_address(server, err);
+	return rc ? rc : trial_run(server, err);
 }
 
 static void session_free_all(struct server *server)

@@ -4,7 +4,7 @@
 # Sourced by a script that has set `vm`, and `flush`: what makes stores durable, as the server is to say.
 TIME_LIMIT=400
 . "${0%/*}/lib.sh"
-plan 18
+plan 22
 
 stat_of()
 {
@@ -23,7 +23,7 @@ ok "the soft-RoCE device comes up" rdma_up
 ok "the computation works without Holdfast" stencil_expected
 ok "the server starts" device_server
 is "it has the device" "$(stat_of pool.device)" "$device"
-is "it knows what has to be flushed" "$(stat_of pool.device_flush)" "$flush"
+is "it knows what has to be flushed" "$(stat_of pool.flush)" "$flush"
 is "no part of it is bad" "$(stat_of pool.bad_bytes)" 0
 
 stencil_start job
@@ -43,4 +43,11 @@ is "its result is that of the undisturbed computation" "$(stencil_result job)" "
 ok "the server stops without complaint" stop_server
 ok "another pool is refused the device" refused "$pmu_server" --foreground --pool "$run_dir/other" --size 400M \
 	--data "$device" --auth none --listen 127.0.0.1:0
+
+block=$(nvdimm_mode 1024 fsdax)
+ok "another memory module becomes a disk with a file system" nvdimm_mount "$block" /tmp/pmem
+server=
+ok "a pool there is served by libfabric" start_server --pool /tmp/pmem/pool
+is "it knows what has to be flushed" "$(stat_of pool.flush)" "$flush"
+ok "the server stops without complaint" stop_server
 done_testing
