@@ -111,7 +111,7 @@ static int register_failed(struct ibv_pd *pd, size_t bytes, int code, struct err
 	case EOPNOTSUPP:
 		return error_set(err, -EOPNOTSUPP,
 				 "the RDMA device %s cannot register files of a DAX file system (fsdax): it lacks demand "
-				 "paging (ODP). Keep the slots on tmpfs, hugetlbfs or a devdax device, or use the data "
+				 "paging (ODP), or that is switched off. Keep the slots on tmpfs, hugetlbfs or a devdax device, or use the data "
 				 "plane 'ofi'",
 				 device);
 	case EFAULT:

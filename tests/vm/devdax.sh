@@ -47,7 +47,7 @@ ok "another pool is refused the device" refused "$pmu_server" --foreground --poo
 block=$(nvdimm_mode 1024 fsdax)
 ok "another memory module becomes a disk with a file system" nvdimm_mount "$block" /tmp/pmem
 server=
-ok "a pool there is served by libfabric" start_server --pool /tmp/pmem/pool
+ok "a pool there is served by libfabric" start_server --pool /tmp/pmem/pool --size 200M
 is "it knows what has to be flushed" "$(stat_of pool.flush)" "$flush"
 ok "the server stops without complaint" stop_server
 done_testing
