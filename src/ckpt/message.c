@@ -82,6 +82,14 @@ int message_code(int client_code)
 	case -EOPNOTSUPP:
 		return HF_ENOSYS;
 	case -ENXIO:
+	/* A connection to it, of either kind, that was lost or refused until nothing was left of the time. */
+	case -ECONNRESET:
+	case -ECONNREFUSED:
+	case -ECONNABORTED:
+	case -ENETUNREACH:
+	case -EHOSTUNREACH:
+	case -ENOTCONN:
+	case -EPIPE:
 		return HF_ESERVER;
 	case -EACCES:
 	case -EPERM:

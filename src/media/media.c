@@ -107,25 +107,37 @@ static const struct file_system *file_system_find(long magic)
 	return NULL;
 }
 
-int media_is_dax(const char *directory, struct error *err)
+/* A file in the directory, of one page, that has no name. */
+static int sample_open(const char *directory, int *out, struct error *err)
 {
 	char path[4096];
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	void *base;
 	int fd, rc;
 
 	rc = snprintf(path, sizeof(path), "%s/.probe-XXXXXX", directory);
 	if (rc < 0 || (size_t)rc >= sizeof(path))
 		return error_set(err, -ENAMETOOLONG, "%s: name too long", directory);
-	fd = mkstemp(path);
+	fd = mkostemp(path, O_CLOEXEC);
 	if (fd < 0)
 		return error_set(err, -errno, "%s: cannot make a file: %s", directory, strerror(errno));
 	unlink(path);
-	if (ftruncate(fd, (off_t)page)) {
+	if (ftruncate(fd, sysconf(_SC_PAGESIZE))) {
 		rc = error_set(err, -errno, "%s: cannot size a file: %s", directory, strerror(errno));
 		close(fd);
 		return rc;
 	}
+	*out = fd;
+	return 0;
+}
+
+/* Whether a file in the directory can be mapped without the page cache in between (fsdax): 1, 0 or -errno. */
+static int is_dax(const char *directory, struct error *err)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	void *base;
+	int fd, rc = sample_open(directory, &fd, err);
+
+	if (rc)
+		return rc;
 	/* The kernel grants MAP_SYNC on DAX only. */
 	base = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
 	close(fd);
@@ -151,7 +163,7 @@ int media_judge(const char *directory, enum media_survives *survives, char *why,
 		snprintf(name, sizeof(name), "%s", fs->name);
 	else
 		snprintf(name, sizeof(name), "file system 0x%lx", (unsigned long)st.f_type);
-	dax = media_is_dax(directory, err);
+	dax = is_dax(directory, err);
 	if (dax < 0)
 		return dax;
 	if (dax) {
@@ -161,6 +173,22 @@ int media_judge(const char *directory, enum media_survives *survives, char *why,
 		snprintf(why, capacity, "%s (%s)", name, fs ? fs->note : "what is below is not known");
 		*survives = fs ? fs->survives : MEDIA_SURVIVES_PROCESS;
 	}
+	return 0;
+}
+
+int media_measure(const char *directory, enum media_granularity *granularity, struct error *err)
+{
+	struct media_map *map;
+	int fd, rc = sample_open(directory, &fd, err);
+
+	if (rc)
+		return rc;
+	rc = media->map(fd, (size_t)sysconf(_SC_PAGESIZE), &map, err);
+	close(fd);
+	if (rc)
+		return error_context(err, "%s", directory);
+	*granularity = media->granularity(map);
+	media->unmap(map);
 	return 0;
 }
 

@@ -84,12 +84,12 @@ int media_device_bad(int fd, const char *path, int (*each)(void *arg, struct ext
 void media_device_judge(const struct media_device *device, enum media_survives *survives, char *why,
 			size_t capacity);
 
-/* Whether a file in the directory can be mapped without the page cache in between (fsdax): 1, 0 or -errno. */
-int media_is_dax(const char *directory, struct error *err);
-
 /* Judges what a file in this directory survives; `why` (at least 96 bytes) gets "tmpfs" or the like. */
 int media_judge(const char *directory, enum media_survives *survives, char *why, size_t capacity,
 		struct error *err);
+
+/* What makes stores to a file in this directory durable. */
+int media_measure(const char *directory, enum media_granularity *granularity, struct error *err);
 
 /* What has to be flushed: "nothing", "cache lines", "pages". */
 const char *media_granularity_text(enum media_granularity granularity);

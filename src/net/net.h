@@ -110,6 +110,9 @@ struct net_ops {
 	/* The memory is about to be unmapped, all grants of it are revoked: nothing that the back end kept of it for
 	 * the next expose() is left after the return. */
 	void (*forget)(struct net_target *target, const void *base, size_t bytes);
+	/* Can memory of this kind be exposed, with these rights? Tried, and undone: 0, or what expose() would fail with. NULL:
+	 * all can. */
+	int (*try_memory)(struct net_target *target, void *base, size_t bytes, unsigned rights, struct error *err);
 	/* Stops the threads, closes all. All grants are revoked by then. Takes NULL. */
 	void (*target_close)(struct net_target *target);
 

@@ -111,12 +111,14 @@ static int register_failed(struct ibv_pd *pd, size_t bytes, int code, struct err
 	case EOPNOTSUPP:
 		return error_set(err, -EOPNOTSUPP,
 				 "the RDMA device %s cannot register files of a DAX file system (fsdax): it lacks demand "
-				 "paging (ODP). Keep the slots on tmpfs or hugetlbfs, or use the data plane 'ofi'",
+				 "paging (ODP), or that is switched off. Keep the slots on tmpfs, hugetlbfs or a devdax device, or use the data "
+				 "plane 'ofi'",
 				 device);
 	case EFAULT:
 		return error_set(err, -EFAULT,
 				 "the RDMA device %s cannot register this memory: the kernel pins no pages of files "
-				 "on a disk (ext4, xfs). Keep the slots on tmpfs or hugetlbfs, or use the data plane 'ofi'",
+				 "on a disk (ext4, xfs). Keep the slots on tmpfs, hugetlbfs or a devdax device, or use "
+				 "the data plane 'ofi'",
 				 device);
 	default:
 		return error_set(err, -code, "registering %zu bytes with the RDMA device %s failed: %s", bytes, device,
@@ -161,6 +163,7 @@ const struct net_ops net_verbs = {
     .expose = verbs_expose,
     .revoke = verbs_revoke,
     .forget = verbs_forget,
+    .try_memory = verbs_try_memory,
     .target_close = verbs_target_close,
     .connect = verbs_connect,
     .limits = verbs_limits,

@@ -69,6 +69,7 @@ int verbs_expose(struct net_target *target, uint64_t peer, void *base, size_t by
 		 struct net_grant **grant, struct net_key *key, struct error *err);
 void verbs_revoke(struct net_grant *grant);
 void verbs_forget(struct net_target *target, const void *base, size_t bytes);
+int verbs_try_memory(struct net_target *target, void *base, size_t bytes, unsigned rights, struct error *err);
 void verbs_target_close(struct net_target *target);
 
 int verbs_connect(const struct net_params *params, const struct net_address *address,

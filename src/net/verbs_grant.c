@@ -178,6 +178,45 @@ int verbs_grant_bind(struct net_grant *grant, void *base, size_t bytes, unsigned
 	return 0;
 }
 
+/* ---- a trial ---- */
+
+static int device_try(struct ibv_context *verbs, void *base, size_t bytes, unsigned rights, struct error *err)
+{
+	const int access = remote_access(rights) | IBV_ACCESS_LOCAL_WRITE;
+	struct ibv_pd *pd = ibv_alloc_pd(verbs);
+	struct ibv_mr *mr;
+	int rc;
+
+	if (!pd)
+		return verbs_failed(err, errno, "making a protection domain");
+	rc = grant_register(pd, base, bytes, access, &mr, NULL, err);
+	if (!rc)
+		ibv_dereg_mr(mr);
+	ibv_dealloc_pd(pd);
+	return rc;
+}
+
+int verbs_try_memory(struct net_target *target, void *base, size_t bytes, unsigned rights, struct error *err)
+{
+	bool some = false;
+	int rc = 0;
+
+	if (target->listener->verbs)
+		return device_try(target->listener->verbs, base, bytes, rights, err);
+	/* Clients may come to any: one that they can use is enough. */
+	for (unsigned i = 0; i < target->device_count; i++) {
+		int failed = device_try(target->devices[i].verbs, base, bytes, rights, err);
+
+		if (failed && err)
+			log_warning("data plane: %s", err->text);
+		some = some || !failed;
+		rc = failed ? failed : rc;
+	}
+	return some ? 0 : rc;
+}
+
+/* ---- the end of a grant ---- */
+
 void verbs_grant_end_window(struct net_grant *grant)
 {
 	if (!grant->window)

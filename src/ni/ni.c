@@ -41,7 +41,8 @@ static struct {
 	const struct net_ops *net;
 	struct net_target *target;
 	struct grant *grants;
-} ni;
+	struct error refusal; /* why it is not started */
+} ni = {.refusal = {-ENOTCONN, "the NI is not started"}};
 
 static void reply_send(struct ni_reply *reply)
 {
@@ -255,7 +256,9 @@ static int order_start(const struct ni_request *request, struct ni_reply *reply,
 	if (!ni.net)
 		return error_set(err, -EINVAL, "there is no data plane '%s'", request->net);
 	rc = ni.net->listen(&params, &ni.target, &reply->address, err);
-	if (!rc)
+	if (rc)
+		ni.refusal = *err;
+	else
 		mapping_tell(unmapping);
 	return rc;
 }
@@ -298,6 +301,22 @@ err_release:
 	mapping_release(grant->mapping);
 err_free:
 	free(grant);
+	return rc;
+}
+
+static int order_try(const struct ni_request *request, struct error *err)
+{
+	struct mapping *mapping;
+	int rc;
+
+	if (!ni.net->try_memory)
+		return 0;
+	mapping = mapping_use(request->file, request->offset, request->bytes);
+	if (!mapping)
+		return error_set(err, -ENOENT, "slot %llx is not mapped", (unsigned long long)request->file);
+	rc = ni.net->try_memory(ni.target, (uint8_t *)media->base(mapping->map) + request->offset, request->bytes,
+				request->rights, err);
+	mapping_release(mapping);
 	return rc;
 }
 
@@ -382,6 +401,9 @@ static void order(const struct ni_request *request, int fd)
 		fd = -1;
 		answered = !reply.status;
 		break;
+	case NI_TRY:
+		reply.status = order_try(request, &err);
+		break;
 	case NI_CANCEL:
 		merge_cancel();
 		break;
@@ -446,7 +468,7 @@ int ni_main(int socket)
 		if (request.type == NI_START || ni.target) {
 			order(&request, fd);
 		} else {
-			reply_error(request.id, -ENOTCONN, &(struct error){.text = "the NI is not started"});
+			reply_error(request.id, ni.refusal.code, &ni.refusal);
 			if (fd >= 0)
 				close(fd);
 		}

@@ -63,7 +63,7 @@ static int header_read(struct pool *pool, struct device_header *header, enum who
 	if (rc)
 		return rc;
 	memcpy(header, media->base(map), sizeof(*header));
-	pool->device_granularity = media->granularity(map);
+	pool->granularity = media->granularity(map);
 	if (!memcmp(header->magic, FORMAT_DEVICE_MAGIC, sizeof(header->magic)))
 		*whose = pool->root && record_intact(header) && !memcmp(header->id, pool->root->id, sizeof(header->id))
 				 ? OURS

@@ -36,7 +36,7 @@ struct pool {
 	int device_fd;		   /* -1: none */
 	char *device_path;
 	struct media_device device;
-	enum media_granularity device_granularity;
+	enum media_granularity granularity; /* of the memory that slots are in */
 	struct extent *bad; /* what of the device is known to be bad */
 	size_t bad_count;
 	uint64_t bad_units; /* that would be free, and are not handed out */

@@ -486,6 +486,8 @@ static int pool_judge(struct pool *pool, struct error *err)
 		media_device_judge(&pool->device, &slots, medium, sizeof(medium));
 	else
 		rc = media_judge(path, &slots, medium, sizeof(medium), err);
+	if (!rc && !pool_on_device(pool))
+		rc = media_measure(path, &pool->granularity, err);
 	if (!rc && slots < pool->survives) {
 		pool->survives = slots;
 		memcpy(pool->medium, medium, sizeof(medium));
@@ -542,6 +544,21 @@ int pool_lock_fd(const struct pool *pool)
 	return pool->lock_fd;
 }
 
+int pool_sample(struct pool *pool, int *fd, struct extent *extent, struct error *err)
+{
+	int rc;
+
+	*extent = (struct extent){0, pool->device.unit_bytes};
+	if (pool_on_device(pool)) {
+		*fd = fcntl(pool->device_fd, F_DUPFD_CLOEXEC, 0);
+		return *fd < 0 ? error_set(err, -errno, "device %s: %s", pool->device_path, strerror(errno)) : 0;
+	}
+	rc = slotfile_create(pool, pool->root->next_file, fd, err);
+	if (!rc)
+		slotfile_remove(pool, pool->root->next_file);
+	return rc;
+}
+
 static uint64_t metadata_used_bytes(const struct pool *pool)
 {
 	uint64_t bytes = 0;
@@ -567,7 +584,7 @@ void pool_get_stat(const struct pool *pool, struct pool_stat *stat)
 	snprintf(stat->medium, sizeof(stat->medium), "%s", pool->medium);
 	if (pool->device_path)
 		snprintf(stat->device, sizeof(stat->device), "%s", pool->device_path);
-	stat->device_granularity = pool->device_granularity;
+	stat->granularity = pool->granularity;
 	for (size_t i = 0; i < pool->bad_count; i++)
 		stat->bad_bytes += pool->bad[i].bytes;
 	snprintf(stat->directory, sizeof(stat->directory), "%s", pool->directory);

@@ -39,7 +39,7 @@ struct pool_stat {
 	char medium[96];
 	char directory[256];
 	char device[256];   /* that the slots lie on; "": they are files */
-	enum media_granularity device_granularity; /* what makes stores to it durable */
+	enum media_granularity granularity; /* what makes stores to slots durable */
 	uint64_t bad_bytes; /* of the device: known to be bad when last looked at */
 	uint8_t id[16]; /* random, made at creation */
 };
@@ -61,6 +61,12 @@ int pool_lock_fd(const struct pool *pool);
 
 /* The device that the slots lie on; NULL: they are files. */
 const char *pool_device(const struct pool *pool);
+
+/*
+ * Memory of the kind that the slots are in, for a trial: an empty file that has no name, or the device, of which *extent
+ * (of a file, nothing) may be mapped, and is to stay as it is. The descriptor is the caller's.
+ */
+int pool_sample(struct pool *pool, int *fd, struct extent *extent, struct error *err);
 
 /* Reads anew which blocks of the pool's device are bad, as opening it did. Nothing where slots are files. */
 void pool_look_for_damage(struct pool *pool);

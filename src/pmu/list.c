@@ -212,10 +212,10 @@ static void stat_pool(struct wire_stat_reply *reply, const struct server *server
 	stat_add(reply, "pool.version", "%d", POOL_VERSION);
 	if (*pool.device) {
 		stat_add(reply, "pool.device", "%s", pool.device);
-		stat_add(reply, "pool.device_flush", "%s", media_granularity_text(pool.device_granularity));
 		stat_add(reply, "pool.bad_bytes", "%" PRIu64, pool.bad_bytes);
 	}
 	stat_add(reply, "pool.medium", "%s", pool.medium);
+	stat_add(reply, "pool.flush", "%s", media_granularity_text(pool.granularity));
 	stat_add(reply, "pool.survives", "%s", media_survives_text(pool.survives));
 	stat_add(reply, "pool.size_bytes", "%" PRIu64, pool.size_bytes);
 	stat_add(reply, "pool.reserved_bytes", "%" PRIu64, pool.reserved_bytes);

@@ -319,7 +319,7 @@ static void started(void *arg, const struct ni_reply *reply)
 
 	if (!reply->status)
 		ni->address = reply->address;
-	else if (!ni->dead)
+	else if (!ni->dead && !ni->server->stopping)
 		log_error("the NI of uid %u cannot listen: %s", ni->uid, reply->text);
 }
 

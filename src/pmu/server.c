@@ -19,6 +19,7 @@
 #include "pmu/merge.h"
 #include "pmu/ni_process.h"
 #include "pmu/session.h"
+#include "pmu/trial.h"
 
 #define LOGIN_TIMEOUT_NS 10000000000u
 #define STOP_TIMEOUT_S	 10
@@ -272,22 +273,14 @@ static uint32_t numa_node_of(const char *name)
 	return node < 0 ? NI_NUMA_UNKNOWN : (uint32_t)node;
 }
 
-/* May clients make sets durable themselves? Only where the data plane can, and no page cache is in between. */
+/* May clients make sets durable themselves? Where a page cache is in between, no. */
 static int persist_check(const struct server *server, const struct pool_stat *stat, const char *slots,
 			 struct error *err)
 {
-	bool device = *stat->device;
-	int direct;
-
-	if (server->persist == PERSIST_SERVER)
+	if (server->persist == PERSIST_SERVER || stat->granularity != MEDIA_PAGE)
 		return 0;
-	direct = device ? stat->device_granularity != MEDIA_PAGE : media_is_dax(slots, err);
-	if (direct < 0)
-		return error_context(err, "--persist");
-	if (!direct)
-		return error_set(err, -EINVAL, "--persist %s is for slots on persistent memory (fsdax, devdax), which %s is not: "
-				 "use --persist server", persist_name(server->persist), device ? stat->device : slots);
-	return 0;
+	return error_set(err, -EINVAL, "--persist %s is for slots on persistent memory (fsdax, devdax), which %s is not: "
+			 "use --persist server", persist_name(server->persist), *stat->device ? stat->device : slots);
 }
 
 static int start(struct server *server, struct error *err)
@@ -339,7 +332,7 @@ static int start(struct server *server, struct error *err)
 		 media_survives_text(stat.survives));
 	if (*stat.device)
 		log_info("slots lie on device %s; to make stores durable it takes a flush of %s", stat.device,
-			 media_granularity_text(stat.device_granularity));
+			 media_granularity_text(stat.granularity));
 	snprintf(slots, sizeof(slots), "%s/%s", conf->pool, *stat.device ? "device" : "slots");
 	server->numa_node = numa_node_of(slots);
 	rc = persist_check(server, &stat, slots, err);
@@ -350,7 +343,8 @@ static int start(struct server *server, struct error *err)
 		if (rc)
 			return rc;
 	}
-	return fabric_address(server, err);
+	rc = fabric_address(server, err);
+	return rc ? rc : trial_run(server, err);
 }
 
 static void session_free_all(struct server *server)

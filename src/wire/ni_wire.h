@@ -2,7 +2,7 @@
 /*
  * ni_wire.h - what the PMM and a NI say to each other, over a SOCK_SEQPACKET socketpair, one datagram a
  * message. Both are the same program, so there is no version. The PMM asks, the NI answers each request
- * once, not always in order. EXPEL, EXPOSE, REVOKE, UNMAP, ADMIT, CANCEL are done in the order in which they come;
+ * once, not always in order. EXPEL, EXPOSE, REVOKE, UNMAP, ADMIT, TRY, CANCEL are done in the order in which they come;
  * MAP, COMMIT, VERIFY and MERGE take long, and go on beside the rest.
  */
 #ifndef HOLDFAST_NI_WIRE_H
@@ -30,6 +30,7 @@ enum ni_type {
 	NI_VERIFY,    /* check every block of set at offset in file; answers blocks, bad_blocks, text */
 	NI_MERGE,     /* struct ni_merge in the descriptor: make one set of its sources, at offset in file, in `bytes`
 		       * at most, within `count` ms; set.kind is what it becomes; answers set. One at a time */
+	NI_TRY,	      /* `bytes` of file from offset on could be exposed, with rights: tried, and undone */
 	NI_CANCEL,    /* the MERGE under way ends soon, with -ECANCELED */
 };
 

@@ -4,7 +4,7 @@
 # shellcheck disable=SC2317 # `ok` calls the functions
 TIME_LIMIT=180
 . "${0%/*}/lib.sh"
-plan 11
+plan 14
 world=$(run_program world) || bail "world has not been built"
 
 # exits CODE NAME [PROGRAM [ARGUMENT]...]: a job ends with this code, in MPI_Init.
@@ -46,4 +46,15 @@ ok "no server, in a later incarnation: 1, as it may come back" exits 1 away 2
 HOLDFAST_INCARNATION=0
 ok "no server at the first start: 78" exits 78 away 2
 ok "and told why" said away "the server cannot be reached"
+
+if have_test_points; then
+	HOLDFAST_TEST_POINT=pmm.open.before-reply:kill:2
+	export HOLDFAST_TEST_POINT
+	ok "a server starts that dies when a second rank attaches" start_server
+	unset HOLDFAST_TEST_POINT
+	ok "a server that is lost in the first start: 78" exits 78 lost 3
+	ok "and told why" said lost "the server cannot be reached"
+else
+	skip 3 "built without test points"
+fi
 done_testing

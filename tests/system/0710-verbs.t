@@ -16,7 +16,7 @@ rdma_address()
 
 address=$(rdma_address)
 [ -n "$address" ] || skip_all "there is no RDMA device with an IPv4 address"
-plan 12
+plan 13
 
 HOLDFAST_TEST_NET=verbs HOLDFAST_TEST_ADDRESS=$address
 CK_TIMEOUT_MULTIPLIER=3 TEMP=$run_dir
@@ -24,6 +24,7 @@ export HOLDFAST_TEST_NET HOLDFAST_TEST_ADDRESS CK_TIMEOUT_MULTIPLIER TEMP
 ok "the contract is kept" "$builddir/tests/unit/net"
 ok "the contract is kept without memory windows" env HOLDFAST_VERBS_WINDOWS=no "$builddir/tests/unit/net"
 ok "what is kept is forgotten in time" "$builddir/tests/unit/verbs"
+ok "nothing is copied on the way" "$builddir/tests/unit/nocopy"
 
 ok "the computation works without Holdfast" stencil_expected
 ok "the server starts" start_server --net verbs --fabric-listen "$address"

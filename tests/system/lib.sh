@@ -205,10 +205,10 @@ job_kill()
 	return 0
 }
 
-# refused COMMAND [ARGUMENT]...: the command fails, and soon: 10 s are promised, a busy machine gets 30.
+# refused COMMAND [ARGUMENT]...: the command fails, and soon: 10 s are promised, a busy machine gets 30 (times $slowness).
 refused()
 {
-	timeout --kill-after=5 30 "$@" >"$run_dir/refused.out" 2>"$run_dir/refused.err" </dev/null
+	timeout --kill-after=5 $((30 * ${slowness:-1})) "$@" >"$run_dir/refused.out" 2>"$run_dir/refused.err" </dev/null
 	test_status=$?
 	cat "$run_dir/refused.out" "$run_dir/refused.err"
 	if [ $test_status -eq 0 ] || [ $test_status -ge 124 ]; then

@@ -135,8 +135,8 @@ descendants()
 	done
 }
 
-# start_server [OPTION]...: a pmu-server on $run_dir/pool. Sets server (its address) and server_pid. A
-# second one goes on where the first was: same pool, same address.
+# start_server [OPTION]...: a pmu-server on $run_dir/pool, which has 20 seconds (times $slowness) to be ready. Sets
+# server (its address) and server_pid. A second one goes on where the first was: same pool, same address.
 start_server()
 {
 	rm -f "$run_dir/ready"
@@ -144,7 +144,7 @@ start_server()
 		--auth none --ready-file "$run_dir/ready" "$@" >>"$run_dir/server.log" 2>&1 </dev/null &
 	server_pid=$!
 	run_servers="$run_servers $server_pid"
-	if ! wait_for 20 server_started || ! alive "$server_pid"; then
+	if ! wait_for $((20 * ${slowness:-1})) server_started || ! alive "$server_pid"; then
 		echo "pmu-server did not start:" >&2
 		tail -n 20 "$run_dir/server.log" >&2
 		return 1

@@ -268,6 +268,38 @@ START_TEST(a_child_takes_no_registered_memory_away)
 }
 END_TEST
 
+/* Memory that no processor may touch while it is transferred: who copied it in between would die. */
+START_TEST(no_processor_touches_what_is_transferred)
+{
+	uint8_t *memory = map_pages(NULL, 0), *local = map_pages(NULL, 1);
+	struct net_transfer transfer = {.local = local, .bytes = BYTES}, *done;
+	struct net_grant *grant;
+	struct error err = {0};
+	struct net_key key;
+	void *registration;
+
+	start();
+	ck_assert_msg(!net_verbs.expose(target, PEER, memory, BYTES, _i ? NET_READ : NET_WRITE, &grant, &key, &err), "%s",
+		      err.text);
+	ck_assert_msg(!net_verbs.register_local(conn, local, BYTES, _i ? NET_SINK : NET_SOURCE, &registration, &err), "%s",
+		      err.text);
+	ck_assert(memcmp(memory, local, BYTES) != 0);
+	ck_assert(!mprotect(memory, BYTES, PROT_NONE) && !mprotect(local, BYTES, PROT_NONE));
+	transfer.write = !_i;
+	ck_assert_msg(!net_verbs.submit(conn, &key, &transfer, &err), "%s", err.text);
+	ck_assert_int_eq(net_verbs.reap(conn, &done, 1, deadline_in_ms(DEADLINE_MS), &err), 1);
+	ck_assert_int_eq(transfer.status, 0);
+	net_verbs.unregister_local(conn, registration);
+	net_verbs.revoke(grant);
+	ck_assert(!mprotect(memory, BYTES, PROT_READ) && !mprotect(local, BYTES, PROT_READ));
+	ck_assert(!memcmp(memory, local, BYTES));
+	ck_assert_int_eq(memory[0], !_i);
+	stop();
+	munmap(memory, BYTES);
+	munmap(local, BYTES);
+}
+END_TEST
+
 /* ---- what is said ---- */
 
 START_TEST(a_limit_on_locked_memory_is_named)
@@ -338,6 +370,13 @@ static Suite *unit_suite(void)
 	ADD(nothing_stays_registered_where_that_is_switched_off);
 	ADD(what_is_not_registered_is_not_sent);
 	ADD(a_child_takes_no_registered_memory_away);
+	{
+		TCase *tc = tcase_create("untouched");
+
+		tcase_set_timeout(tc, 60);
+		tcase_add_loop_test(tc, no_processor_touches_what_is_transferred, 0, 2);
+		suite_add_tcase(suite, tc);
+	}
 	ADD(a_limit_on_locked_memory_is_named);
 	ADD(an_address_of_no_device_is_named);
 	return suite;

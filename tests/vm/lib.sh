@@ -21,6 +21,7 @@ if [ -z "${HOLDFAST_TEST_TIMED-}" ]; then
 		exit $vm_status
 	fi
 fi
+slowness=4
 test_library=${0%/*}/../system
 # shellcheck source=../system/lib.sh
 . "$test_library/lib.sh"

@@ -7,6 +7,7 @@ vm_tests = \
 	%D%/0832-fence-verbs.t \
 	%D%/0840-devdax.t \
 	%D%/0841-devdax-eadr.t \
+	%D%/0842-fsdax.t \
 	%D%/0845-persist.t \
 	%D%/0850-bench-verbs.t
 EXTRA_DIST += $(vm_tests) %D%/boot %D%/devdax.sh %D%/guest-init %D%/initrd-init %D%/inside %D%/lib.sh %D%/make-initrd %D%/run

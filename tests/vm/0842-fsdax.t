@@ -1,0 +1,87 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-3-Clause
+# Memory that an RDMA device cannot register is refused when the server starts, before it is ready: files of a file
+# system with DAX, and those of a disk's page cache. By libfabric the first is a medium like others, whose stores last
+# when they are out of the processor's caches.
+vm='--nvdimm 512M,mem-ctrl' TIME_LIMIT=400
+. "${0%/*}/lib.sh"
+plan 31
+
+pool=/tmp/pmem/pool
+
+stat_of()
+{
+	"$pmuctl" -s "$server" stat | sed -n "s/^$1  *//p"
+}
+
+file_server()
+{
+	start_server --pool "$pool" --size 200M "$@"
+}
+
+# over_verbs [OPTION]...: a server that must not start.
+# shellcheck disable=SC2154 # of run.sh
+over_verbs()
+{
+	rm -f "$run_dir/ready"
+	refused "$pmu_server" --foreground --size 100M --auth none --listen 127.0.0.1:0 --ready-file "$run_dir/ready" \
+		--net verbs --fabric-listen "$rdma_address" "$@"
+}
+
+# refused_over_verbs WHAT REASON [OPTION]...
+refused_over_verbs()
+{
+	what=$1 reason=$2
+	shift 2
+	ok "$what is refused over verbs" over_verbs "$@"
+	ok "with the reason" grep -q "cannot be served by --net verbs: .* rxe0 cannot register $reason" "$run_dir/refused.err"
+	ok "and the next step" grep -q 'Keep the slots on tmpfs, hugetlbfs or a devdax device' "$run_dir/refused.err"
+	ok "it was never ready" test ! -e "$run_dir/ready"
+}
+
+# Does the NI map slots past the page cache, so that what is stored needs no call to the file system (VM_SYNC, sf)?
+slots_are_direct()
+{
+	for ni in $(ni_pids); do
+		awk '/\/slots\// { slot = 1; next } /^[0-9a-f]+-/ { slot = 0 }
+			slot && /^VmFlags:/ { maps++; if (/ sf( |$)/) direct++; slot = 0 }
+			END { exit !(maps && maps == direct) }' "/proc/$ni/smaps" || return 1
+	done
+}
+
+stencil_is_short
+# shellcheck disable=SC2034 # of run.sh
+job_options='--mca hook_holdfast_timeout 60'
+block=$(nvdimm_mode 512 fsdax)
+ok "the memory module becomes a disk with a file system" nvdimm_mount "$block" /tmp/pmem
+ok "the soft-RoCE device comes up" rdma_up
+ok "the computation works without Holdfast" stencil_expected
+
+refused_over_verbs "a pool on a file system with DAX" 'files of a DAX file system (fsdax): it lacks' --pool "$pool"
+refused_over_verbs "one with only its slots there" 'files of a DAX file system (fsdax): it lacks' \
+	--pool "$run_dir/elsewhere" --data /tmp/pmem
+
+ok "by libfabric the same pool is served" file_server
+is "it is known what it is" "$(stat_of pool.medium)" "ext4 (DAX)"
+is "it survives what such memory does" "$(stat_of pool.survives)" "process death, reboot and power loss"
+is "it takes a flush of cache lines" "$(stat_of pool.flush)" "cache lines"
+point_on_rank 2 ckpt-put:stop:4 # it gets no further, however slow this is
+stencil_start job "$run_dir/pointed"
+ok "epochs get complete" wait_for 120 epoch_reached job 3
+ok "slots are mapped without a page cache" slots_are_direct
+ok "rank 2 can be killed" kill -KILL "$(rank_pid 2)"
+ok "mpirun reports the failure" fails job_wait
+epoch=$(newest_epoch job)
+kill_server
+ok "the server starts again, after kill -9" file_server
+is "it has what was complete" "$(newest_epoch job)" "$epoch"
+ok "each byte of it is sound" "$pmuctl" -s "$server" verify job
+stencil_start job
+ok "the same command succeeds" job_wait
+is "it resumed from the newest complete epoch" "$(stencil_resumed job)" "$epoch"
+is "its result is that of the undisturbed computation" "$(stencil_result job)" "$expected"
+ok "the server stops without complaint" stop_server
+
+ok "the file system can be had without DAX" eval 'umount /tmp/pmem && mount -o dax=never "$block" /tmp/pmem'
+refused_over_verbs "a pool in a disk's page cache" 'this memory: the kernel pins no pages of files on a disk' --pool "$pool"
+done_testing
