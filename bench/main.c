@@ -37,6 +37,8 @@ static struct capability {
 	{"relaunch", relaunch_bench, true},
 };
 
+#define CHUNK_MAX    (1u << 30)
+#define WINDOW_MAX   4096
 #define CAPABILITIES (sizeof(capabilities) / sizeof(capabilities[0]))
 
 static struct capability *find(const char *name)
@@ -55,7 +57,8 @@ static bool wants(const char *name)
 
 static const char usage[] =
 	"usage: hf-bench [--only NAME]... [--ranks N] [--bytes N] [--runs N] [--json FILE]\n"
-	"                [--tracker NAME] [--rdma ADDRESS] [--dir DIRECTORY] [--server PROGRAM]\n"
+	"                [--tracker NAME] [--rdma ADDRESS] [--chunk N] [--window N]\n"
+	"                [--dir DIRECTORY] [--server PROGRAM]\n"
 	"  --only    measure just this: checkpoint-ofi, restore-ofi, checkpoint-verbs, restore-verbs, commit-4k,\n"
 	"            increment-0.1pct, increment-1pct, increment-10pct, increment-50pct, increment-100pct, restore-chain-1, restore-chain-10,\n"
 	"            restore-chain-100, relaunch\n"
@@ -65,6 +68,8 @@ static const char usage[] =
 	"  --runs    that count, each beside one of its limit; default 9; 15 of commit-4k, 10 of relaunch\n"
 	"  --tracker what finds the changes for increments: auto (the default), hash, uffd\n"
 	"  --rdma    an address that an RDMA device has, for checkpoint-verbs and restore-verbs\n"
+	"  --chunk   bytes of one transfer of checkpoints and restores, as 256K; default 1M, as in their limit\n"
+	"  --window  their transfers under way at a time; default 16, as in their limit\n"
 	"  --json    write the rows to this file, too\n"
 	"  --dir     where the pools and the raw files go; default /dev/shm\n"
 	"  --server  the pmu-server to start; default: that of the build tree, else that in PATH\n";
@@ -74,7 +79,8 @@ static const struct option long_options[] = {
 	{"bytes", required_argument, NULL, 'b'},  {"runs", required_argument, NULL, 'r'},
 	{"json", required_argument, NULL, 'j'},	  {"dir", required_argument, NULL, 'd'},
 	{"server", required_argument, NULL, 's'}, {"tracker", required_argument, NULL, 't'},
-	{"rdma", required_argument, NULL, 'v'},  {"help", no_argument, NULL, 'h'},
+	{"rdma", required_argument, NULL, 'v'},	  {"chunk", required_argument, NULL, 'c'},
+	{"window", required_argument, NULL, 'w'}, {"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
 
@@ -130,6 +136,11 @@ static int parse(int argc, char **argv, struct options *o, struct error *err)
 					       "--bytes: '%s' is no size, as 64M, of 4096 or more",
 					       optarg);
 			break;
+		case 'c':
+			if (size_parse(optarg, &o->plan.chunk) || o->plan.chunk < 4096 || o->plan.chunk > CHUNK_MAX)
+				rc = error_set(err, -EINVAL, "--chunk: '%s' is no size from 4096 to 1G", optarg);
+			break;
+		case 'w': rc = number("--window", WINDOW_MAX, &o->plan.window, err); break;
 		case 'j': o->json = optarg; break;
 		case 'd': o->directory = optarg; break;
 		case 's': o->plan.server = optarg; break;

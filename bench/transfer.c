@@ -70,8 +70,8 @@ static int member_begin(void *arg, unsigned rank, void **state, struct error *er
 					 .net = t->family->net,
 					 .provider = t->family == &ofi ? PROVIDER : NULL,
 					 .auth = "none",
-					 .chunk_bytes = RMA_CHUNK_BYTES,
-					 .window = RMA_WINDOW};
+					 .chunk_bytes = t->plan->chunk ? t->plan->chunk : RMA_CHUNK_BYTES,
+					 .window = t->plan->window ? t->plan->window : RMA_WINDOW};
 	struct client_identity identity = {.job = "transfer",
 					   .rank = rank,
 					   .ranks = t->ranks,

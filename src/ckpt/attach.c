@@ -67,6 +67,7 @@ static int region_open(struct hf_job *job)
 	struct client_options to = {
 		.net = options->net,
 		.provider = options->fabric,
+		.device = options->fabric_device,
 		.timeout_ms = options->timeout_ms,
 		.reconnect_ms = options->reconnect_ms ? options->reconnect_ms : 1,
 		.chunk_bytes = options->chunk_bytes,

@@ -34,6 +34,7 @@ struct client_options {
 	struct embedded *embedded;
 	const char *net;	/* back end of the data plane; NULL or "" for the default */
 	const char *provider;	/* of the back end; NULL or "" for what the server names */
+	const char *device;	/* RDMA device, as net_params.device; NULL or "" for the nearest */
 	const char *auth;	/* "psk" or "none" */
 	const char *key_file;	/* psk */
 	uint64_t timeout_ms;	/* for one request, or one transfer; 0: 10000 */

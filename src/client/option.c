@@ -51,6 +51,9 @@ static const struct option table[] = {
 	       "mean seconds between failures, for interval = auto, until they are seen to be fewer"),
 	OPTION("fabric", TYPE_STRING, fabric, "", NULL,
 	       "provider of the network back end; the server's own choice without it"),
+	OPTION("fabric_device", TYPE_STRING, fabric_device, "", NULL,
+	       "back end verbs: RDMA device of the rank, NAME or NAME:PORT, or an address of its interface; the nearest one "
+	       "on the server's network without it"),
 	OPTION("net", TYPE_STRING, net, "", NULL,
 	       "network back end of the data plane; the best one without it"),
 	OPTION("auth", TYPE_STRING, auth, "", "psk|none",
@@ -314,7 +317,7 @@ static int file_variable(void *user, const char *section, const char *name, cons
 		return 0;
 	}
 	if (!option) {
-		char names[256] = "";
+		char names[512] = "";
 
 		for (size_t i = 0; i < TABLE_LENGTH; i++)
 			snprintf(names + strlen(names), sizeof(names) - strlen(names), "%s%s",

@@ -22,6 +22,7 @@ struct options {
 	char *mode;
 	char *tracker;
 	char *fabric;
+	char *fabric_device;
 	char *net;
 	char *auth; /* "psk" or "none", never NULL once loaded */
 	char *key_file;

@@ -106,6 +106,7 @@ static int data_connect(struct client *client, struct wire_open_reply *reply, ui
 	bool own = options->provider && *options->provider;
 	struct net_params params = {
 		.provider = own ? options->provider : reply->provider,
+		.device = options->device,
 		.chunk_bytes = options->chunk_bytes,
 		.window = options->window,
 	};

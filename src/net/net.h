@@ -22,11 +22,13 @@
 #include "common/fabric.h"
 #include "common/persist.h"
 
-#define NET_ABI		  4
+#define NET_ABI		  5
 
 struct net_params {
 	const char *provider; /* ofi: "tcp", ...; NULL or "" for the default; verbs has none */
 	const char *node;     /* target: address or name to listen on; NULL for any */
+	/* initiator, verbs: RDMA device "NAME" or "NAME:PORT", or an address of its interface; NULL or "" for the nearest */
+	const char *device;
 	unsigned threads;     /* target: progress threads, at least 1 */
 	size_t chunk_bytes;   /* initiator: largest single transfer; 0 for the default */
 	unsigned window;      /* initiator: transfers in flight; 0 for the default */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include "common/clock.h"
 #include "common/log.h"
+#include "net/verbs_source.h"
 
 #define CHUNK_BYTES_DEFAULT (1u << 20)
 #define WINDOW_DEFAULT	    16u
@@ -16,6 +17,7 @@
 #define RETRIES		    7
 /* 4.096 us * 2^16 for an answer, RETRIES times: a peer that is gone is noticed within 2 to 8 s. */
 #define ACK_TIMEOUT	    16
+#define NEARER_MS	    1000u /* for a device to prove that it leads to the server, too */
 #define REJECT_NO_SERVICE   8 /* of InfiniBand's connection manager: nobody listens */
 
 static int conn_rejected(const struct verbs_event *event, struct error *err)
@@ -83,18 +85,73 @@ static int conn_await(struct net_conn *conn, enum rdma_cm_event_type wanted, uin
 	}
 }
 
-static int conn_resolve(struct net_conn *conn, struct sockaddr_storage *to, uint64_t deadline,
-			struct error *err)
+/* A new identifier, on a device that leads there: that of the source, else the kernel's routes choose. */
+static int conn_resolve_from(struct net_conn *conn, struct verbs_source *source, struct sockaddr_storage *to,
+			     uint64_t deadline, struct error *err)
 {
-	int rc;
+	struct sockaddr *from = source ? (struct sockaddr *)&source->address : NULL;
 
-	if (rdma_resolve_addr(conn->id, NULL, (struct sockaddr *)to, deadline_left_ms(deadline)))
+	conn->id = NULL;
+	if (rdma_create_id(conn->events, &conn->id, NULL, RDMA_PS_TCP))
+		return verbs_failed(err, errno, "opening the RDMA connection manager");
+	if (rdma_resolve_addr(conn->id, from, (struct sockaddr *)to, deadline_left_ms(deadline)))
 		return error_set(err, errno == ENODEV ? -ENODEV : -EHOSTUNREACH,
 				 "no RDMA device of this machine leads to the server's data port: %s; see 'rdma link'",
 				 strerror(errno));
-	rc = conn_await(conn, RDMA_CM_EVENT_ADDR_RESOLVED, deadline, err);
+	return conn_await(conn, RDMA_CM_EVENT_ADDR_RESOLVED, deadline, err);
+}
+
+static int conn_resolve_named(struct net_conn *conn, const char *name, struct sockaddr_storage *to, uint64_t deadline,
+			      struct error *err)
+{
+	struct verbs_source source;
+	char names[256];
+	int rc = verbs_source_named(name, (struct sockaddr *)to, &source, err);
+
 	if (rc)
 		return rc;
+	rc = conn_resolve_from(conn, &source, to, deadline, err);
+	if (!rc)
+		return 0;
+	verbs_source_names((struct sockaddr *)to, names, sizeof(names));
+	return error_set(err, rc,
+			 "'%s', named by the variable fabric_device, does not lead to the server's data port (%s); this "
+			 "machine has: %s",
+			 name, strerror(-rc), names);
+}
+
+/* In place of the device where the kernel's routes lead: a nearer one, if it leads there as well. */
+static void conn_resolve_nearer(struct net_conn *conn, struct sockaddr_storage *to, uint64_t deadline)
+{
+	uint64_t soon = deadline_in_ms(NEARER_MS);
+	struct rdma_cm_id *usual = conn->id, *spare;
+	struct verbs_source source;
+	struct error why = {0};
+
+	if (!usual->verbs || !verbs_source_nearer(ibv_get_device_name(usual->verbs->device), (struct sockaddr *)to, &source))
+		return;
+	if (conn_resolve_from(conn, &source, to, soon < deadline ? soon : deadline, &why)) {
+		log_debug("verbs: %s is nearer but not used: %s", source.device, why.text);
+		spare = conn->id;
+		conn->id = usual;
+	} else {
+		spare = usual;
+	}
+	if (spare)
+		rdma_destroy_id(spare);
+}
+
+static int conn_resolve(struct net_conn *conn, const char *device, struct sockaddr_storage *to, uint64_t deadline,
+			struct error *err)
+{
+	bool named = device && *device;
+	int rc = named ? conn_resolve_named(conn, device, to, deadline, err)
+		       : conn_resolve_from(conn, NULL, to, deadline, err);
+
+	if (rc)
+		return rc;
+	if (!named)
+		conn_resolve_nearer(conn, to, deadline);
 	if (rdma_resolve_route(conn->id, deadline_left_ms(deadline)))
 		return verbs_failed(err, errno, "finding a route to the server's data port");
 	return conn_await(conn, RDMA_CM_EVENT_ROUTE_RESOLVED, deadline, err);
@@ -227,6 +284,17 @@ static int conn_establish(struct net_conn *conn, const uint8_t token[NET_TOKEN_B
 	return conn_await(conn, RDMA_CM_EVENT_ESTABLISHED, deadline, err);
 }
 
+static void conn_tell(const struct net_conn *conn)
+{
+	struct ibv_qp_init_attr made;
+	struct ibv_qp_attr attr = {0};
+
+	if (!ibv_query_qp(conn->id->qp, &attr, IBV_QP_PATH_MTU | IBV_QP_AV, &made))
+		log_debug("verbs: connected by %s, port %u, GID index %u, path MTU %u",
+			  ibv_get_device_name(conn->id->verbs->device), conn->id->port_num,
+			  attr.ah_attr.grh.sgid_index, 128u << attr.path_mtu);
+}
+
 /* An application that forks keeps its memory: newer kernels see to that, older ones must be asked in time. */
 static void prepare_for_forks(void)
 {
@@ -250,10 +318,8 @@ int verbs_connect(const struct net_params *params, const struct net_address *add
 		return error_nomem(err, "a connection");
 	prepare_for_forks();
 	rc = verbs_open_channel(&conn->events, err);
-	if (!rc && rdma_create_id(conn->events, &conn->id, NULL, RDMA_PS_TCP))
-		rc = verbs_failed(err, errno, "opening the RDMA connection manager");
 	if (!rc)
-		rc = conn_resolve(conn, &to, deadline, err);
+		rc = conn_resolve(conn, params->device, &to, deadline, err);
 	if (!rc)
 		rc = conn_limit(conn, params, &device, err);
 	if (!rc)
@@ -264,6 +330,7 @@ int verbs_connect(const struct net_params *params, const struct net_address *add
 		verbs_disconnect(conn);
 		return rc;
 	}
+	conn_tell(conn);
 	*out = conn;
 	return 0;
 }

@@ -130,8 +130,8 @@ tests_unit_net_LDADD = libnet.la libcommon.la $(CHECK_LIBS)
 
 unit_programs += tests/unit/verbs tests/unit/persist
 tests_unit_verbs_SOURCES = tests/unit/verbs.c tests/unit/unit.h
-tests_unit_verbs_CFLAGS = $(unit_cflags) $(VERBS_CFLAGS)
-tests_unit_verbs_LDADD = libnet.la libcommon.la $(CHECK_LIBS) $(VERBS_LIBS)
+tests_unit_verbs_CFLAGS = $(unit_cflags) $(VERBS_CFLAGS) $(HWLOC_CFLAGS)
+tests_unit_verbs_LDADD = libnet.la libcommon.la $(CHECK_LIBS) $(VERBS_LIBS) $(HWLOC_LIBS)
 tests_unit_persist_SOURCES = tests/unit/persist.c tests/unit/unit.h
 tests_unit_persist_CFLAGS = $(unit_cflags) $(VERBS_CFLAGS)
 tests_unit_persist_LDADD = libnet.la libcommon.la $(CHECK_LIBS) $(VERBS_LIBS)

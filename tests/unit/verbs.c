@@ -6,6 +6,8 @@
  * what the contract promises.
  */
 #include "net/verbs_conn.h"
+#include "net/verbs_near.h"
+#include "net/verbs_source.h"
 #include "net/verbs_target.h"
 
 #include <arpa/inet.h>
@@ -352,11 +354,116 @@ START_TEST(a_machine_without_rdma_says_so)
 }
 END_TEST
 
+/* ---- which device ---- */
+
+static hwloc_bitmap_t processors(const char *list)
+{
+	hwloc_bitmap_t set = hwloc_bitmap_alloc();
+
+	ck_assert(!hwloc_bitmap_list_sscanf(set, list));
+	return set;
+}
+
+START_TEST(a_device_is_near_by_the_processors_that_it_shares)
+{
+	static const struct {
+		const char *process, *device, *machine;
+		unsigned share;
+	} cases[] = {
+		{"0-3", "0-7", "0-15", 1000},  {"0-3", "8-15", "0-15", 0},   {"6-9", "0-7", "0-15", 500},
+		{"0-15", "8-15", "0-15", 500}, {"0-2", "2-5", "0-15", 333},
+		/* One that is near to all is a device whose place is not known, or a machine where that is no question. */
+		{"0-3", "0-15", "0-15", 0},    {"0-3", "0-31", "0-15", 0},   {"0-3", "", "0-15", 0},
+		{"", "0-7", "0-15", 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		hwloc_bitmap_t process = processors(cases[i].process), device = processors(cases[i].device);
+		hwloc_bitmap_t machine = processors(cases[i].machine);
+
+		ck_assert_uint_eq(verbs_near_share_of(process, device, machine), cases[i].share);
+		hwloc_bitmap_free(process);
+		hwloc_bitmap_free(device);
+		hwloc_bitmap_free(machine);
+	}
+}
+END_TEST
+
+START_TEST(no_device_is_nearer_than_itself)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(device_address())};
+	struct verbs_source source;
+	struct error err = {0};
+
+	ck_assert(!verbs_source_named(device_address(), (struct sockaddr *)&at, &source, &err));
+	ck_assert(source.on_link);
+	ck_assert(!verbs_source_nearer(source.device, (struct sockaddr *)&at, &source));
+}
+END_TEST
+
+static int connect_by(const char *device, struct error *err)
+{
+	struct net_params params = {.node = device_address(), .threads = 1, .device = device};
+	struct net_address address;
+	int rc;
+
+	ck_assert_msg(!net_verbs.listen(&params, &target, &address, err), "%s", err->text);
+	ck_assert(!net_verbs.target_admit(target, PEER, token, err));
+	conn = NULL;
+	rc = net_verbs.connect(&params, &address, token, deadline_in_ms(DEADLINE_MS), &conn, err);
+	if (rc)
+		ck_assert_ptr_null(conn);
+	return rc;
+}
+
+START_TEST(a_device_is_taken_by_name_port_or_address)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(device_address())};
+	char port[IBV_SYSFS_NAME_MAX + 16];
+	struct verbs_source source;
+	struct error err = {0};
+
+	ck_assert(!verbs_source_named(device_address(), (struct sockaddr *)&at, &source, &err));
+	snprintf(port, sizeof(port), "%s:%u", source.device, source.port);
+
+	const char *names[] = {source.device, port, device_address(), "", NULL};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		ck_assert_msg(!connect_by(names[i], &err), "%s: %s", names[i], err.text);
+		ck_assert_str_eq(ibv_get_device_name(conn->id->verbs->device), source.device);
+		ck_assert_uint_eq(conn->id->port_num, source.port);
+		stop();
+	}
+}
+END_TEST
+
+START_TEST(a_device_that_is_not_there_is_refused_and_others_are_named)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(device_address())};
+	char port[IBV_SYSFS_NAME_MAX + 16];
+	struct verbs_source source;
+	struct error err = {0};
+
+	ck_assert(!verbs_source_named(device_address(), (struct sockaddr *)&at, &source, &err));
+	snprintf(port, sizeof(port), "%s:77", source.device);
+
+	const char *names[] = {"nosuch9", port, "192.0.2.1", ":", "127.0.0.1"};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		ck_assert_int_eq(connect_by(names[i], &err), -ENODEV);
+		ck_assert_msg(strstr(err.text, names[i]) && strstr(err.text, "fabric_device"), "%s", err.text);
+		ck_assert_msg(strstr(err.text, source.device) && strstr(err.text, device_address()), "%s", err.text);
+		stop();
+	}
+}
+END_TEST
+
 static Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("verbs");
 
 #define ADD(name) unit_add(suite, #name, name, 60)
+	ADD(a_device_is_near_by_the_processors_that_it_shares);
 	if (access("/dev/infiniband/rdma_cm", F_OK))
 		ADD(a_machine_without_rdma_says_so);
 	if (!device_address()) {
@@ -379,5 +486,8 @@ static Suite *unit_suite(void)
 	}
 	ADD(a_limit_on_locked_memory_is_named);
 	ADD(an_address_of_no_device_is_named);
+	ADD(no_device_is_nearer_than_itself);
+	ADD(a_device_is_taken_by_name_port_or_address);
+	ADD(a_device_that_is_not_there_is_refused_and_others_are_named);
 	return suite;
 }
