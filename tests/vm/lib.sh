@@ -26,11 +26,16 @@ test_library=${0%/*}/../system
 # shellcheck source=../system/lib.sh
 . "$test_library/lib.sh"
 
-# rdma_up: a soft-RoCE device rxe0 that the rest of the machine reaches by $rdma_address.
+# rdma_up [ADDRESS]: a soft-RoCE device rxe0 that the rest of the machine reaches by $rdma_address; with an address, it
+# is on the machine's network card (boot --link), and the other machine reaches it too.
 rdma_up()
 {
-	rdma_address=10.7.0.1
-	ip link add card0 type dummy && ip address add $rdma_address/24 dev card0 && ip link set card0 mtu 9000 up &&
+	rdma_address=${1:-10.7.0.1}
+	if [ $# -eq 0 ]; then
+		ip link add card0 type dummy
+	else
+		ip link set eth0 name card0
+	fi && ip address add "$rdma_address/24" dev card0 && ip link set card0 mtu 9000 up &&
 		rdma link add rxe0 type rxe netdev card0 && wait_for 20 rdma_active
 }
 
