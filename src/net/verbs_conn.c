@@ -326,6 +326,9 @@ int verbs_connect(const struct net_params *params, const struct net_address *add
 		rc = conn_equip(conn, err);
 	if (!rc)
 		rc = conn_establish(conn, token, &device, deadline, err);
+	/* That it was bound there proves no way from there to the server. */
+	if (rc && conn->id && conn->id->verbs && params->device && *params->device)
+		error_context(err, "over '%s', as the variable fabric_device says", params->device);
 	if (rc) {
 		verbs_disconnect(conn);
 		return rc;

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # A primary that was granted a range of a device, and hung, comes back after its region was taken over: all that it
 # sends then is for nothing, and it learns that it was fenced. The new run has its own set in that very range by then.
+# shellcheck disable=SC2034 # variables for run.sh
 vm='--nvdimm 512M,mem-ctrl'
 TIME_LIMIT=600
 . "${0%/*}/lib.sh"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Clients make their sets durable themselves, on a devdax device over verbs: by FLUSH, by a read, or, where that is not to
 # be had, as the server does it.
+# shellcheck disable=SC2034 # variables for run.sh
 vm='--nvdimm 512M,mem-ctrl'
 TIME_LIMIT=800
 . "${0%/*}/lib.sh"
@@ -39,7 +40,7 @@ device_units()
 		HOLDFAST_TEST_DAX="$device" "$@" "$builddir/tests/unit/persist" >"$run_dir/units"
 	units_status=$?
 	cat "$run_dir/units"
-	[ $units_status -eq 0 ] && grep -q '^ok .*a_seal_is_set_by_the_flush' "$run_dir/units"
+	[ "$units_status" -eq 0 ] && grep -q '^ok .*a_seal_is_set_by_the_flush' "$run_dir/units"
 }
 
 stencil_size='--nx 120 --ny 80 --steps 60' stencil_delay_ms=100

@@ -55,7 +55,7 @@ ok "and is used then, too" over rxe0
 ok "a device that is not there is no way to attach" fails job_by rxe7 missing
 ok "which names those that are" said missing "rxe0:1 (10.7.0.1), rxe1:1 (10.8.0.1)"
 ok "nor is one that does not lead to the server" fails job_by rxe1 elsewhere
-ok "which names those that are" said elsewhere "rxe0:1 (10.7.0.1), rxe1:1 (10.8.0.1)"
+ok "which is named" said elsewhere "over 'rxe1', as the variable fabric_device says"
 
 stop_server
 start_server --net verbs --fabric-listen 10.8.0.1 || bail "no server starts on the second device"
