@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# Ranks on one host, the server on another, verbs between them: a rank is killed, the server's host is in the middle of
+# Ranks on one host, the server on another, verbs between them: a rank is killed, the server's host is killed in the middle of
 # a checkpoint, and the link is down for a moment. Each time the job resumes from the newest complete epoch, or goes on, to
 # the right result.
 # shellcheck disable=SC2034,SC2154 # variables for and of run.sh
