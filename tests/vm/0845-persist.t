@@ -43,7 +43,7 @@ device_units()
 	[ "$units_status" -eq 0 ] && grep -q '^ok .*a_seal_is_set_by_the_flush' "$run_dir/units"
 }
 
-stencil_size='--nx 120 --ny 80 --steps 60' stencil_delay_ms=100
+stencil_size='--nx 120 --ny 80 --steps 60' stencil_delay_ms=0
 device=$(nvdimm_mode 512 devdax)
 ok "the memory module becomes a device" test -c "$device"
 ok "the soft-RoCE device comes up" rdma_up
@@ -56,8 +56,9 @@ for method in flush read; do
 	ok "$method: the server starts" persist_server $method $new
 	new=
 	is "$method: it says so" "$(stat_of server.persist_method)" $method
-	stencil_start "$method"
-	ok "$method: epochs get complete" wait_for 120 epoch_reached $method 2
+	point_on_rank 2 ckpt-put:stop:4 # and so no rank gets any further
+	stencil_start "$method" "$run_dir/pointed"
+	ok "$method: epochs get complete" wait_for 200 epoch_reached $method 3
 	ok "$method: all of them by this method" commits_by $method
 	ok "$method: rank 2 can be killed" kill -KILL "$(rank_pid 2)"
 	ok "$method: mpirun reports the failure" fails job_wait
