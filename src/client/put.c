@@ -243,8 +243,8 @@ static int put_bytes(struct mover *mover, const struct net_key *key, uint8_t *at
 	return 0;
 }
 
-/* Makes the set durable, where that is this end's part. The seal is the table's magic: whoever finds that on the medium
- * may believe the rest. */
+/* Makes the set durable, where that is this end's part. The seal is the table's magic: COMMIT looks
+ * for it, so that no set is published whose flush was left out. */
 static int put_persist(struct client *client, struct put *put, const struct net_key *key, const struct net_seal *seal,
 		       struct error *err)
 {

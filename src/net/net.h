@@ -147,8 +147,8 @@ struct net_ops {
 	/*
 	 * Makes the first `bytes` bytes of a grant durable, all transfers being reaped, by a method of limits.persist:
 	 * PERSIST_FLUSH, where the grant has NET_FLUSH, or PERSIST_READ, where it has NET_READ. PERSIST_FLUSH may have a
-	 * `seal`, where limits.seals; else it is NULL. -errno: whether it is durable is not known, and the connection
-	 * is lost.
+	 * `seal` in these bytes, where limits.seals; else it is NULL. -EINVAL: nothing was asked of the device; other
+	 * errors: whether it is durable is not known, and the connection is lost.
 	 */
 	int (*persist_range)(struct net_conn *conn, const struct net_key *key, enum persist_method method,
 			     uint64_t bytes, const struct net_seal *seal, uint64_t deadline, struct error *err);

@@ -284,17 +284,6 @@ static int conn_establish(struct net_conn *conn, const uint8_t token[NET_TOKEN_B
 	return conn_await(conn, RDMA_CM_EVENT_ESTABLISHED, deadline, err);
 }
 
-static void conn_tell(const struct net_conn *conn)
-{
-	struct ibv_qp_init_attr made;
-	struct ibv_qp_attr attr = {0};
-
-	if (!ibv_query_qp(conn->id->qp, &attr, IBV_QP_PATH_MTU | IBV_QP_AV, &made))
-		log_debug("verbs: connected by %s, port %u, GID index %u, path MTU %u",
-			  ibv_get_device_name(conn->id->verbs->device), conn->id->port_num,
-			  attr.ah_attr.grh.sgid_index, 128u << attr.path_mtu);
-}
-
 /* An application that forks keeps its memory: newer kernels see to that, older ones must be asked in time. */
 static void prepare_for_forks(void)
 {
@@ -333,7 +322,6 @@ int verbs_connect(const struct net_params *params, const struct net_address *add
 		verbs_disconnect(conn);
 		return rc;
 	}
-	conn_tell(conn);
 	*out = conn;
 	return 0;
 }

@@ -110,8 +110,8 @@ int verbs_persist_range(struct net_conn *conn, const struct net_key *key, enum p
 	int rc;
 
 	if (!bytes || bytes > key->bytes || conn->in_flight || !(conn->limits.persist & 1u << method) ||
-	    (seal && (!conn->limits.seals || seal->offset % NET_SEAL_BYTES ||
-		      seal->offset > key->bytes - NET_SEAL_BYTES)))
+	    (seal && (!conn->limits.seals || seal->offset % NET_SEAL_BYTES || bytes < NET_SEAL_BYTES ||
+		      seal->offset > bytes - NET_SEAL_BYTES)))
 		return error_set(err, -EINVAL, "%llu bytes cannot be made durable by '%s'", (unsigned long long)bytes,
 				 persist_name(method));
 	rc = method == PERSIST_READ ? persist_read(conn, key, bytes, deadline, err)

@@ -13,12 +13,7 @@ not_started()
 	refused_text=$1
 	shift
 	refused "$pmu_server" --foreground --pool "$run_dir/refused-pool" --size 64M --auth none --listen 127.0.0.1:0 \
-		"$@" && grep -qFe "$refused_text" "$run_dir/refused.err" && [ ! -e "$run_dir/ready" ]
-}
-
-stat_of()
-{
-	"$pmuctl" -s "$server" stat | awk -v key="$1" '$1 == key { print $2 }'
+		--ready-file "$run_dir/never" "$@" && grep -qFe "$refused_text" "$run_dir/refused.err" && [ ! -e "$run_dir/never" ]
 }
 
 ok "there is no such method" not_started "there is no method 'fluhs'; use server, flush or read" --persist fluhs

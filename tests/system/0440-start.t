@@ -18,11 +18,6 @@ background()
 	run_servers="$run_servers $server_pid"
 }
 
-stat_of()
-{
-	"$pmuctl" -s "$server" stat | sed -n "s/^$1  *//p"
-}
-
 ok "the server goes to the background" background
 ok "its ready file has its address" grep -qxE '127\.0\.0\.1:[1-9][0-9]*' "$run_dir/ready"
 is "and nothing else" "$(wc -l <"$run_dir/ready")" 1

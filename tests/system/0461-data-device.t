@@ -27,11 +27,6 @@ start_with() # POINT
 	return "$started"
 }
 
-stat_of()
-{
-	"$pmuctl" -s "$server" stat | awk -v key="$1" '$1 == key { print $2 }'
-}
-
 # not_started TEXT [OPTION]...: the server refuses to, with that text.
 not_started()
 {

@@ -189,6 +189,12 @@ stencil_rest()
 	job_kill
 }
 
+# stat_of KEY: what the server says of itself under that name.
+stat_of()
+{
+	"$pmuctl" -s "$server" stat | sed -n "s/^$1  *//p"
+}
+
 # attached JOB RANKS: have so many of its ranks a session at the moment?
 attached()
 {

@@ -137,7 +137,7 @@ START_TEST(methods_have_the_names_of_the_manual)
 }
 END_TEST
 
-START_TEST(a_data_plane_over_messages_has_none)
+START_TEST(libfabric_has_none)
 {
 	ck_assert_int_eq(net_ofi.persist, 0);
 	ck_assert(net_verbs.persist & 1u << PERSIST_READ);
@@ -281,7 +281,7 @@ static Suite *unit_suite(void)
 
 #define ADD(name) unit_add(suite, #name, name, 60)
 	ADD(methods_have_the_names_of_the_manual);
-	ADD(a_data_plane_over_messages_has_none);
+	ADD(libfabric_has_none);
 	if (!device_address()) {
 		printf("# no RDMA device is named by HOLDFAST_TEST_NET and HOLDFAST_TEST_ADDRESS: most is not tried\n");
 		return suite;

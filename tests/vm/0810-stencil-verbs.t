@@ -7,11 +7,6 @@ TIME_LIMIT=500
 . "${0%/*}/lib.sh"
 plan 38
 
-stat_of()
-{
-	"$pmuctl" -s "$server" stat | awk -v key="$1" '$1 == key { print $2 }'
-}
-
 packets_sent()
 {
 	cat /sys/class/infiniband/rxe0/ports/1/hw_counters/sent_pkts

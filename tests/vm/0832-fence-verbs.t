@@ -8,11 +8,6 @@ TIME_LIMIT=600
 . "${0%/*}/lib.sh"
 plan 20
 
-stat_of()
-{
-	"$pmuctl" -s "$server" stat | awk -v key="$1" '$1 == key { print $2 }'
-}
-
 commits_reach()
 {
 	[ "$(stat_of count.commits)" -ge "$1" ]

@@ -9,11 +9,6 @@ plan 31
 
 pool=/tmp/pmem/pool
 
-stat_of()
-{
-	"$pmuctl" -s "$server" stat | sed -n "s/^$1  *//p"
-}
-
 file_server()
 {
 	start_server --pool "$pool" --size 200M "$@"

@@ -8,11 +8,6 @@ TIME_LIMIT=800
 . "${0%/*}/lib.sh"
 plan 45
 
-stat_of()
-{
-	"$pmuctl" -s "$server" stat | awk -v key="$1" '$1 == key { $1 = ""; print substr($0, 2) }'
-}
-
 # persist_server METHOD [OPTION]...
 persist_server()
 {

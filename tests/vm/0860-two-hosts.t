@@ -88,11 +88,6 @@ server_answers()
 	"$pmuctl" jobs >/dev/null
 }
 
-stat_of()
-{
-	"$pmuctl" stat | awk -v key="$1" '$1 == key { print $2 }'
-}
-
 card_sent()
 {
 	cat /sys/class/net/card0/statistics/tx_bytes

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 # Two soft-RoCE devices: a rank takes the one that it is told to, by name, port or address, or the one that leads to the
-# server; one that is not there, or leads elsewhere, is refused with the names of those that there are.
+# server; one that is not there is refused with the names of those that there are, one that leads elsewhere with its own.
 TIME_LIMIT=500
 . "${0%/*}/lib.sh"
 plan 19

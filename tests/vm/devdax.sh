@@ -6,11 +6,6 @@ TIME_LIMIT=400
 . "${0%/*}/lib.sh"
 plan 22
 
-stat_of()
-{
-	"$pmuctl" -s "$server" stat | awk -v key="$1" '$1 == key { $1 = ""; print substr($0, 2) }'
-}
-
 device_server()
 {
 	start_server --data "$device" --size 400M --net verbs --fabric-listen "$rdma_address" "$@"
