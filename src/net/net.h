@@ -22,16 +22,19 @@
 #include "common/fabric.h"
 #include "common/persist.h"
 
-#define NET_ABI		  5
+#define NET_ABI		  6
 
 struct net_params {
 	const char *provider; /* ofi: "tcp", ...; NULL or "" for the default; verbs has none */
-	const char *node;     /* target: address or name to listen on; NULL for any */
-	/* initiator, verbs: RDMA device "NAME" or "NAME:PORT", or an address of its interface; NULL or "" for the nearest */
+	/* target: address or name to listen on; NULL for any. verbs: up to NET_RAILS_MAX of them, with commas between,
+	 * are its rails: a client has a connection to each, and spreads its transfers over them. */
+	const char *node;
+	/* initiator, verbs: RDMA device "NAME" or "NAME:PORT", or an address of its interface; NULL or "" for the
+	 * nearest. Several, with commas between, are for the server's rails in turn. */
 	const char *device;
 	unsigned threads;     /* target: progress threads, at least 1 */
 	size_t chunk_bytes;   /* initiator: largest single transfer; 0 for the default */
-	unsigned window;      /* initiator: transfers in flight; 0 for the default */
+	unsigned window;      /* initiator: transfers in flight, on each rail; 0 for the default */
 	/* target: called at the start of each progress thread, to bind it near memory and device; may be
 	 * NULL. `device` is the fabric device's PCI address ("0000:3b:00.0") or "". */
 	void (*thread_start)(void *arg, unsigned thread, const char *device);
@@ -69,7 +72,7 @@ struct net_transfer {
 
 struct net_limits {
 	size_t chunk_bytes;
-	unsigned window;
+	unsigned window; /* on all rails together */
 	/* How many ranges a transfer may have here and there; pieces that touch are one range. */
 	unsigned local_ranges, remote_ranges;
 	unsigned persist; /* 1 << each method that persist_range() has here */
@@ -92,8 +95,8 @@ struct net_ops {
 	/* ---- target ---- */
 	int (*listen)(const struct net_params *params, struct net_target **target,
 		      struct net_address *address, struct error *err);
-	/* One client may connect, once, with this token; it becomes the peer `peer`. A peer whose
-	 * connection is lost may be admitted again, with another token. */
+	/* One client may connect, once on each rail, with this token; it becomes the peer `peer`. A peer whose
+	 * connection is lost may be admitted again, with another token, which takes the place of the first. */
 	int (*target_admit)(struct net_target *target, uint64_t peer,
 			    const uint8_t token[NET_TOKEN_BYTES], struct error *err);
 	/* Cuts the peer off (connection closed, grants revoked, token forgotten). After its return
@@ -119,7 +122,8 @@ struct net_ops {
 	void (*target_close)(struct net_target *target);
 
 	/* ---- initiator ---- */
-	/* -ECONNREFUSED: nobody listens; -EACCES: the token was rejected; -ETIMEDOUT: no answer. */
+	/* -ECONNREFUSED: nobody listens; -EACCES: the token was rejected; -ETIMEDOUT: no answer. Rails that cannot be
+	 * reached are done without, as long as there is one. */
 	int (*connect)(const struct net_params *params, const struct net_address *address,
 		       const uint8_t token[NET_TOKEN_BYTES], uint64_t deadline, struct net_conn **conn,
 		       struct error *err);

@@ -327,7 +327,7 @@ static void message_add_remote(struct message *m, const struct net_piece *piece,
 		last->len += piece->bytes;
 		return;
 	}
-	m->remotes[m->remote_count++] = (struct fi_rma_iov){.addr = at, .len = piece->bytes, .key = key->key};
+	m->remotes[m->remote_count++] = (struct fi_rma_iov){.addr = at, .len = piece->bytes, .key = key->keys[0]};
 }
 
 static int message_add(struct message *m, const struct net_conn *conn, const struct net_key *key,

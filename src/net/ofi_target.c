@@ -131,7 +131,7 @@ void ofi_target_close(struct net_target *target)
 int ofi_target_admit(struct net_target *target, uint64_t peer, const uint8_t bytes[NET_TOKEN_BYTES],
 		     struct error *err)
 {
-	struct token *token = token_new(peer, bytes, err);
+	struct token *token = token_new(peer, bytes, 1, err);
 
 	if (!token)
 		return -ENOMEM;
@@ -186,9 +186,11 @@ int ofi_expose(struct net_target *target, uint64_t peer, void *base, size_t byte
 	if (rc)
 		goto err_unlock;
 	virtual_address = session->info->domain_attr->mr_mode & FI_MR_VIRT_ADDR;
-	key->address = virtual_address ? (uintptr_t)base : 0;
-	key->key = fi_mr_key(grant->mr);
-	key->bytes = bytes;
+	*key = (struct net_key){
+	    .address = virtual_address ? (uintptr_t)base : 0,
+	    .bytes = bytes,
+	    .keys = {fi_mr_key(grant->mr)},
+	};
 	grant->session = session; /* with the reference */
 	grant->next = session->grants;
 	grant->at = &session->grants;

@@ -9,10 +9,11 @@
 struct token {
 	struct token *next;
 	uint64_t peer;
+	unsigned uses; /* that are left */
 	uint8_t bytes[NET_TOKEN_BYTES];
 };
 
-struct token *token_new(uint64_t peer, const uint8_t bytes[NET_TOKEN_BYTES], struct error *err)
+struct token *token_new(uint64_t peer, const uint8_t bytes[NET_TOKEN_BYTES], unsigned uses, struct error *err)
 {
 	struct token *token = malloc(sizeof(*token));
 
@@ -21,14 +22,9 @@ struct token *token_new(uint64_t peer, const uint8_t bytes[NET_TOKEN_BYTES], str
 		return NULL;
 	}
 	token->peer = peer;
+	token->uses = uses;
 	memcpy(token->bytes, bytes, NET_TOKEN_BYTES);
 	return token;
-}
-
-void token_add(struct token **list, struct token *token)
-{
-	token->next = *list;
-	*list = token;
 }
 
 static void token_drop(struct token **at)
@@ -52,7 +48,8 @@ bool token_redeem(struct token **list, const void *data, size_t bytes, uint64_t 
 	if (!found)
 		return false;
 	*peer = (*found)->peer;
-	token_drop(found);
+	if (!--(*found)->uses)
+		token_drop(found);
 	return true;
 }
 
@@ -64,6 +61,13 @@ void token_remove(struct token **list, uint64_t peer)
 		else
 			list = &(*list)->next;
 	}
+}
+
+void token_add(struct token **list, struct token *token)
+{
+	token_remove(list, token->peer);
+	token->next = *list;
+	*list = token;
 }
 
 void token_clear(struct token **list)

@@ -11,11 +11,13 @@
 
 struct token;
 
-struct token *token_new(uint64_t peer, const uint8_t bytes[NET_TOKEN_BYTES], struct error *err);
+/* A token that works `uses` times: once a rail. */
+struct token *token_new(uint64_t peer, const uint8_t bytes[NET_TOKEN_BYTES], unsigned uses, struct error *err);
 
-/* Takes the token that `data` begins with out of the list, so that it works once; false: there is none. */
+/* Uses the token that `data` begins with, and takes it out of the list at its last use; false: there is none. */
 bool token_redeem(struct token **list, const void *data, size_t bytes, uint64_t *peer);
 
+/* In the place of another of the peer's. */
 void token_add(struct token **list, struct token *token);
 
 /* Forgets the peer's, and all. */

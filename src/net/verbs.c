@@ -45,6 +45,7 @@ int verbs_take_event(struct rdma_event_channel *channel, struct verbs_event *out
 	    .type = event->event,
 	    .status = event->status,
 	    .id = event->id,
+	    .listener = event->listen_id,
 	    .context = (uintptr_t)event->id->context,
 	    .reads = event->param.conn.responder_resources,
 	};
@@ -58,20 +59,30 @@ int verbs_take_event(struct rdma_event_channel *channel, struct verbs_event *out
 	return 1;
 }
 
-int verbs_sockaddr(const struct net_address *address, struct sockaddr_storage *sockaddr, struct error *err)
+int verbs_sockaddrs(const struct net_address *address, struct sockaddr_storage sockaddrs[NET_RAILS_MAX],
+		    struct error *err)
 {
 	size_t bytes = address->format == AF_INET    ? sizeof(struct sockaddr_in)
 		       : address->format == AF_INET6 ? sizeof(struct sockaddr_in6)
 						     : 0;
+	unsigned rails = bytes ? (unsigned)(address->bytes / bytes) : 0;
 
-	if (!bytes || address->bytes != bytes)
+	if (!rails || rails > NET_RAILS_MAX || address->bytes != rails * bytes)
 		goto malformed;
-	*sockaddr = (struct sockaddr_storage){0};
-	memcpy(sockaddr, address->raw, bytes);
-	if (sockaddr->ss_family == address->format)
-		return 0;
+	for (unsigned i = 0; i < rails; i++) {
+		sockaddrs[i] = (struct sockaddr_storage){0};
+		memcpy(&sockaddrs[i], address->raw + i * bytes, bytes);
+		if (sockaddrs[i].ss_family != address->format)
+			goto malformed;
+	}
+	return (int)rails;
 malformed:
 	return error_set(err, -EINVAL, "the server's data address is malformed");
+}
+
+socklen_t verbs_sockaddr_bytes(const struct sockaddr *address)
+{
+	return address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 }
 
 bool verbs_switched_off(const char *name)

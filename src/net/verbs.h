@@ -28,9 +28,10 @@
 struct verbs_event {
 	enum rdma_cm_event_type type;
 	int status;
-	struct rdma_cm_id *id; /* of a request: the new one, the taker's */
-	uintptr_t context;     /* of the id */
-	uint8_t reads;	       /* of a request: reads that the peer wants in flight */
+	struct rdma_cm_id *id;		   /* of a request: the new one, the taker's */
+	const struct rdma_cm_id *listener; /* of a request */
+	uintptr_t context;		   /* of the id */
+	uint8_t reads;			   /* of a request: reads that the peer wants in flight */
 	size_t bytes;
 	uint8_t data[64];
 };
@@ -44,8 +45,11 @@ int verbs_open_channel(struct rdma_event_channel **channel, struct error *err);
 /* The next event: 1, 0 where there is none, -errno. */
 int verbs_take_event(struct rdma_event_channel *channel, struct verbs_event *event);
 
-/* An address came over the wire: -EINVAL where it is not what its family says. */
-int verbs_sockaddr(const struct net_address *address, struct sockaddr_storage *sockaddr, struct error *err);
+/* An address came over the wire, with one of each rail: how many, or -EINVAL where it is not what its family says. */
+int verbs_sockaddrs(const struct net_address *address, struct sockaddr_storage sockaddrs[NET_RAILS_MAX],
+		    struct error *err);
+
+socklen_t verbs_sockaddr_bytes(const struct sockaddr *address);
 
 /*
  * Registers memory: by demand paging where it cannot be pinned, the device can do that, and HOLDFAST_VERBS_ODP is not

@@ -9,7 +9,7 @@
 
 struct verbs_range {
 	struct verbs_range *next;
-	struct ibv_mr *mr;
+	struct ibv_mr *mrs[NET_RAILS_MAX]; /* of each domain */
 	uintptr_t base;
 	size_t bytes;
 	unsigned use;
@@ -28,13 +28,19 @@ static bool range_overlaps(const struct verbs_range *range, uintptr_t base, size
 	return base < range->base ? range->base - base < bytes : base - range->base < range->bytes;
 }
 
+static void range_free(struct verbs_range *range)
+{
+	for (unsigned i = 0; i < NET_RAILS_MAX && range->mrs[i]; i++)
+		ibv_dereg_mr(range->mrs[i]);
+	free(range);
+}
+
 static void range_end(struct verbs_range **at)
 {
 	struct verbs_range *range = *at;
 
 	*at = range->next;
-	ibv_dereg_mr(range->mr);
-	free(range);
+	range_free(range);
 }
 
 static void drop_idle(struct verbs_memory *memory, unsigned keep)
@@ -67,6 +73,38 @@ static struct verbs_range *take_kept(struct verbs_memory *memory, uintptr_t base
 	return NULL;
 }
 
+int verbs_memory_domain(struct verbs_memory *memory, struct ibv_context *device, struct error *err)
+{
+	unsigned i = 0;
+
+	while (i < memory->domain_count && memory->domains[i]->context != device)
+		i++;
+	if (i < memory->domain_count)
+		return (int)i;
+	memory->domains[i] = ibv_alloc_pd(device);
+	if (!memory->domains[i])
+		return verbs_failed(err, errno, "opening a protection domain");
+	memory->domain_count++;
+	return (int)i;
+}
+
+void verbs_memory_trim(struct verbs_memory *memory, unsigned count)
+{
+	while (memory->domain_count > count)
+		ibv_dealloc_pd(memory->domains[--memory->domain_count]);
+}
+
+static int range_register(const struct verbs_memory *memory, struct verbs_range *range, void *base, size_t bytes,
+			  int access, struct error *err)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < memory->domain_count && !rc; i++)
+		if (!range->mrs[i])
+			rc = verbs_register(memory->domains[i], base, bytes, access, &range->mrs[i], NULL, err);
+	return rc;
+}
+
 int verbs_memory_add(struct verbs_memory *memory, void *base, size_t bytes, unsigned use,
 		     struct verbs_range **out, struct error *err)
 {
@@ -85,13 +123,13 @@ int verbs_memory_add(struct verbs_memory *memory, void *base, size_t bytes, unsi
 	range = calloc(1, sizeof(*range));
 	if (!range)
 		return error_nomem(err, "a registration");
-	rc = verbs_register(memory->pd, base, bytes, access, &range->mr, NULL, err);
+	rc = range_register(memory, range, base, bytes, access, err);
 	if (rc == -ENOMEM) {
 		drop_idle(memory, 0);
-		rc = verbs_register(memory->pd, base, bytes, access, &range->mr, NULL, err);
+		rc = range_register(memory, range, base, bytes, access, err);
 	}
 	if (rc) {
-		free(range);
+		range_free(range);
 		return rc;
 	}
 	range->base = (uintptr_t)base;
@@ -137,13 +175,13 @@ void verbs_memory_forget(struct verbs_memory *memory, const void *base, size_t b
 	}
 }
 
-bool verbs_memory_find(const struct verbs_memory *memory, const void *base, size_t bytes, unsigned use,
+bool verbs_memory_find(const struct verbs_memory *memory, unsigned domain, const void *base, size_t bytes, unsigned use,
 		       uint32_t *lkey)
 {
 	for (const struct verbs_range *range = memory->first; range; range = range->next) {
 		if (range->users && (range->use & use) == use &&
 		    range_contains(range, (uintptr_t)base, bytes)) {
-			*lkey = range->mr->lkey;
+			*lkey = range->mrs[domain]->lkey;
 			return true;
 		}
 	}
@@ -154,4 +192,5 @@ void verbs_memory_clear(struct verbs_memory *memory)
 {
 	while (memory->first)
 		range_end(&memory->first);
+	verbs_memory_trim(memory, 0);
 }

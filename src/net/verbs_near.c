@@ -43,7 +43,7 @@ unsigned verbs_near_share_of(hwloc_const_bitmap_t process, hwloc_const_bitmap_t 
 	if (common && !hwloc_bitmap_isincluded(machine, device) && !hwloc_bitmap_and(common, process, device))
 		shared = hwloc_bitmap_weight(common);
 	hwloc_bitmap_free(common);
-	return shared > 0 && all > 0 ? (unsigned)(1000LL * shared / all) : 0;
+	return shared > 0 && all > 0 ? (unsigned)((long long)NEAR_SHARE_ALL * shared / all) : 0;
 }
 
 unsigned verbs_near_share(const struct verbs_near *near, const char *name)

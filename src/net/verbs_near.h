@@ -5,6 +5,8 @@
 
 #include <hwloc.h>
 
+#define NEAR_SHARE_ALL 1000u
+
 struct verbs_near;
 
 /* Loads the machine's topology, which takes some milliseconds. NULL: nothing is known. */

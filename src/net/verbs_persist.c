@@ -8,18 +8,20 @@
 #include <errno.h>
 #include <string.h>
 
-/* Waits for the one transfer that is in flight, a flush or a read. */
-static int persist_finish(struct net_conn *conn, struct net_transfer *transfer, uint64_t deadline, struct error *err)
+/* Waits for all `transfers`, flushes or reads, one a rail at most. */
+static int persist_finish(struct net_conn *conn, const struct net_transfer *transfers, uint64_t deadline,
+			  struct error *err)
 {
-	struct net_transfer *done;
-	int rc = verbs_reap(conn, &done, 1, deadline, err);
+	struct net_transfer *done[NET_RAILS_MAX];
+	int rc = 0;
 
-	if (rc < 0)
-		return rc;
-	if (transfer->status)
-		return error_set(err, transfer->status, "the data connection took no %s: %s",
-				 transfer->write ? "RDMA FLUSH" : "read", strerror(-transfer->status));
-	return 0;
+	while (rc >= 0 && verbs_in_flight(conn))
+		rc = verbs_reap(conn, done, NET_RAILS_MAX, deadline, err);
+	for (unsigned i = 0; i < conn->rail_count && rc >= 0; i++)
+		if (transfers[i].status)
+			rc = error_set(err, transfers[i].status, "the data connection took no %s: %s",
+				       transfers[i].write ? "RDMA FLUSH" : "read", strerror(-transfers[i].status));
+	return rc < 0 ? rc : 0;
 }
 
 #ifdef HAVE_IBV_WR_FLUSH
@@ -29,34 +31,52 @@ static int persist_finish(struct net_conn *conn, struct net_transfer *transfer, 
 #define FLUSHES_MAX	8u
 
 /* On the wire all at once, and with one completion: flushes of [from, from + bytes), the seal, and a flush of it. */
-static int flush_some(struct net_conn *conn, const struct net_key *key, uint64_t from, uint64_t bytes,
-		      const struct net_seal *seal, uint64_t deadline, struct error *err)
+static int flush_post(struct rail *rail, struct net_transfer *transfer, const struct net_key *key, uint64_t from,
+		      uint64_t bytes, const struct net_seal *seal, struct error *err)
 {
 	const unsigned placement = IBV_FLUSH_GLOBAL | IBV_FLUSH_PERSISTENT;
-	struct ibv_qp_ex *qp = ibv_qp_to_qp_ex(conn->id->qp);
-	struct net_transfer transfer = {.write = true};
-	uint32_t rkey = (uint32_t)key->key;
+	struct ibv_qp_ex *qp = ibv_qp_to_qp_ex(rail->id->qp);
+	uint32_t rkey = (uint32_t)key->keys[rail->number];
 	unsigned requests = 0;
 	uint64_t done, n;
 	int rc;
 
+	*transfer = (struct net_transfer){.write = true};
 	ibv_wr_start(qp);
 	for (done = 0; done < bytes; done += n) {
 		n = bytes - done < FLUSH_BYTES_MAX ? bytes - done : FLUSH_BYTES_MAX;
-		requests += verbs_request_mark(qp, &transfer, !seal && done + n == bytes);
+		requests += verbs_request_mark(qp, transfer, !seal && done + n == bytes);
 		ibv_wr_flush(qp, rkey, key->address + from + done, n, placement, IBV_FLUSH_RANGE);
 	}
 	if (seal) {
-		requests += verbs_request_mark(qp, &transfer, false);
+		requests += verbs_request_mark(qp, transfer, false);
 		ibv_wr_atomic_write(qp, rkey, key->address + seal->offset, seal->bytes);
-		requests += verbs_request_mark(qp, &transfer, true);
+		requests += verbs_request_mark(qp, transfer, true);
 		ibv_wr_flush(qp, rkey, key->address + seal->offset, NET_SEAL_BYTES, placement, IBV_FLUSH_RANGE);
 	}
 	rc = ibv_wr_complete(qp);
 	if (rc)
 		return verbs_failed(err, rc, "the RDMA device took no FLUSH");
-	verbs_transfer_posted(conn, &transfer, requests);
-	return persist_finish(conn, &transfer, deadline, err);
+	verbs_transfer_posted(rail, transfer, requests);
+	return 0;
+}
+
+/* By each rail, since one answers for what came by itself only; the seal follows by the first, behind all of them. */
+static int flush_some(struct net_conn *conn, const struct net_key *key, uint64_t from, uint64_t bytes,
+		      const struct net_seal *seal, uint64_t deadline, struct error *err)
+{
+	struct net_transfer transfers[NET_RAILS_MAX] = {0};
+	bool alone = conn->rail_count == 1;
+	int rc = 0;
+
+	for (unsigned i = 0; i < conn->rail_count && !rc; i++)
+		rc = flush_post(&conn->rails[i], &transfers[i], key, from, bytes, alone ? seal : NULL, err);
+	if (!rc)
+		rc = persist_finish(conn, transfers, deadline, err);
+	if (rc || !seal || alone)
+		return rc;
+	rc = flush_post(&conn->rails[0], &transfers[0], key, 0, 0, seal, err);
+	return rc ? rc : persist_finish(conn, transfers, deadline, err);
 }
 
 static int persist_flush(struct net_conn *conn, const struct net_key *key, uint64_t bytes, const struct net_seal *seal,
@@ -86,20 +106,22 @@ static int persist_flush(struct net_conn *conn, const struct net_key *key, uint6
 static int persist_read(struct net_conn *conn, const struct net_key *key, uint64_t bytes, uint64_t deadline,
 			struct error *err)
 {
-	uint64_t into = 0;
-	struct net_transfer transfer = {.local = &into, .bytes = bytes < sizeof(into) ? bytes : sizeof(into)};
+	const size_t n = bytes < sizeof(uint64_t) ? (size_t)bytes : sizeof(uint64_t);
+	struct net_transfer transfers[NET_RAILS_MAX] = {0};
+	uint64_t into[NET_RAILS_MAX];
 	void *registration;
-	int rc;
+	int rc = verbs_register_local(conn, into, sizeof(into), NET_SINK, &registration, err);
 
-	transfer.offset = bytes - transfer.bytes;
-	rc = verbs_register_local(conn, &into, sizeof(into), NET_SINK, &registration, err);
 	if (rc)
 		return rc;
-	rc = verbs_submit(conn, key, &transfer, err);
+	for (unsigned i = 0; i < conn->rail_count && !rc; i++) {
+		transfers[i] = (struct net_transfer){.local = &into[i], .offset = bytes - n, .bytes = n};
+		rc = verbs_submit_on(conn, &conn->rails[i], key, &transfers[i], err);
+	}
 	if (!rc)
-		rc = persist_finish(conn, &transfer, deadline, err);
+		rc = persist_finish(conn, transfers, deadline, err);
 	if (rc)
-		verbs_stop(conn->id->qp); /* before `into` goes */
+		verbs_abandon(conn, rc); /* before `into` goes */
 	verbs_unregister_local(conn, registration);
 	return rc;
 }
@@ -109,7 +131,7 @@ int verbs_persist_range(struct net_conn *conn, const struct net_key *key, enum p
 {
 	int rc;
 
-	if (!bytes || bytes > key->bytes || conn->in_flight || !(conn->limits.persist & 1u << method) ||
+	if (!bytes || bytes > key->bytes || verbs_in_flight(conn) || !(conn->limits.persist & 1u << method) ||
 	    (seal && (!conn->limits.seals || seal->offset % NET_SEAL_BYTES || bytes < NET_SEAL_BYTES ||
 		      seal->offset > bytes - NET_SEAL_BYTES)))
 		return error_set(err, -EINVAL, "%llu bytes cannot be made durable by '%s'", (unsigned long long)bytes,

@@ -90,7 +90,7 @@ out:
 	return works;
 }
 
-bool verbs_probe_windows(const struct sockaddr *address, socklen_t bytes)
+bool verbs_probe_windows(const struct sockaddr *address)
 {
 	struct probe p = {.deadline = deadline_in_ms(PROBE_MS)};
 	struct net_params params = {.threads = 1};
@@ -98,7 +98,7 @@ bool verbs_probe_windows(const struct sockaddr *address, socklen_t bytes)
 	char node[NI_MAXHOST];
 	bool works;
 
-	if (getnameinfo(address, bytes, node, sizeof(node), NULL, 0, NI_NUMERICHOST))
+	if (getnameinfo(address, verbs_sockaddr_bytes(address), node, sizeof(node), NULL, 0, NI_NUMERICHOST))
 		return false;
 	params.node = node;
 	if (verbs_listen_with(&params, WINDOWS_TRUSTED, &p.target, &p.address, &err)) {

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include "common/clock.h"
@@ -14,13 +15,11 @@
 #define REQUEST_MS	2000
 #define SPIN_NS		1000000 /* after which a wait sleeps between its looks */
 
-struct session *verbs_session_find(struct net_target *target, uint64_t peer)
+struct session *verbs_session_find(struct session *from, uint64_t peer)
 {
-	struct session *session = target->sessions;
-
-	while (session && session->peer != peer)
-		session = session->next;
-	return session;
+	while (from && from->peer != peer)
+		from = from->next;
+	return from;
 }
 
 struct session *verbs_session_of_serial(struct net_target *target, uintptr_t serial)
@@ -63,29 +62,60 @@ static int session_equip(struct session *session)
 	return rdma_create_qp(session->id, session->pd, &attr);
 }
 
+/* Ends what the peer had before its last admission. false: it has a session on this rail already. */
+static bool session_is_first(struct net_target *target, uint64_t peer, const uint8_t token[NET_TOKEN_BYTES],
+			     unsigned rail)
+{
+	struct session *session = verbs_session_find(target->sessions, peer), *next;
+	bool first = true;
+
+	for (; session; session = next) {
+		next = verbs_session_find(session->next, peer);
+		if (sodium_memcmp(session->token, token, NET_TOKEN_BYTES) != 0)
+			verbs_session_close(session);
+		else
+			first = first && session->rail != rail;
+	}
+	return first;
+}
+
+static unsigned rail_of(const struct net_target *target, const struct rdma_cm_id *listener)
+{
+	unsigned rail = 0;
+
+	while (rail + 1 < target->rails && target->listeners[rail] != listener)
+		rail++;
+	return rail;
+}
+
 int verbs_session_accept(struct net_target *target, const struct verbs_event *event, uint64_t peer,
 			 struct error *err)
 {
 	static atomic_uintptr_t serials;
 	const struct device *device = device_of(target, event->id->verbs);
 	struct rdma_conn_param param = {.responder_resources = event->reads};
-	struct session *session = calloc(1, sizeof(*session));
+	unsigned rail = rail_of(target, event->listener);
+	bool first = session_is_first(target, peer, event->data, rail);
+	struct session *session = first ? calloc(1, sizeof(*session)) : NULL;
 	struct ibv_device_attr attr;
 	int rc;
 
 	if (!session) {
+		rdma_reject(event->id, NULL, 0);
 		rdma_destroy_id(event->id);
-		return error_nomem(err, "a session");
+		return first ? error_nomem(err, "a session") : error_set(err, -EACCES, "it is connected here already");
 	}
 	*session = (struct session){
 	    .target = target,
 	    .next = target->sessions,
 	    .serial = atomic_fetch_add(&serials, 1) + 1,
 	    .peer = peer,
+	    .rail = rail,
 	    .establish_by = deadline_in_ms(ESTABLISH_MS),
 	    .id = event->id,
 	    .windows = device && device->windows,
 	};
+	memcpy(session->token, event->data, sizeof(session->token));
 	session->id->context = (void *)session->serial;
 	target->sessions = session;
 	if (!ibv_query_device(event->id->verbs, &attr) && param.responder_resources > attr.max_qp_rd_atom)
@@ -109,14 +139,14 @@ void verbs_session_close(struct session *session)
 	/* Windows hold on to their queue pair, and it, with an access that is under way, to the memory. */
 	if (session->id->qp)
 		verbs_stop(session->id->qp);
-	for (struct net_grant *grant = session->grants; grant; grant = grant->next)
-		verbs_grant_end_window(grant);
+	for (struct binding *binding = session->bindings; binding; binding = binding->next)
+		verbs_binding_end_window(binding);
 	if (session->id->qp) {
 		rdma_disconnect(session->id); /* tells the peer */
 		rdma_destroy_qp(session->id);
 	}
-	for (struct net_grant *grant = session->grants; grant; grant = grant->next)
-		verbs_grant_end_registration(grant);
+	for (struct binding *binding = session->bindings; binding; binding = binding->next)
+		verbs_binding_end_registration(binding);
 	verbs_areas_forget(session, 0, SIZE_MAX);
 	if (session->cq)
 		ibv_destroy_cq(session->cq);
@@ -125,7 +155,7 @@ void verbs_session_close(struct session *session)
 			  (unsigned long long)session->peer, strerror(errno));
 	rdma_destroy_id(session->id);
 	session->id = NULL;
-	if (!session->grants)
+	if (!session->bindings)
 		free(session);
 }
 

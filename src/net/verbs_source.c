@@ -18,11 +18,6 @@ struct sources {
 	size_t count;
 };
 
-static socklen_t address_bytes(const struct sockaddr *address)
-{
-	return address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-}
-
 /* The bytes that a network's mask is about. */
 static const uint8_t *address_raw(const struct sockaddr *address, size_t *bytes)
 {
@@ -60,7 +55,7 @@ static bool source_bind(struct rdma_event_channel *channel, const struct ifaddrs
 	if (found) {
 		*source = (struct verbs_source){.port = id->port_num};
 		snprintf(source->device, sizeof(source->device), "%s", ibv_get_device_name(id->verbs->device));
-		memcpy(&source->address, at->ifa_addr, address_bytes(at->ifa_addr));
+		memcpy(&source->address, at->ifa_addr, verbs_sockaddr_bytes(at->ifa_addr));
 	}
 	rdma_destroy_id(id);
 	return found;
@@ -128,7 +123,7 @@ static void sources_print(const struct sources *sources, char *text, size_t byte
 	for (size_t i = 0; i < sources->count && used < bytes; i++) {
 		const struct sockaddr *at = (const struct sockaddr *)&sources->list[i].address;
 
-		if (getnameinfo(at, address_bytes(at), address, sizeof(address), NULL, 0, NI_NUMERICHOST))
+		if (getnameinfo(at, verbs_sockaddr_bytes(at), address, sizeof(address), NULL, 0, NI_NUMERICHOST))
 			snprintf(address, sizeof(address), "?");
 		used += (size_t)snprintf(text + used, bytes - used, "%s%s:%u (%s)", i ? ", " : "",
 					 sources->list[i].device, sources->list[i].port, address);
@@ -164,33 +159,48 @@ int verbs_source_named(const char *name, const struct sockaddr *to, struct verbs
 			 name, to->sa_family == AF_INET6 ? "IPv6" : "IPv4", names);
 }
 
-/* The nearest of those on the server's network; a tie is the kernel's to decide. */
-static bool sources_nearer(const struct sources *sources, const char *device, struct verbs_source *nearest)
+static bool is_among(const char *device, const char *const names[])
+{
+	while (*names && strcmp(*names, device) != 0)
+		names++;
+	return *names;
+}
+
+/* A device that is not used yet before all that are, then the nearest. */
+static unsigned device_merit(const struct verbs_near *near, const char *device, const char *const used[])
+{
+	return (is_among(device, used) ? 0 : NEAR_SHARE_ALL + 1) + (near ? verbs_near_share(near, device) : 0);
+}
+
+/* The best of those on the server's network; a tie is the kernel's to decide. */
+static bool sources_better(const struct sources *sources, const char *device, const char *const used[],
+			   struct verbs_source *best)
 {
 	struct verbs_near *near = verbs_near_open();
-	unsigned share, most = near ? verbs_near_share(near, device) : 0;
+	unsigned merit, most = device_merit(near, device, used);
 	bool found = false;
 
-	for (size_t i = 0; near && i < sources->count && sources->list[i].on_link; i++) {
-		share = verbs_near_share(near, sources->list[i].device);
-		if (share <= most)
+	for (size_t i = 0; i < sources->count && sources->list[i].on_link; i++) {
+		merit = device_merit(near, sources->list[i].device, used);
+		if (merit <= most)
 			continue;
-		most = share;
-		*nearest = sources->list[i];
+		most = merit;
+		*best = sources->list[i];
 		found = true;
 	}
 	verbs_near_close(near);
 	return found;
 }
 
-bool verbs_source_nearer(const char *device, const struct sockaddr *to, struct verbs_source *source)
+bool verbs_source_better(const char *device, const char *const used[], const struct sockaddr *to,
+			 struct verbs_source *source)
 {
 	struct sources sources = sources_find(to);
 	bool others = false, found;
 
 	for (size_t i = 0; i < sources.count && sources.list[i].on_link; i++)
 		others = others || strcmp(sources.list[i].device, device) != 0;
-	found = others && sources_nearer(&sources, device, source);
+	found = others && sources_better(&sources, device, used, source);
 	free(sources.list);
 	return found;
 }

@@ -20,8 +20,9 @@ int verbs_source_named(const char *name, const struct sockaddr *to, struct verbs
 /* "DEVICE:PORT (ADDRESS), ..." of this machine, for messages. */
 void verbs_source_names(const struct sockaddr *to, char *text, size_t bytes);
 
-/* Is there a source on the server's network whose device is nearer to this process than `device`, where the kernel's
- * routes lead? */
-bool verbs_source_nearer(const char *device, const struct sockaddr *to, struct verbs_source *source);
+/* Is there a source on the server's network that is better than `device`, where the kernel's routes lead: one whose
+ * device is none of `used`, names that end with NULL, or else one that is nearer to this process? */
+bool verbs_source_better(const char *device, const char *const used[], const struct sockaddr *to,
+			 struct verbs_source *source);
 
 #endif

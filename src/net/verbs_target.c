@@ -48,32 +48,67 @@ static int target_devices(struct net_target *target, struct error *err)
 	return 0;
 }
 
-static int target_bind(struct net_target *target, const char *node, struct net_address *address,
-		       struct error *err)
+static int rail_bind(struct rdma_cm_id *listener, const char *node, const struct addrinfo *at, struct error *err)
+{
+	int rc = rdma_bind_addr(listener, at->ai_addr) ? errno : 0;
+
+	if (rc == ENODEV || rc == EADDRNOTAVAIL)
+		return error_set(err, -rc,
+				 "no RDMA device has the address %s; see 'rdma link' and 'ip addr', and name one with "
+				 "--fabric-listen", node ? node : "any");
+	if (rc)
+		return verbs_failed(err, rc, "binding the data port");
+	if (rdma_listen(listener, BACKLOG))
+		return verbs_failed(err, errno, "listening for data connections");
+	return 0;
+}
+
+/* A further rail, whose address is appended. */
+static int target_add_rail(struct net_target *target, const char *node, struct net_address *address, struct error *err)
 {
 	const struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_family = node ? AF_UNSPEC : AF_INET,
 				       .ai_socktype = SOCK_STREAM};
-	struct addrinfo *found = NULL;
+	struct rdma_cm_id **listener = &target->listeners[target->rails];
+	struct addrinfo *found;
 	int rc;
 
+	if (target->rails == NET_RAILS_MAX)
+		return error_set(err, -EINVAL, "there may be %u addresses of rails at most", NET_RAILS_MAX);
 	rc = getaddrinfo(node, "0", &hints, &found);
 	if (rc)
 		return error_set(err, -EINVAL, "'%s' is no address: %s", node ? node : "any", gai_strerror(rc));
-	rc = rdma_bind_addr(target->listener, found->ai_addr) ? errno : 0;
-	if (rc == ENODEV || rc == EADDRNOTAVAIL)
-		error_set(err, -rc, "no RDMA device has the address %s; see 'rdma link' and 'ip addr', and name one with "
-			  "--fabric-listen", node ? node : "any");
-	else if (rc)
-		verbs_failed(err, rc, "binding the data port");
-	address->format = (uint32_t)found->ai_family;
-	address->bytes = (uint32_t)found->ai_addrlen;
+	if (target->rails && address->format != (uint32_t)found->ai_family)
+		rc = error_set(err, -EINVAL, "the addresses of rails are to be of one family, IPv4 or IPv6");
+	else if (rdma_create_id(target->events, listener, NULL, RDMA_PS_TCP))
+		rc = verbs_failed(err, errno, "opening the RDMA connection manager");
+	else
+		target->rails++;
+	if (!rc)
+		rc = rail_bind(*listener, node, found, err);
+	if (!rc) {
+		memcpy(address->raw + address->bytes, rdma_get_local_addr(*listener), found->ai_addrlen);
+		address->format = (uint32_t)found->ai_family;
+		address->bytes += (uint32_t)found->ai_addrlen;
+	}
 	freeaddrinfo(found);
-	if (rc)
-		return -rc;
-	if (rdma_listen(target->listener, BACKLOG))
-		return verbs_failed(err, errno, "listening for data connections");
-	memcpy(address->raw, rdma_get_local_addr(target->listener), address->bytes);
-	return 0;
+	return rc;
+}
+
+/* `nodes` is one address, or several with commas between; NULL for any. */
+static int target_add_rails(struct net_target *target, const char *nodes, struct net_address *address,
+			    struct error *err)
+{
+	char *list = nodes ? strdup(nodes) : NULL, *rest = list, *node;
+	int rc = 0;
+
+	if (!nodes)
+		return target_add_rail(target, NULL, address, err);
+	if (!list)
+		return error_nomem(err, "addresses");
+	while (!rc && (node = strsep(&rest, ",")))
+		rc = target_add_rail(target, node, address, err);
+	free(list);
+	return rc;
 }
 
 static void target_name_device(struct net_target *target)
@@ -83,9 +118,9 @@ static void target_name_device(struct net_target *target)
 	const char *name;
 	ssize_t n;
 
-	if (!target->listener->verbs)
+	if (!target->listeners[0]->verbs)
 		return;
-	snprintf(path, sizeof(path), "%s/device", target->listener->verbs->device->ibdev_path);
+	snprintf(path, sizeof(path), "%s/device", target->listeners[0]->verbs->device->ibdev_path);
 	n = readlink(path, link, sizeof(link) - 1);
 	if (n <= 0)
 		return;
@@ -106,8 +141,7 @@ static bool device_offers_windows(struct ibv_context *verbs)
 	return !ibv_query_device(verbs, &attr) && attr.device_cap_flags & IBV_DEVICE_MEM_WINDOW_TYPE_2B;
 }
 
-static void device_decide(struct net_target *target, struct ibv_context *verbs, const struct sockaddr *address,
-			  socklen_t bytes)
+static void device_decide(struct net_target *target, struct ibv_context *verbs, const struct sockaddr *address)
 {
 	struct device *device = NULL;
 
@@ -117,14 +151,14 @@ static void device_decide(struct net_target *target, struct ibv_context *verbs, 
 	}
 	if (!device || device->windows || !device_offers_windows(verbs))
 		return;
-	device->windows = verbs_probe_windows(address, bytes);
+	device->windows = verbs_probe_windows(address);
 	if (!device->windows)
 		log_warning("data plane: the memory windows of the RDMA device %s do not work as they should; each grant "
 			    "gets a registration of its own, which is slower", ibv_get_device_name(verbs->device));
 }
 
 /* Which device an address is at can only be seen by binding it. */
-static void address_decide(struct net_target *target, struct sockaddr *address, socklen_t bytes)
+static void address_decide(struct net_target *target, struct sockaddr *address)
 {
 	struct rdma_event_channel *channel;
 	struct rdma_cm_id *id;
@@ -133,7 +167,7 @@ static void address_decide(struct net_target *target, struct sockaddr *address, 
 		return;
 	if (!rdma_create_id(channel, &id, NULL, RDMA_PS_TCP)) {
 		if (!rdma_bind_addr(id, address) && id->verbs)
-			device_decide(target, id->verbs, address, bytes);
+			device_decide(target, id->verbs, address);
 		rdma_destroy_id(id);
 	}
 	rdma_destroy_event_channel(channel);
@@ -148,19 +182,14 @@ static void addresses_decide(struct net_target *target)
 	for (at = list; at; at = at->ifa_next) {
 		int family = at->ifa_addr && !(at->ifa_flags & IFF_LOOPBACK) ? at->ifa_addr->sa_family : AF_UNSPEC;
 
-		if (family == AF_INET)
-			address_decide(target, at->ifa_addr, sizeof(struct sockaddr_in));
-		else if (family == AF_INET6)
-			address_decide(target, at->ifa_addr, sizeof(struct sockaddr_in6));
+		if (family == AF_INET || family == AF_INET6)
+			address_decide(target, at->ifa_addr);
 	}
 	freeifaddrs(list);
 }
 
-static void target_decide_windows(struct net_target *target, enum verbs_windows windows,
-				  const struct net_address *address)
+static void target_decide_windows(struct net_target *target, enum verbs_windows windows)
 {
-	struct sockaddr_storage at = {0};
-
 	if (windows == WINDOWS_NEVER || (windows == WINDOWS_PROBED && verbs_switched_off("HOLDFAST_VERBS_WINDOWS")))
 		return;
 	if (windows == WINDOWS_TRUSTED) {
@@ -168,15 +197,14 @@ static void target_decide_windows(struct net_target *target, enum verbs_windows 
 			target->devices[i].windows = true;
 		return;
 	}
-	memcpy(&at, address->raw, address->bytes);
-	if (at.ss_family == AF_INET)
-		((struct sockaddr_in *)&at)->sin_port = 0;
-	else
-		((struct sockaddr_in6 *)&at)->sin6_port = 0;
-	if (target->listener->verbs)
-		device_decide(target, target->listener->verbs, (struct sockaddr *)&at, address->bytes);
-	else
-		addresses_decide(target);
+	for (unsigned i = 0; i < target->rails; i++) {
+		struct rdma_cm_id *listener = target->listeners[i];
+
+		if (listener->verbs)
+			device_decide(target, listener->verbs, rdma_get_local_addr(listener));
+		else
+			addresses_decide(target);
+	}
 }
 
 /* ---- the contract ---- */
@@ -202,14 +230,12 @@ int verbs_listen_with(const struct net_params *params, enum verbs_windows window
 		rc = verbs_open_channel(&target->events, err);
 	if (!rc)
 		rc = target_devices(target, err);
-	if (!rc && rdma_create_id(target->events, &target->listener, NULL, RDMA_PS_TCP))
-		rc = verbs_failed(err, errno, "opening the RDMA connection manager");
 	if (!rc)
-		rc = target_bind(target, params->node, &bound, err);
+		rc = target_add_rails(target, params->node, &bound, err);
 	if (rc)
 		goto err_close;
 	target_name_device(target);
-	target_decide_windows(target, windows, &bound);
+	target_decide_windows(target, windows);
 	rc = pthread_create(&target->thread, NULL, verbs_listener_run, target);
 	target->started = !rc;
 	if (rc) {
@@ -245,8 +271,8 @@ void verbs_target_close(struct net_target *target)
 	}
 	while (target->sessions)
 		verbs_session_close(target->sessions);
-	if (target->listener)
-		rdma_destroy_id(target->listener);
+	for (unsigned i = 0; i < target->rails; i++)
+		rdma_destroy_id(target->listeners[i]);
 	if (target->events)
 		rdma_destroy_event_channel(target->events);
 	if (target->contexts)
@@ -263,7 +289,7 @@ void verbs_target_close(struct net_target *target)
 int verbs_target_admit(struct net_target *target, uint64_t peer, const uint8_t bytes[NET_TOKEN_BYTES],
 		       struct error *err)
 {
-	struct token *token = token_new(peer, bytes, err);
+	struct token *token = token_new(peer, bytes, target->rails, err);
 
 	if (!token)
 		return -ENOMEM;
@@ -279,67 +305,60 @@ void verbs_target_expel(struct net_target *target, uint64_t peer)
 
 	pthread_mutex_lock(&target->lock);
 	token_remove(&target->tokens, peer);
-	while ((session = verbs_session_find(target, peer)))
+	while ((session = verbs_session_find(target->sessions, peer)))
 		verbs_session_close(session);
 	pthread_mutex_unlock(&target->lock);
+}
+
+/* With the lock held. */
+static void grant_end(struct net_grant *grant)
+{
+	for (unsigned i = 0; i < grant->count; i++)
+		verbs_binding_close(&grant->bindings[i]);
+	free(grant);
 }
 
 int verbs_expose(struct net_target *target, uint64_t peer, void *base, size_t bytes, unsigned rights,
 		 struct net_grant **out, struct net_key *key, struct error *err)
 {
 	struct net_grant *grant = calloc(1, sizeof(*grant));
-	struct session *session;
-	int rc;
+	struct session *session, *next;
+	int rc = 0;
 
 	if (!grant)
 		return error_nomem(err, "a grant");
+	*key = (struct net_key){0};
+	grant->target = target;
 	pthread_mutex_lock(&target->lock);
-	session = verbs_session_find(target, peer);
-	if (!session) {
-		rc = error_set(err, -ENOTCONN, "the client has no data connection");
-		goto err_unlock;
-	}
-	grant->session = session;
-	rc = verbs_grant_bind(grant, base, bytes, rights, key, err);
-	if (rc) {
-		/* A window that could not be bound took the queue pair with it. */
-		if (rc == -ENOTCONN || rc == -EIO || rc == -ETIMEDOUT)
+	for (session = verbs_session_find(target->sessions, peer); session && !rc; session = next) {
+		next = verbs_session_find(session->next, peer);
+		rc = verbs_binding_open(&grant->bindings[grant->count], session, base, bytes, rights, key, err);
+		if (!rc)
+			grant->count++;
+		else if (rc == -ENOTCONN || rc == -EIO || rc == -ETIMEDOUT)
+			/* A window that could not be bound took the queue pair with it. */
 			verbs_session_close(session);
-		goto err_unlock;
 	}
-	grant->next = session->grants;
-	grant->at = &session->grants;
-	if (grant->next)
-		grant->next->at = &grant->next;
-	session->grants = grant;
+	if (!rc && !grant->count)
+		rc = error_set(err, -ENOTCONN, "the client has no data connection");
+	if (rc)
+		grant_end(grant);
 	pthread_mutex_unlock(&target->lock);
-	*out = grant;
-	return 0;
-
-err_unlock:
-	pthread_mutex_unlock(&target->lock);
-	free(grant);
+	if (!rc)
+		*out = grant;
 	return rc;
 }
 
 void verbs_revoke(struct net_grant *grant)
 {
 	struct net_target *target;
-	struct session *session;
 
 	if (!grant)
 		return;
-	session = grant->session;
-	target = session->target;
+	target = grant->target;
 	pthread_mutex_lock(&target->lock);
-	verbs_grant_unbind(grant);
-	*grant->at = grant->next;
-	if (grant->next)
-		grant->next->at = grant->at;
-	if (session->closed && !session->grants)
-		free(session);
+	grant_end(grant);
 	pthread_mutex_unlock(&target->lock);
-	free(grant);
 }
 
 void verbs_forget(struct net_target *target, const void *base, size_t bytes)

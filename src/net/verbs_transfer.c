@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * verbs_transfer.c - the initiator's transfers. Each is one request a remote range; only its last one asks for a
+ * verbs_transfer.c - the initiator's transfers. Each goes over the rail that has the least under way. It is one request a remote range; only its last one asks for a
  * completion, which speaks for those before it, since a reliable connection completes in order. A request that
  * fails, and all behind it, complete each by itself, whether they asked or not.
  */
@@ -46,8 +46,8 @@ struct batch {
 	size_t bytes;
 };
 
-static void batch_begin_request(struct batch *b, struct net_transfer *transfer, const struct net_key *key,
-				uint64_t offset)
+static void batch_begin_request(struct batch *b, const struct rail *rail, struct net_transfer *transfer,
+				const struct net_key *key, uint64_t offset)
 {
 	struct ibv_send_wr *request = &b->requests[b->request_count++];
 
@@ -55,14 +55,14 @@ static void batch_begin_request(struct batch *b, struct net_transfer *transfer, 
 	    .wr_id = (uintptr_t)transfer,
 	    .opcode = transfer->write ? IBV_WR_RDMA_WRITE : IBV_WR_RDMA_READ,
 	    .sg_list = &b->sges[b->sge_count],
-	    .wr.rdma = {.remote_addr = key->address + offset, .rkey = (uint32_t)key->key},
+	    .wr.rdma = {.remote_addr = key->address + offset, .rkey = (uint32_t)key->keys[rail->number]},
 	};
 	if (b->request_count > 1)
 		request[-1].next = request;
 	b->end = offset;
 }
 
-static int batch_add(struct batch *b, const struct net_conn *conn, const struct net_key *key,
+static int batch_add(struct batch *b, const struct net_conn *conn, const struct rail *rail, const struct net_key *key,
 		     struct net_transfer *transfer, const struct net_piece *piece, struct error *err)
 {
 	struct ibv_send_wr *request = b->request_count ? &b->requests[b->request_count - 1] : NULL;
@@ -70,19 +70,19 @@ static int batch_add(struct batch *b, const struct net_conn *conn, const struct 
 	uintptr_t at = (uintptr_t)piece->local;
 	uint32_t lkey;
 
-	if (!verbs_memory_find(&conn->memory, piece->local, piece->bytes,
+	if (!verbs_memory_find(&conn->memory, rail->domain, piece->local, piece->bytes,
 			       transfer->write ? NET_SOURCE : NET_SINK, &lkey))
 		return error_set(err, -EFAULT, "a transfer of memory that is not registered");
 	if (!request || b->end != piece->offset) {
-		batch_begin_request(b, transfer, key, piece->offset);
+		batch_begin_request(b, rail, transfer, key, piece->offset);
 		request = &b->requests[b->request_count - 1];
 		last = NULL;
 	}
 	if (last && last->addr + last->length == at && last->lkey == lkey) {
 		last->length += (uint32_t)piece->bytes;
 	} else {
-		if (request->num_sge == (int)conn->sges) {
-			batch_begin_request(b, transfer, key, piece->offset);
+		if (request->num_sge == (int)rail->sges) {
+			batch_begin_request(b, rail, transfer, key, piece->offset);
 			request = &b->requests[b->request_count - 1];
 		}
 		b->sges[b->sge_count++] =
@@ -94,7 +94,7 @@ static int batch_add(struct batch *b, const struct net_conn *conn, const struct 
 	return 0;
 }
 
-static int batch_make(struct batch *b, const struct net_conn *conn, const struct net_key *key,
+static int batch_make(struct batch *b, const struct net_conn *conn, const struct rail *rail, const struct net_key *key,
 		      struct net_transfer *transfer, struct error *err)
 {
 	int rc = pieces_check(transfer, key, conn->limits.chunk_bytes, err);
@@ -104,58 +104,81 @@ static int batch_make(struct batch *b, const struct net_conn *conn, const struct
 	for (unsigned i = 0; i <= transfer->more_count && !rc; i++) {
 		struct net_piece piece = piece_at(transfer, i);
 
-		rc = batch_add(b, conn, key, transfer, &piece, err);
+		rc = batch_add(b, conn, rail, key, transfer, &piece, err);
 	}
 	if (rc)
 		return rc;
 	b->requests[b->request_count - 1].wr_id |= LAST;
 	b->requests[b->request_count - 1].send_flags = IBV_SEND_SIGNALED;
 	for (unsigned i = 0; i < b->request_count; i++) {
-		if (transfer->write && b->bytes <= conn->inline_bytes)
+		if (transfer->write && b->bytes <= rail->inline_bytes)
 			b->requests[i].send_flags |= IBV_SEND_INLINE;
 	}
 	return 0;
 }
 
-void verbs_transfer_posted(struct net_conn *conn, struct net_transfer *transfer, unsigned requests)
+void verbs_transfer_posted(struct rail *rail, struct net_transfer *transfer, unsigned requests)
 {
 	*flight_of(transfer) = (struct flight){.requests = requests};
-	conn->in_flight++;
-	conn->posted += requests;
+	rail->in_flight++;
+	rail->posted += requests;
+}
+
+unsigned verbs_in_flight(const struct net_conn *conn)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < conn->rail_count; i++)
+		count += conn->rails[i].in_flight;
+	return count;
+}
+
+static void conn_forget_transfers(struct net_conn *conn)
+{
+	for (unsigned i = 0; i < conn->rail_count; i++)
+		conn->rails[i].in_flight = conn->rails[i].posted = 0;
 }
 
 void verbs_abandon(struct net_conn *conn, int status)
 {
 	if (!conn->lost)
 		conn->lost = status;
-	conn->in_flight = conn->posted = 0;
-	verbs_stop(conn->id->qp);
+	conn_forget_transfers(conn);
+	for (unsigned i = 0; i < conn->rail_count; i++)
+		verbs_stop(conn->rails[i].id->qp);
 }
 
 static int conn_lost(struct net_conn *conn, struct error *err)
 {
-	if (!conn->lost)
-		conn->lost = -ECONNRESET;
-	conn->in_flight = conn->posted = 0;
+	verbs_abandon(conn, -ECONNRESET);
 	return error_set(err, conn->lost, "the connection to the server's data port is lost: %s",
 			 strerror(-conn->lost));
 }
 
-int verbs_submit(struct net_conn *conn, const struct net_key *key, struct net_transfer *transfer,
-		 struct error *err)
+static bool conn_failed(const struct net_conn *conn)
+{
+	bool failed = false;
+
+	for (unsigned i = 0; i < conn->rail_count; i++)
+		failed = failed || conn->rails[i].failed;
+	return failed;
+}
+
+int verbs_submit_on(struct net_conn *conn, struct rail *rail, const struct net_key *key, struct net_transfer *transfer,
+		    struct error *err)
 {
 	struct ibv_send_wr *refused = NULL;
 	struct batch b;
-	int rc = batch_make(&b, conn, key, transfer, err);
+	int rc = batch_make(&b, conn, rail, key, transfer, err);
 
 	if (rc)
 		return rc;
-	if (conn->lost || conn->failed)
+	if (conn->lost || conn_failed(conn) || !key->keys[rail->number])
 		return conn_lost(conn, err);
-	if (conn->in_flight >= conn->limits.window || b.request_count > conn->depth - conn->posted)
+	if (rail->in_flight >= rail->limits.window || b.request_count > rail->depth - rail->posted)
 		return error_set(err, -EAGAIN, "the window of %u transfers is full", conn->limits.window);
-	rc = ibv_post_send(conn->id->qp, b.requests, &refused);
-	if (rc == ENOMEM && refused == b.requests && conn->in_flight)
+	rc = ibv_post_send(rail->id->qp, b.requests, &refused);
+	if (rc == ENOMEM && refused == b.requests && rail->in_flight)
 		return error_set(err, -EAGAIN, "the device has no room for a further transfer");
 	if (rc && refused == b.requests)
 		return verbs_failed(err, rc, transfer->write ? "starting a write failed" : "starting a read failed");
@@ -163,8 +186,19 @@ int verbs_submit(struct net_conn *conn, const struct net_key *key, struct net_tr
 		conn->lost = -EIO;
 		return conn_lost(conn, err);
 	}
-	verbs_transfer_posted(conn, transfer, b.request_count);
+	verbs_transfer_posted(rail, transfer, b.request_count);
 	return 0;
+}
+
+int verbs_submit(struct net_conn *conn, const struct net_key *key, struct net_transfer *transfer,
+		 struct error *err)
+{
+	struct rail *idlest = &conn->rails[0];
+
+	for (unsigned i = 1; i < conn->rail_count; i++)
+		if (conn->rails[i].in_flight < idlest->in_flight)
+			idlest = &conn->rails[i];
+	return verbs_submit_on(conn, idlest, key, transfer, err);
 }
 
 static int status_errno(enum ibv_wc_status status)
@@ -188,7 +222,7 @@ static int status_errno(enum ibv_wc_status status)
 }
 
 /* Takes completions that are there: how many transfers, or -errno. */
-static int conn_completed(struct net_conn *conn, struct net_transfer **done, unsigned max)
+static int rail_completed(struct rail *rail, struct net_transfer **done, unsigned max)
 {
 	struct ibv_wc entries[REAP_BATCH];
 	unsigned count = 0;
@@ -196,7 +230,7 @@ static int conn_completed(struct net_conn *conn, struct net_transfer **done, uns
 
 	do {
 		want = max - count < REAP_BATCH ? (int)(max - count) : REAP_BATCH;
-		n = ibv_poll_cq(conn->cq, want, entries);
+		n = ibv_poll_cq(rail->cq, want, entries);
 		if (n < 0)
 			return count ? (int)count : -EIO;
 		for (int i = 0; i < n; i++) {
@@ -205,28 +239,44 @@ static int conn_completed(struct net_conn *conn, struct net_transfer **done, uns
 			struct flight *flight = flight_of(transfer);
 
 			if (entries[i].status != IBV_WC_SUCCESS) {
-				conn->failed = true;
+				rail->failed = true;
 				if (!flight->status)
 					flight->status = status_errno(entries[i].status);
 			}
 			if (!(entries[i].wr_id & LAST))
 				continue;
 			transfer->status = flight->status;
-			conn->posted -= flight->requests;
-			conn->in_flight--;
+			rail->posted -= flight->requests;
+			rail->in_flight--;
 			done[count++] = transfer;
 		}
 	} while (n == want && count < max);
 	return (int)count;
 }
 
-/* Events of the connection: whatever comes now means its end. */
-static void conn_take_events(struct net_conn *conn)
+static int conn_completed(struct net_conn *conn, struct net_transfer **done, unsigned max)
+{
+	unsigned count = 0;
+	int n;
+
+	for (unsigned i = 0; i < conn->rail_count && count < max; i++) {
+		if (!conn->rails[i].in_flight)
+			continue;
+		n = rail_completed(&conn->rails[i], done + count, max - count);
+		if (n < 0)
+			return count ? (int)count : n;
+		count += (unsigned)n;
+	}
+	return (int)count;
+}
+
+/* Events of a connection: whatever comes now means its end. */
+static void rail_take_events(struct net_conn *conn, struct rail *rail)
 {
 	struct verbs_event event;
 	int rc;
 
-	while (!conn->lost && (rc = verbs_take_event(conn->events, &event))) {
+	while (!conn->lost && (rc = verbs_take_event(rail->events, &event))) {
 		if (rc < 0)
 			conn->lost = rc;
 		else if (event.type == RDMA_CM_EVENT_DISCONNECTED || event.type == RDMA_CM_EVENT_DEVICE_REMOVAL)
@@ -234,39 +284,67 @@ static void conn_take_events(struct net_conn *conn)
 	}
 }
 
-static void conn_take_completion_event(struct net_conn *conn)
+static void rail_take_completion_event(struct net_conn *conn, struct rail *rail)
 {
 	struct ibv_cq *cq;
 	void *context;
 
-	if (ibv_get_cq_event(conn->completions, &cq, &context)) {
+	if (ibv_get_cq_event(rail->completions, &cq, &context)) {
 		conn->lost = -errno;
 		return;
 	}
-	conn->unacked++;
-	conn->armed = false;
+	rail->unacked++;
+	rail->armed = false;
+}
+
+/* Returns whether any was not: what completed before that fires nothing. */
+static bool conn_arm(struct net_conn *conn)
+{
+	bool some = false;
+
+	for (unsigned i = 0; i < conn->rail_count && !conn->lost; i++) {
+		struct rail *rail = &conn->rails[i];
+
+		if (rail->armed)
+			continue;
+		conn->lost = -ibv_req_notify_cq(rail->cq, 0);
+		rail->armed = !conn->lost;
+		some = true;
+	}
+	return some;
 }
 
 /* Until something may have completed, or the connection is lost. */
 static void conn_sleep(struct net_conn *conn, int left_ms)
 {
-	struct pollfd fds[] = {{.fd = conn->completions->fd, .events = POLLIN},
-			       {.fd = conn->events->fd, .events = POLLIN}};
+	struct pollfd fds[2 * NET_RAILS_MAX];
 	int rc;
 
-	if (!conn->armed) {
-		rc = ibv_req_notify_cq(conn->cq, 0);
-		conn->armed = rc == 0;
-		conn->lost = -rc;
-		return; /* what completed before that fires nothing: look again */
+	if (conn_arm(conn))
+		return; /* look again */
+	for (unsigned i = 0; i < conn->rail_count; i++) {
+		fds[2 * i] = (struct pollfd){.fd = conn->rails[i].completions->fd, .events = POLLIN};
+		fds[2 * i + 1] = (struct pollfd){.fd = conn->rails[i].events->fd, .events = POLLIN};
 	}
-	rc = poll(fds, 2, left_ms);
+	rc = poll(fds, 2 * conn->rail_count, left_ms);
 	if (rc < 0 && errno != EINTR)
 		conn->lost = -errno;
-	if (rc > 0 && fds[0].revents)
-		conn_take_completion_event(conn);
-	if (rc > 0 && fds[1].revents)
-		conn_take_events(conn);
+	for (unsigned i = 0; rc > 0 && i < conn->rail_count; i++) {
+		if (fds[2 * i].revents)
+			rail_take_completion_event(conn, &conn->rails[i]);
+		if (fds[2 * i + 1].revents)
+			rail_take_events(conn, &conn->rails[i]);
+	}
+}
+
+/* A rail that failed, and has handed over all that it had. */
+static bool conn_ended(const struct net_conn *conn)
+{
+	bool ended = conn->lost;
+
+	for (unsigned i = 0; i < conn->rail_count; i++)
+		ended = ended || (conn->rails[i].failed && !conn->rails[i].in_flight);
+	return ended;
 }
 
 int verbs_reap(struct net_conn *conn, struct net_transfer **done, unsigned max, uint64_t deadline,
@@ -275,18 +353,18 @@ int verbs_reap(struct net_conn *conn, struct net_transfer **done, unsigned max, 
 	int n, left_ms;
 
 	for (;;) {
-		n = conn->lost && !conn->in_flight ? 0 : conn_completed(conn, done, max);
+		n = conn_completed(conn, done, max);
 		if (n > 0)
 			return n;
 		if (n < 0)
 			conn->lost = n;
 		/* What completed before the loss has been handed over. */
-		if (conn->lost || (conn->failed && !conn->in_flight))
+		if (conn_ended(conn))
 			return conn_lost(conn, err);
 		left_ms = deadline_left_ms(deadline);
 		if (left_ms == 0)
 			return error_set(err, -ETIMEDOUT, "no transfer completed in time, %u are in flight",
-					 conn->in_flight);
+					 verbs_in_flight(conn));
 		conn_sleep(conn, left_ms);
 	}
 }

@@ -79,8 +79,9 @@ void wire_set_fields(struct cursor *c, struct wire_set *m)
 void wire_net_key_fields(struct cursor *c, struct net_key *m)
 {
 	cursor_u64(c, &m->address);
-	cursor_u64(c, &m->key);
 	cursor_u64(c, &m->bytes);
+	for (unsigned i = 0; i < NET_RAILS_MAX; i++)
+		cursor_u64(c, &m->keys[i]);
 }
 
 void wire_net_address_fields(struct cursor *c, struct net_address *m)

@@ -24,7 +24,7 @@
 #include "wire/cursor.h"
 
 #define WIRE_MAGIC	  0x31574648u /* "HFW1" */
-#define WIRE_VERSION	  5
+#define WIRE_VERSION	  6
 #define WIRE_HEADER_BYTES 24
 #define WIRE_PAYLOAD_MAX  (1u << 20)
 #define WIRE_REPLY	  0x8000u

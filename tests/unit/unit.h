@@ -42,14 +42,19 @@ static inline unsigned unit_rounds(unsigned thorough, unsigned usual, unsigned b
 	return getenv("HOLDFAST_UNIT_THOROUGH") ? thorough : unit_is_brief() ? brief : usual;
 }
 
-/* Adds a test case with one test and a time limit in seconds. */
-static inline void unit_add(Suite *suite, const char *name, const TTest *test, double seconds)
+/* Adds a test case with one test, which runs `count` times with _i from 0 on, and a time limit in seconds for each. */
+static inline void unit_add_loop(Suite *suite, const char *name, const TTest *test, double seconds, int count)
 {
 	TCase *tcase = tcase_create(name);
 
 	tcase_set_timeout(tcase, seconds);
-	tcase_add_test(tcase, test);
+	tcase_add_loop_test(tcase, test, 0, count);
 	suite_add_tcase(suite, tcase);
+}
+
+static inline void unit_add(Suite *suite, const char *name, const TTest *test, double seconds)
+{
+	unit_add_loop(suite, name, test, seconds, 1);
 }
 
 #endif

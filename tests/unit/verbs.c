@@ -103,8 +103,8 @@ START_TEST(windows_that_a_device_offers_protect)
 	struct ibv_device_attr attr;
 
 	start();
-	ck_assert(!ibv_query_device(conn->id->verbs, &attr));
-	ck_assert_int_eq(verbs_probe_windows((struct sockaddr *)&at, sizeof(at)),
+	ck_assert(!ibv_query_device(conn->rails[0].id->verbs, &attr));
+	ck_assert_int_eq(verbs_probe_windows((struct sockaddr *)&at),
 			 (attr.device_cap_flags & IBV_DEVICE_MEM_WINDOW_TYPE_2B) != 0);
 	stop();
 }
@@ -121,11 +121,11 @@ START_TEST(grants_are_windows_unless_that_is_switched_off)
 	for (int off = 0; off < 2; off++) {
 		ck_assert(!setenv("HOLDFAST_VERBS_WINDOWS", off ? "no" : "yes", 1));
 		start();
-		ck_assert(!ibv_query_device(conn->id->verbs, &attr));
+		ck_assert(!ibv_query_device(conn->rails[0].id->verbs, &attr));
 		offered = attr.device_cap_flags & IBV_DEVICE_MEM_WINDOW_TYPE_2B;
 		grant = expose(memory, &key);
-		ck_assert_int_eq(grant->window != NULL, offered && !off);
-		ck_assert_int_eq(grant->mr != NULL, !offered || off);
+		ck_assert_int_eq(grant->bindings[0].window != NULL, offered && !off);
+		ck_assert_int_eq(grant->bindings[0].mr != NULL, !offered || off);
 		net_verbs.revoke(grant);
 		stop();
 	}
@@ -302,6 +302,278 @@ START_TEST(no_processor_touches_what_is_transferred)
 }
 END_TEST
 
+/* ---- rails ---- */
+
+/* Two rails on one device, to the same address. */
+static struct net_address start_rails(void)
+{
+	struct net_params params = {.threads = 1};
+	struct net_address address;
+	struct error err = {0};
+	char nodes[64];
+
+	snprintf(nodes, sizeof(nodes), "%s,%s", device_address(), device_address());
+	params.node = nodes;
+	ck_assert_msg(!net_verbs.listen(&params, &target, &address, &err), "%s", err.text);
+	ck_assert_uint_eq(target->rails, 2);
+	ck_assert_uint_eq(address.bytes, 2 * sizeof(struct sockaddr_in));
+	ck_assert(!net_verbs.target_admit(target, PEER, token, &err));
+	return address;
+}
+
+static struct net_address only_rail(const struct net_address *of, unsigned rail)
+{
+	struct net_address address = {.format = of->format, .bytes = sizeof(struct sockaddr_in)};
+
+	memcpy(address.raw, of->raw + rail * sizeof(struct sockaddr_in), sizeof(struct sockaddr_in));
+	return address;
+}
+
+static int connect_to(const struct net_address *address, const uint8_t with[NET_TOKEN_BYTES], struct net_conn **to)
+{
+	const struct net_params params = {.node = NULL};
+	struct error err = {0};
+
+	*to = NULL;
+	return net_verbs.connect(&params, address, with, deadline_in_ms(DEADLINE_MS), to, &err);
+}
+
+static int write_by(struct net_conn *by, const struct net_key *key, void *local)
+{
+	struct net_transfer transfer = {.local = local, .bytes = BYTES, .write = true}, *done;
+	struct error err = {0};
+	int rc = net_verbs.submit(by, key, &transfer, &err);
+
+	if (!rc)
+		rc = net_verbs.reap(by, &done, 1, deadline_in_ms(DEADLINE_MS), &err);
+	return rc == 1 ? transfer.status : rc;
+}
+
+START_TEST(rails_share_the_load)
+{
+	struct net_address address = start_rails();
+	uint8_t *memory = map_pages(NULL, 0), *local = map_pages(NULL, 1);
+	struct net_transfer transfers[8], *done[8];
+	const size_t piece = BYTES / 8;
+	struct net_limits limits;
+	struct net_grant *grant;
+	struct error err = {0};
+	struct net_key key;
+	int n = 0;
+
+	ck_assert(!connect_to(&address, token, &conn));
+	ck_assert_uint_eq(conn->rail_count, 2);
+	ck_assert_uint_eq(conn->memory.domain_count, 1); /* what is registered is so once a device */
+	net_verbs.limits(conn, &limits);
+	ck_assert_uint_eq(limits.window, 2 * conn->rails[0].limits.window);
+	grant = expose(memory, &key);
+	ck_assert(key.keys[0] && key.keys[1] && key.keys[0] != key.keys[1] && !key.keys[2]);
+	register_kept(local);
+	for (size_t i = 0; i < 8; i++) {
+		transfers[i] = (struct net_transfer){.local = local + i * piece, .offset = i * piece, .bytes = piece,
+						     .write = true};
+		ck_assert_msg(!net_verbs.submit(conn, &key, &transfers[i], &err), "%s", err.text);
+	}
+	ck_assert_uint_eq(conn->rails[0].in_flight, 4);
+	ck_assert_uint_eq(conn->rails[1].in_flight, 4);
+	while (n < 8) {
+		int some = net_verbs.reap(conn, done, 8, deadline_in_ms(DEADLINE_MS), &err);
+
+		ck_assert_msg(some > 0, "%s", err.text);
+		n += some;
+	}
+	for (size_t i = 0; i < 8; i++)
+		ck_assert_int_eq(transfers[i].status, 0);
+	ck_assert(!memcmp(memory, local, BYTES));
+
+	net_verbs.revoke(grant);
+	memset(local, 2, BYTES);
+	ck_assert_int_lt(write_by(conn, &key, local), 0);
+	ck_assert_int_eq(memory[0], 1);
+	stop();
+	munmap(memory, BYTES);
+	munmap(local, BYTES);
+}
+END_TEST
+
+START_TEST(a_grant_ends_on_each_rail)
+{
+	struct net_address address = start_rails();
+	uint8_t *memory = map_pages(NULL, 1), *local = map_pages(NULL, 2);
+	struct net_transfer transfer = {.local = local, .bytes = BYTES, .write = true}, *done;
+	struct net_grant *grant;
+	struct error err = {0};
+	struct net_key key;
+
+	ck_assert(!connect_to(&address, token, &conn));
+	grant = expose(memory, &key);
+	register_kept(local);
+	if (_i < 2)
+		net_verbs.revoke(grant);
+	else
+		net_verbs.target_expel(target, PEER);
+	ck_assert(!verbs_submit_on(conn, &conn->rails[_i % 2], &key, &transfer, &err));
+	ck_assert(net_verbs.reap(conn, &done, 1, deadline_in_ms(DEADLINE_MS), &err) < 0 || transfer.status < 0);
+	ck_assert_int_eq(memory[0], 1);
+	ck_assert(!memcmp(memory, memory + 1, BYTES - 1));
+	if (_i >= 2)
+		net_verbs.revoke(grant);
+	stop();
+	munmap(memory, BYTES);
+	munmap(local, BYTES);
+}
+END_TEST
+
+START_TEST(a_token_opens_each_rail_once)
+{
+	struct net_address address = start_rails(), first = only_rail(&address, 0), second = only_rail(&address, 1);
+	struct net_conn *again, *other;
+
+	ck_assert(!connect_to(&first, token, &conn));
+	ck_assert_int_lt(connect_to(&first, token, &again), 0);
+	ck_assert_ptr_null(again);
+	/* Its uses are over, also where it was refused. */
+	ck_assert_int_eq(connect_to(&second, token, &other), -EACCES);
+	stop();
+
+	address = start_rails();
+	first = only_rail(&address, 0);
+	second = only_rail(&address, 1);
+	ck_assert(!connect_to(&first, token, &conn));
+	ck_assert(!connect_to(&second, token, &other));
+	ck_assert_int_eq(connect_to(&first, token, &again), -EACCES);
+	net_verbs.close(other);
+	stop();
+}
+END_TEST
+
+START_TEST(an_admission_takes_the_place_of_the_last)
+{
+	static const uint8_t fresh[NET_TOKEN_BYTES] = {4, 5, 6};
+	struct net_address address = start_rails(), first = only_rail(&address, 0);
+	uint8_t *memory = map_pages(NULL, 1), *local = map_pages(NULL, 2);
+	struct net_grant *grant;
+	struct error err = {0};
+	struct net_conn *later;
+	struct net_key key;
+
+	ck_assert(!connect_to(&address, token, &conn));
+	grant = expose(memory, &key);
+	ck_assert(!net_verbs.target_admit(target, PEER, fresh, &err));
+	ck_assert(!connect_to(&first, fresh, &later));
+	register_kept(local);
+	ck_assert_int_lt(write_by(conn, &key, local), 0);
+	ck_assert_int_eq(memory[0], 1);
+	net_verbs.revoke(grant);
+	grant = expose(memory, &key); /* to the later one, which has one rail */
+	ck_assert(key.keys[0] && !key.keys[1]);
+	net_verbs.revoke(grant);
+	net_verbs.close(later);
+	stop();
+
+	/* What is left of a token ends with the next admission. */
+	address = start_rails();
+	first = only_rail(&address, 0);
+	ck_assert(!connect_to(&first, token, &conn));
+	ck_assert(!net_verbs.target_admit(target, PEER, fresh, &err));
+	first = only_rail(&address, 1);
+	ck_assert_int_eq(connect_to(&first, token, &later), -EACCES);
+	stop();
+	munmap(memory, BYTES);
+	munmap(local, BYTES);
+}
+END_TEST
+
+START_TEST(a_rail_that_cannot_be_reached_is_done_without)
+{
+	struct net_address address = start_rails();
+	struct sockaddr_in in;
+	uint8_t *memory = map_pages(NULL, 0), *local = map_pages(NULL, 1);
+	struct net_grant *grant;
+	struct net_key key;
+
+	memcpy(&in, address.raw + _i * sizeof(in), sizeof(in));
+	in.sin_port = htons(9);
+	memcpy(address.raw + _i * sizeof(in), &in, sizeof(in));
+	ck_assert(!connect_to(&address, token, &conn));
+	ck_assert_uint_eq(conn->rail_count, 1);
+	ck_assert_uint_eq(conn->rails[0].number, !_i);
+	grant = expose(memory, &key);
+	ck_assert(key.keys[!_i] && !key.keys[_i]);
+	register_kept(local);
+	write_all(&key, local);
+	ck_assert(!memcmp(memory, local, BYTES));
+	net_verbs.revoke(grant);
+	stop();
+	munmap(memory, BYTES);
+	munmap(local, BYTES);
+}
+END_TEST
+
+/* Transfers would go over it, and nobody would know which are durable. */
+START_TEST(a_connection_ends_with_any_of_its_rails)
+{
+	struct net_address address = start_rails();
+	uint8_t *memory = map_pages(NULL, 0), *local = map_pages(NULL, 1);
+	struct session *session;
+	struct net_grant *grant;
+	struct net_key key;
+	int rc = 0;
+
+	ck_assert(!connect_to(&address, token, &conn));
+	register_kept(local);
+	pthread_mutex_lock(&target->lock);
+	session = verbs_session_find(target->sessions, PEER);
+	while (session->rail != (unsigned)_i)
+		session = verbs_session_find(session->next, PEER);
+	verbs_session_close(session);
+	pthread_mutex_unlock(&target->lock);
+	grant = expose(memory, &key);
+	ck_assert(!key.keys[_i] && key.keys[!_i]);
+	for (int i = 0; i < 4 && !rc; i++) {
+		struct net_transfer transfers[2], *done;
+		struct error err;
+
+		for (size_t j = 0; j < 2 && !rc; j++) {
+			transfers[j] = (struct net_transfer){.local = local, .bytes = BYTES, .write = true};
+			rc = net_verbs.submit(conn, &key, &transfers[j], &err);
+		}
+		for (size_t j = 0; j < 2 && !rc; j++)
+			rc = net_verbs.reap(conn, &done, 1, deadline_in_ms(DEADLINE_MS), &err) < 0 ? -1 : done->status;
+	}
+	ck_assert_int_lt(rc, 0);
+	net_verbs.revoke(grant);
+	stop();
+	munmap(memory, BYTES);
+	munmap(local, BYTES);
+}
+END_TEST
+
+START_TEST(rails_of_no_use_are_refused)
+{
+	static const struct {
+		unsigned good; /* addresses before it */
+		const char *more, *says;
+	} cases[] = {
+		{1, "192.0.2.1", "192.0.2.1"}, {1, "", "no address"}, {NET_RAILS_MAX, "192.0.2.1", "4 addresses"},
+		{1, "::1", "one family"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct net_params params = {.threads = 1};
+		struct net_address address;
+		struct error err = {0};
+		char nodes[128] = "";
+
+		for (unsigned j = 0; j < cases[i].good; j++)
+			strcat(strcat(nodes, device_address()), ",");
+		params.node = strcat(nodes, cases[i].more);
+		ck_assert_int_lt(net_verbs.listen(&params, &target, &address, &err), 0);
+		ck_assert_msg(strstr(err.text, cases[i].says), "%s", err.text);
+	}
+}
+END_TEST
+
 /* ---- what is said ---- */
 
 START_TEST(a_limit_on_locked_memory_is_named)
@@ -389,15 +661,16 @@ START_TEST(a_device_is_near_by_the_processors_that_it_shares)
 }
 END_TEST
 
-START_TEST(no_device_is_nearer_than_itself)
+START_TEST(no_device_is_better_than_itself)
 {
 	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(device_address())};
+	const char *const none[] = {NULL};
 	struct verbs_source source;
 	struct error err = {0};
 
 	ck_assert(!verbs_source_named(device_address(), (struct sockaddr *)&at, &source, &err));
 	ck_assert(source.on_link);
-	ck_assert(!verbs_source_nearer(source.device, (struct sockaddr *)&at, &source));
+	ck_assert(!verbs_source_better(source.device, none, (struct sockaddr *)&at, &source));
 }
 END_TEST
 
@@ -430,8 +703,8 @@ START_TEST(a_device_is_taken_by_name_port_or_address)
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		ck_assert_msg(!connect_by(names[i], &err), "%s: %s", names[i], err.text);
-		ck_assert_str_eq(ibv_get_device_name(conn->id->verbs->device), source.device);
-		ck_assert_uint_eq(conn->id->port_num, source.port);
+		ck_assert_str_eq(ibv_get_device_name(conn->rails[0].id->verbs->device), source.device);
+		ck_assert_uint_eq(conn->rails[0].id->port_num, source.port);
 		stop();
 	}
 }
@@ -462,7 +735,8 @@ static Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("verbs");
 
-#define ADD(name) unit_add(suite, #name, name, 60)
+#define ADD(name)		unit_add(suite, #name, name, 60)
+#define ADD_LOOP(name, count) unit_add_loop(suite, #name, name, 60, count)
 	ADD(a_device_is_near_by_the_processors_that_it_shares);
 	if (access("/dev/infiniband/rdma_cm", F_OK))
 		ADD(a_machine_without_rdma_says_so);
@@ -477,16 +751,17 @@ static Suite *unit_suite(void)
 	ADD(nothing_stays_registered_where_that_is_switched_off);
 	ADD(what_is_not_registered_is_not_sent);
 	ADD(a_child_takes_no_registered_memory_away);
-	{
-		TCase *tc = tcase_create("untouched");
-
-		tcase_set_timeout(tc, 60);
-		tcase_add_loop_test(tc, no_processor_touches_what_is_transferred, 0, 2);
-		suite_add_tcase(suite, tc);
-	}
+	ADD_LOOP(no_processor_touches_what_is_transferred, 2);
+	ADD(rails_share_the_load);
+	ADD_LOOP(a_grant_ends_on_each_rail, 4);
+	ADD(a_token_opens_each_rail_once);
+	ADD(an_admission_takes_the_place_of_the_last);
+	ADD_LOOP(a_rail_that_cannot_be_reached_is_done_without, 2);
+	ADD_LOOP(a_connection_ends_with_any_of_its_rails, 2);
+	ADD(rails_of_no_use_are_refused);
 	ADD(a_limit_on_locked_memory_is_named);
 	ADD(an_address_of_no_device_is_named);
-	ADD(no_device_is_nearer_than_itself);
+	ADD(no_device_is_better_than_itself);
 	ADD(a_device_is_taken_by_name_port_or_address);
 	ADD(a_device_that_is_not_there_is_refused_and_others_are_named);
 	return suite;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * verbs_grant.c - what a peer may reach: a type-2B memory window, bound to its queue pair and to an area that stays
+ * verbs_binding.c - what a session may reach: a type-2B memory window, bound to its queue pair and to an area that stays
  * registered from one grant to the next; or a registration of its own, where the device has no windows.
  */
 #include "net/verbs_target.h"
@@ -19,7 +19,7 @@ static int remote_access(unsigned rights)
 	       (rights & NET_FLUSH ? VERBS_ACCESS_FLUSH : 0);
 }
 
-static int grant_register(struct ibv_pd *pd, void *base, size_t bytes, int access, struct ibv_mr **mr, bool *on_demand,
+static int memory_register(struct ibv_pd *pd, void *base, size_t bytes, int access, struct ibv_mr **mr, bool *on_demand,
 			  struct error *err)
 {
 	int rc = verbs_register(pd, base, bytes, access, mr, on_demand, err);
@@ -50,7 +50,7 @@ void verbs_areas_forget(struct session *session, uintptr_t base, size_t bytes)
 		const struct area *area = *at;
 		bool apart = base < area->base ? area->base - base >= bytes : base - area->base >= area->bytes;
 
-		if (apart || area->grants)
+		if (apart || area->bindings)
 			at = &(*at)->next;
 		else
 			area_end(at);
@@ -60,7 +60,7 @@ void verbs_areas_forget(struct session *session, uintptr_t base, size_t bytes)
 static void areas_trim(struct session *session, unsigned keep)
 {
 	for (struct area **at = &session->areas; *at;) {
-		if ((*at)->grants) {
+		if ((*at)->bindings) {
 			at = &(*at)->next;
 		} else if (keep) {
 			keep--;
@@ -98,10 +98,10 @@ static int area_take(struct session *session, void *base, size_t bytes, unsigned
 	area = calloc(1, sizeof(*area));
 	if (!area)
 		return error_nomem(err, "an area");
-	rc = grant_register(session->pd, base, bytes, access, &area->mr, &on_demand, err);
+	rc = memory_register(session->pd, base, bytes, access, &area->mr, &on_demand, err);
 	if (rc == -ENOMEM) {
 		areas_trim(session, 0);
-		rc = grant_register(session->pd, base, bytes, access, &area->mr, &on_demand, err);
+		rc = memory_register(session->pd, base, bytes, access, &area->mr, &on_demand, err);
 	}
 	if (!rc && on_demand) { /* devices bind no windows to such memory */
 		ibv_dereg_mr(area->mr);
@@ -125,56 +125,61 @@ out:
 
 /* ---- windows ---- */
 
-static int window_bind(struct net_grant *grant, struct area *area, void *base, size_t bytes, unsigned rights,
+static int window_bind(struct binding *binding, struct area *area, void *base, size_t bytes, unsigned rights,
 		       struct error *err)
 {
-	struct session *session = grant->session;
+	struct session *session = binding->session;
 	struct ibv_send_wr request = {.opcode = IBV_WR_BIND_MW};
 	int rc;
 
-	grant->window = ibv_alloc_mw(session->pd, IBV_MW_TYPE_2);
-	if (!grant->window)
+	binding->window = ibv_alloc_mw(session->pd, IBV_MW_TYPE_2);
+	if (!binding->window)
 		return verbs_failed(err, errno, "making a memory window");
 	/* The low byte of a key is ours to choose; it has to differ from the last one. */
-	grant->window_key = (grant->window->rkey & ~0xffu) |
-			    ((grant->window->rkey + 1 + randombytes_uniform(255)) & 0xffu);
-	request.bind_mw.mw = grant->window;
-	request.bind_mw.rkey = grant->window_key;
+	binding->window_key = (binding->window->rkey & ~0xffu) |
+			      ((binding->window->rkey + 1 + randombytes_uniform(255)) & 0xffu);
+	request.bind_mw.mw = binding->window;
+	request.bind_mw.rkey = binding->window_key;
 	request.bind_mw.bind_info.mr = area->mr;
 	request.bind_mw.bind_info.addr = (uintptr_t)base;
 	request.bind_mw.bind_info.length = bytes;
 	request.bind_mw.bind_info.mw_access_flags = (unsigned)remote_access(rights);
 	rc = verbs_session_do(session, &request, err);
 	if (rc) {
-		ibv_dealloc_mw(grant->window);
-		grant->window = NULL;
+		ibv_dealloc_mw(binding->window);
+		binding->window = NULL;
 		return rc;
 	}
-	grant->window->rkey = grant->window_key;
-	grant->area = area;
-	area->grants++;
+	binding->window->rkey = binding->window_key;
+	binding->area = area;
+	area->bindings++;
 	return 0;
 }
 
-int verbs_grant_bind(struct net_grant *grant, void *base, size_t bytes, unsigned rights, struct net_key *key,
-		     struct error *err)
+int verbs_binding_open(struct binding *binding, struct session *session, void *base, size_t bytes, unsigned rights,
+		       struct net_key *key, struct error *err)
 {
 	int access = remote_access(rights) | (rights & NET_WRITE ? IBV_ACCESS_LOCAL_WRITE : 0);
-	struct session *session = grant->session;
 	struct area *area = NULL;
 	int rc = 0;
 
+	binding->session = session;
 	if (session->windows)
 		rc = area_take(session, base, bytes, rights, &area, err);
 	if (!rc && area)
-		rc = window_bind(grant, area, base, bytes, rights, err);
+		rc = window_bind(binding, area, base, bytes, rights, err);
 	else if (!rc)
-		rc = grant_register(session->pd, base, bytes, access, &grant->mr, NULL, err);
+		rc = memory_register(session->pd, base, bytes, access, &binding->mr, NULL, err);
 	if (rc)
 		return rc;
+	binding->next = session->bindings;
+	binding->at = &session->bindings;
+	if (binding->next)
+		binding->next->at = &binding->next;
+	session->bindings = binding;
 	key->address = (uintptr_t)base;
-	key->key = grant->window ? grant->window_key : grant->mr->rkey;
 	key->bytes = bytes;
+	key->keys[session->rail] = binding->window ? binding->window_key : binding->mr->rkey;
 	return 0;
 }
 
@@ -189,7 +194,7 @@ static int device_try(struct ibv_context *verbs, void *base, size_t bytes, unsig
 
 	if (!pd)
 		return verbs_failed(err, errno, "making a protection domain");
-	rc = grant_register(pd, base, bytes, access, &mr, NULL, err);
+	rc = memory_register(pd, base, bytes, access, &mr, NULL, err);
 	if (!rc)
 		ibv_dereg_mr(mr);
 	ibv_dealloc_pd(pd);
@@ -201,8 +206,12 @@ int verbs_try_memory(struct net_target *target, void *base, size_t bytes, unsign
 	bool some = false;
 	int rc = 0;
 
-	if (target->listener->verbs)
-		return device_try(target->listener->verbs, base, bytes, rights, err);
+	for (unsigned i = 0; i < target->rails && target->listeners[i]->verbs && !rc; i++) {
+		rc = device_try(target->listeners[i]->verbs, base, bytes, rights, err);
+		some = true;
+	}
+	if (some)
+		return rc;
 	/* Clients may come to any: one that they can use is enough. */
 	for (unsigned i = 0; i < target->device_count; i++) {
 		int failed = device_try(target->devices[i].verbs, base, bytes, rights, err);
@@ -215,40 +224,52 @@ int verbs_try_memory(struct net_target *target, void *base, size_t bytes, unsign
 	return some ? 0 : rc;
 }
 
-/* ---- the end of a grant ---- */
+/* ---- the end of a binding ---- */
 
-void verbs_grant_end_window(struct net_grant *grant)
+void verbs_binding_end_window(struct binding *binding)
 {
-	if (!grant->window)
+	if (!binding->window)
 		return;
-	if (ibv_dealloc_mw(grant->window))
+	if (ibv_dealloc_mw(binding->window))
 		log_error("data plane: a memory window could not be freed: %s", strerror(errno));
-	grant->window = NULL;
-	grant->area->grants--;
-	grant->area = NULL;
+	binding->window = NULL;
+	binding->area->bindings--;
+	binding->area = NULL;
 }
 
-void verbs_grant_end_registration(struct net_grant *grant)
+void verbs_binding_end_registration(struct binding *binding)
 {
-	if (grant->mr && ibv_dereg_mr(grant->mr))
+	if (binding->mr && ibv_dereg_mr(binding->mr))
 		log_error("data plane: memory could not be unregistered: %s", strerror(errno));
-	grant->mr = NULL;
+	binding->mr = NULL;
 }
 
-void verbs_grant_unbind(struct net_grant *grant)
+static void binding_end(struct binding *binding)
 {
-	struct ibv_send_wr request = {.opcode = IBV_WR_LOCAL_INV, .invalidate_rkey = grant->window_key};
-	struct session *session = grant->session;
+	struct ibv_send_wr request = {.opcode = IBV_WR_LOCAL_INV, .invalidate_rkey = binding->window_key};
+	struct session *session = binding->session;
 	struct error err;
 
 	if (session->closed)
 		return;
-	if (grant->window && verbs_session_do(session, &request, &err)) {
+	if (binding->window && verbs_session_do(session, &request, &err)) {
 		log_debug("data plane: peer %llu: %s", (unsigned long long)session->peer, err.text);
 		verbs_session_close(session);
 		return;
 	}
-	verbs_grant_end_window(grant);
-	verbs_grant_end_registration(grant);
+	verbs_binding_end_window(binding);
+	verbs_binding_end_registration(binding);
 	areas_trim(session, IDLE_AREAS_MAX);
+}
+
+void verbs_binding_close(struct binding *binding)
+{
+	struct session *session = binding->session;
+
+	binding_end(binding);
+	*binding->at = binding->next;
+	if (binding->next)
+		binding->next->at = binding->at;
+	if (session->closed && !session->bindings)
+		free(session);
 }
