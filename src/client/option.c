@@ -53,7 +53,7 @@ static const struct option table[] = {
 	       "provider of the network back end; the server's own choice without it"),
 	OPTION("fabric_device", TYPE_STRING, fabric_device, "", NULL,
 	       "back end verbs: RDMA device of the rank, NAME or NAME:PORT, or an address of its interface; the nearest one "
-	       "on the server's network without it"),
+	       "on the server's network without it; several, with commas between, are for the server's rails in turn"),
 	OPTION("net", TYPE_STRING, net, "", NULL,
 	       "network back end of the data plane; the best one without it"),
 	OPTION("auth", TYPE_STRING, auth, "", "psk|none",

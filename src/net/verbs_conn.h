@@ -31,6 +31,7 @@ struct rail {
 struct net_conn {
 	struct rail rails[NET_RAILS_MAX];
 	unsigned rail_count;
+	unsigned turn; /* the rail that is first among equally idle ones */
 	struct net_limits limits;
 	int lost; /* -errno once a rail is gone */
 	struct verbs_memory memory;

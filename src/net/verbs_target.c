@@ -108,6 +108,10 @@ static int target_add_rails(struct net_target *target, const char *nodes, struct
 	while (!rc && (node = strsep(&rest, ",")))
 		rc = target_add_rail(target, node, address, err);
 	free(list);
+	for (unsigned i = 0; i < target->rails && target->rails > 1 && !rc; i++)
+		if (!target->listeners[i]->verbs)
+			rc = error_set(err, -EINVAL,
+				       "an address of a rail must be of one device: none that stands for all may be among several");
 	return rc;
 }
 

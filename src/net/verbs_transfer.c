@@ -193,12 +193,19 @@ int verbs_submit_on(struct net_conn *conn, struct rail *rail, const struct net_k
 int verbs_submit(struct net_conn *conn, const struct net_key *key, struct net_transfer *transfer,
 		 struct error *err)
 {
-	struct rail *idlest = &conn->rails[0];
+	unsigned idlest = conn->turn;
+	int rc;
 
-	for (unsigned i = 1; i < conn->rail_count; i++)
-		if (conn->rails[i].in_flight < idlest->in_flight)
-			idlest = &conn->rails[i];
-	return verbs_submit_on(conn, idlest, key, transfer, err);
+	for (unsigned i = 0; i < conn->rail_count; i++) {
+		unsigned other = (conn->turn + i) % conn->rail_count;
+
+		if (conn->rails[other].in_flight < conn->rails[idlest].in_flight)
+			idlest = other;
+	}
+	rc = verbs_submit_on(conn, &conn->rails[idlest], key, transfer, err);
+	if (!rc)
+		conn->turn = (idlest + 1) % conn->rail_count;
+	return rc;
 }
 
 static int status_errno(enum ibv_wc_status status)

@@ -44,8 +44,9 @@ static const struct conf_option {
 	 "Back end of the data plane: ofi is libfabric, verbs RDMA devices (ofi)."},
 	{"fabric", 'f', STRING, offsetof(struct conf, fabric), 0, 0, "NAME",
 	 "libfabric provider of the data plane, with --net ofi (tcp)."},
-	{"fabric-listen", 258, STRING, offsetof(struct conf, fabric_listen), 0, 0, "ADDR",
-	 "Address of the data plane (that of the first --listen)."},
+	{"fabric-listen", 258, STRING, offsetof(struct conf, fabric_listen), 0, 0, "ADDR[,ADDR]...",
+	 "Address of the data plane (that of the first --listen); with --net verbs up to 4, of several devices or ports, over "
+	 "which each client spreads its transfers."},
 	{"persist", 273, STRING, offsetof(struct conf, persist), 0, 0, "METHOD",
 	 "How sets become durable, with --net verbs on persistent memory: server, flush (clients do it by RDMA FLUSH) or "
 	 "read (by a read; right only where what the network card writes passes the caches by, DDIO off) (server)."},
@@ -288,6 +289,8 @@ static int conf_check(struct conf *conf, struct error *err)
 	if (conf->fabric && strcmp(conf->net, "ofi") != 0)
 		return error_set(err, -EINVAL, "--fabric names a provider of libfabric, which --net %s does not use: "
 				 "leave it out", conf->net);
+	if (conf->fabric_listen && strchr(conf->fabric_listen, ',') && strcmp(conf->net, "verbs") != 0)
+		return error_set(err, -EINVAL, "--fabric-listen takes several addresses with --net verbs only: give one");
 	if (!conf->fabric && set_string(&conf->fabric, strcmp(conf->net, "ofi") ? "" : "tcp", err))
 		return -ENOMEM;
 	if (!conf->listen_count)

@@ -4,7 +4,7 @@
 # survives is said from the start.
 # shellcheck disable=SC2317 # `ok` calls the functions
 . "${0%/*}/lib.sh"
-plan 22
+plan 24
 world=$(run_program world) || bail "world has not been built"
 
 # Without --foreground; the ready file is looked at as soon as the command is done.
@@ -54,4 +54,7 @@ ok "a data plane that cannot be" refused "$pmu_server" --foreground --pool "$run
 	--listen 127.0.0.1:0 --auth none --ready-file "$run_dir/ready" --net verbs --fabric-listen 192.0.2.1
 ok "is told with the reason" grep -q "pool $run_dir/other cannot be served by --net verbs: .* RDMA " "$run_dir/refused.err"
 ok "and not only to the first client" test ! -e "$run_dir/ready"
+ok "several addresses of libfabric's data plane" refused "$pmu_server" --foreground --pool "$run_dir/other" --size 64M \
+	--listen 127.0.0.1:0 --auth none --fabric-listen 127.0.0.1,127.0.0.2
+ok "are refused" grep -q "several addresses with --net verbs only" "$run_dir/refused.err"
 done_testing

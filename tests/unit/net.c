@@ -54,6 +54,25 @@ static struct net_params params(void)
 	    .provider = getenv("HOLDFAST_TEST_PROVIDER"), .node = node ? node : "127.0.0.1", .threads = 2};
 }
 
+/* Of a target that listens on several, with commas between. */
+static in_addr_t first_address(void)
+{
+	char first[64];
+	const char *all = params().node;
+
+	snprintf(first, sizeof(first), "%.*s", (int)strcspn(all, ","), all);
+	return inet_addr(first);
+}
+
+static unsigned rails(void)
+{
+	unsigned count = 1;
+
+	for (const char *at = params().node; (at = strchr(at, ',')); at++)
+		count++;
+	return count;
+}
+
 static void start(void)
 {
 	struct net_params listen = params();
@@ -279,7 +298,7 @@ START_TEST(transfers_of_many_sizes_arrive_and_come_back)
 		ck_assert_int_eq(try_connect_to(&with, &address, l, DEADLINE_MS, &conn, &err), 0);
 		net->limits(conn, &used);
 		ck_assert_uint_eq(used.chunk_bytes, limits[l].chunk ? limits[l].chunk : MIB);
-		ck_assert_uint_eq(used.window, limits[l].window ? limits[l].window : 16);
+		ck_assert_uint_eq(used.window, rails() * (limits[l].window ? limits[l].window : 16));
 
 		const size_t sizes[] = {1,
 					2,
@@ -498,12 +517,13 @@ END_TEST
 START_TEST(a_full_window_and_wrong_sizes_are_refused_at_once)
 {
 	struct net_params with = params();
-	struct net_transfer transfers[3] = {{0}};
+	struct net_transfer transfers[2 * NET_RAILS_MAX + 1] = {{0}};
 	struct net_transfer *done;
 	struct net_conn *conn;
 	struct net_grant *grant;
 	struct net_key key;
 	struct error err = {0};
+	unsigned window = 2 * rails();
 	uint8_t memory[64], local[64] = {0};
 
 	start();
@@ -517,15 +537,15 @@ START_TEST(a_full_window_and_wrong_sizes_are_refused_at_once)
 	ck_assert_int_eq(transfer_one(conn, &key, true, local, 64, 1), -ERANGE);
 	ck_assert_int_eq(transfer_one(conn, &key, true, local, UINT64_MAX, 2), -ERANGE);
 	register_memory(conn, local, sizeof(local));
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i <= window; i++)
 		transfers[i] = (struct net_transfer){.local = local, .bytes = 8, .write = true};
-	ck_assert_int_eq(net->submit(conn, &key, &transfers[0], &err), 0);
-	ck_assert_int_eq(net->submit(conn, &key, &transfers[1], &err), 0);
-	ck_assert_int_eq(net->submit(conn, &key, &transfers[2], &err), -EAGAIN);
+	for (unsigned i = 0; i < window; i++)
+		ck_assert_int_eq(net->submit(conn, &key, &transfers[i], &err), 0);
+	ck_assert_int_eq(net->submit(conn, &key, &transfers[window], &err), -EAGAIN);
 	ck_assert_int_eq(net->reap(conn, &done, 1, deadline_in_ms(DEADLINE_MS), &err), 1);
-	ck_assert_int_eq(net->submit(conn, &key, &transfers[2], &err), 0);
-	ck_assert_int_eq(net->reap(conn, &done, 1, deadline_in_ms(DEADLINE_MS), &err), 1);
-	ck_assert_int_eq(net->reap(conn, &done, 1, deadline_in_ms(DEADLINE_MS), &err), 1);
+	ck_assert_int_eq(net->submit(conn, &key, &transfers[window], &err), 0);
+	for (unsigned i = 0; i < window; i++)
+		ck_assert_int_eq(net->reap(conn, &done, 1, deadline_in_ms(DEADLINE_MS), &err), 1);
 	ck_assert_int_eq(net->reap(conn, &done, 1, deadline_in_ms(50), &err), -ETIMEDOUT);
 	net->revoke(grant);
 	net->close(conn);
@@ -1111,7 +1131,7 @@ END_TEST
 
 static int listen_plainly(struct net_address *at, bool and_close)
 {
-	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(params().node)};
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = first_address()};
 	socklen_t bytes = sizeof(in);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -1227,7 +1247,7 @@ START_TEST(a_target_on_any_address_is_reached_by_its_port)
 	if (((struct sockaddr *)address.raw)->sa_family == AF_INET6)
 		((struct sockaddr_in6 *)address.raw)->sin6_addr = in6addr_loopback;
 	else
-		((struct sockaddr_in *)address.raw)->sin_addr.s_addr = inet_addr(params().node);
+		((struct sockaddr_in *)address.raw)->sin_addr.s_addr = first_address();
 	conn = connect_as(1);
 	net->close(conn);
 	net->target_close(target);

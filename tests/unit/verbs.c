@@ -556,7 +556,7 @@ START_TEST(rails_of_no_use_are_refused)
 		const char *more, *says;
 	} cases[] = {
 		{1, "192.0.2.1", "192.0.2.1"}, {1, "", "no address"}, {NET_RAILS_MAX, "192.0.2.1", "4 addresses"},
-		{1, "::1", "one family"},
+		{1, "::1", "one family"},       {1, "0.0.0.0", "stands for all"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

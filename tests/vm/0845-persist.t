@@ -6,7 +6,7 @@
 vm='--nvdimm 512M,mem-ctrl'
 TIME_LIMIT=800
 . "${0%/*}/lib.sh"
-plan 45
+plan 46
 
 # persist_server METHOD [OPTION]...
 persist_server()
@@ -44,6 +44,7 @@ ok "the memory module becomes a device" test -c "$device"
 ok "the soft-RoCE device comes up" rdma_up
 ok "flush, read and seal do what they are to do" device_units
 ok "and without memory windows" device_units HOLDFAST_VERBS_WINDOWS=no
+ok "and over two rails" device_units HOLDFAST_TEST_ADDRESS="$rdma_address,$rdma_address"
 ok "the computation works without Holdfast" stencil_expected
 
 new=--overwrite-device

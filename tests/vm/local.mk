@@ -12,7 +12,8 @@ vm_tests = \
 	%D%/0841-devdax-eadr.t \
 	%D%/0842-fsdax.t \
 	%D%/0850-bench-verbs.t \
-	%D%/0870-rdma-devices.t
+	%D%/0870-rdma-devices.t \
+	%D%/0875-rails.t
 EXTRA_DIST += $(vm_tests) %D%/boot %D%/devdax.sh %D%/guest-init %D%/initrd-init %D%/inside %D%/lib.sh %D%/make-initrd %D%/run
 EXTRA_DIST += tests/debian/root-tree
 
