@@ -281,7 +281,7 @@ START_TEST(transfers_of_many_sizes_arrive_and_come_back)
 		size_t chunk;
 		unsigned window;
 	} limits[] = {{0, 0}, {64 * KIB, 4}, {1000, 7}};
-	const size_t capacity = 17 * MIB + 1;
+	const size_t capacity = (rails() * 16 + 1) * MIB + 1;
 	uint8_t *memory = allocate(capacity + 2, MARK), *local = allocate(capacity, 0);
 	uint8_t *back = allocate(capacity, 0);
 
