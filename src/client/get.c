@@ -10,6 +10,7 @@
 #include "client/session.h"
 #include "common/memory.h"
 #include "common/size.h"
+#include "common/testpoint.h"
 #include "wire/chain.h"
 
 struct get {
@@ -118,6 +119,7 @@ static int move_bytes(struct get *get, struct mover *mover, uint32_t set, uint64
 		n = bytes - done;
 		if (n > get->step_bytes)
 			n = get->step_bytes;
+		TEST_POINT("client.get.mid-read");
 		rc = mover_start(mover, &get->set.grants[part->grant].key, false, into + done,
 				 part->place + offset + done, n, (void *)(uintptr_t)piece, err);
 	}

@@ -559,6 +559,51 @@ START_TEST(a_device_that_users_do_not_share_is_for_the_first)
 }
 END_TEST
 
+/* One that is fenced meanwhile, and one that is not, but whose set is overwritten. */
+START_TEST(a_reader_stopped_in_mid_read_gets_no_newer_byte)
+{
+	struct client_identity identity = identity_of("job", 0, 2), reader = identity_of("job", _i % 2, 2);
+	const int expected = _i % 2 ? -ENOENT : -ESTALE;
+	size_t bytes = 8 * MIB;
+	uint8_t *data = malloc(bytes);
+	struct client *client;
+	int status;
+	pid_t child;
+
+	if (_i >= 2)
+		server_on_device(NULL);
+	client = open_ok(&identity);
+	put_ok(client, 1, 0, data, bytes);
+	reader.incarnation = 1;
+	child = fork();
+	if (!child) {
+		struct client_segment s = segment_of("data", data, bytes);
+
+		setenv("HOLDFAST_TEST_POINT", "client.get.mid-read:stop:4", 1);
+		client = open_ok(&reader);
+		status = client_get(client, 0, 1, &s, 1, &err);
+		client_close(client, false, &err);
+		free(data);
+		_exit(status == expected ? 0 : 1);
+	}
+	ck_assert_int_eq(waitpid(child, &status, WUNTRACED), child);
+	ck_assert_msg(WIFSTOPPED(status), "the test point was not met");
+	if (reader.rank == identity.rank) {
+		client_close(client, false, &err);
+		identity.incarnation = 2;
+		client = open_ok(&identity);
+	}
+	put_ok(client, 2, 1, data, bytes);
+	put_ok(client, 3, 2, data, bytes); /* in the place of the first */
+	kill(child, SIGCONT);
+	ck_assert_int_eq(waitpid(child, &status, 0), child);
+	ck_assert_msg(WIFEXITED(status) && !WEXITSTATUS(status), "the reader was not told");
+	get_ok(client, 0, 3, data, bytes);
+	client_close(client, false, &err);
+	free(data);
+}
+END_TEST
+
 START_TEST(a_primary_stopped_in_mid_write_changes_nothing)
 {
 	struct client_identity identity = identity_of("job", 0, 1);
@@ -1125,6 +1170,7 @@ static Suite *unit_suite(void)
 	if (!geteuid()) /* it changes its uid */
 		tcase_add_test(tc, a_device_that_users_do_not_share_is_for_the_first);
 	tcase_add_loop_test(tc, a_primary_stopped_in_mid_write_changes_nothing, 0, 2);
+	tcase_add_loop_test(tc, a_reader_stopped_in_mid_read_gets_no_newer_byte, 0, 4);
 	tcase_add_loop_test(tc, a_server_killed_at_any_point_of_a_checkpoint_loses_nothing, 0,
 			    sizeof(server_points) / sizeof(server_points[0]));
 	tcase_add_test(tc, a_lost_reply_to_commit_does_not_write_twice);
