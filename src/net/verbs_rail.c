@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include "common/clock.h"
 #include "common/log.h"
@@ -19,6 +18,11 @@
 #define ACK_TIMEOUT	    16
 #define BETTER_MS	    1000u /* for a device to prove that it leads to the server, too */
 #define REJECT_NO_SERVICE   8 /* of InfiniBand's connection manager: nobody listens */
+
+const char *verbs_rail_device(const struct rail *rail)
+{
+	return ibv_get_device_name(rail->id->verbs->device);
+}
 
 static int rail_rejected(const struct verbs_event *event, struct error *err)
 {
@@ -184,7 +188,7 @@ static int rail_limit(struct rail *rail, const struct net_params *params, struct
 	rail->depth = least((unsigned)device->max_qp_wr, (unsigned)device->max_cqe - 1);
 	if (rail->depth < NET_PIECES_MAX)
 		return error_set(err, -ENODEV, "the RDMA device %s takes %u requests at a time; %u are needed",
-				 ibv_get_device_name(rail->id->verbs->device), rail->depth, NET_PIECES_MAX);
+				 verbs_rail_device(rail), rail->depth, NET_PIECES_MAX);
 	limits->window = least(limits->window, rail->depth);
 	rail->depth = least(rail->depth, limits->window * NET_PIECES_MAX);
 	return 0;
@@ -281,11 +285,6 @@ static int rail_establish(struct rail *rail, const uint8_t token[NET_TOKEN_BYTES
 	if (rdma_connect(rail->id, &param))
 		return verbs_failed(err, errno, "connecting to the server's data port failed");
 	return rail_await(rail, RDMA_CM_EVENT_ESTABLISHED, deadline, err);
-}
-
-const char *verbs_rail_device(const struct rail *rail)
-{
-	return ibv_get_device_name(rail->id->verbs->device);
 }
 
 int verbs_rail_open(struct rail *rail, const struct net_params *params, const char *device, const char *const used[],

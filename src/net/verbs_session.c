@@ -62,21 +62,25 @@ static int session_equip(struct session *session)
 	return rdma_create_qp(session->id, session->pd, &attr);
 }
 
-/* Ends what the peer had before its last admission. false: it has a session on this rail already. */
-static bool session_is_first(struct net_target *target, uint64_t peer, const uint8_t token[NET_TOKEN_BYTES],
-			     unsigned rail)
+/* Ends what the peer opened with tokens that it had before this one. */
+static void sessions_end_older(struct net_target *target, uint64_t peer, const uint8_t token[NET_TOKEN_BYTES])
 {
 	struct session *session = verbs_session_find(target->sessions, peer), *next;
-	bool first = true;
 
 	for (; session; session = next) {
 		next = verbs_session_find(session->next, peer);
 		if (sodium_memcmp(session->token, token, NET_TOKEN_BYTES) != 0)
 			verbs_session_close(session);
-		else
-			first = first && session->rail != rail;
 	}
-	return first;
+}
+
+static bool rail_is_taken(const struct net_target *target, uint64_t peer, unsigned rail)
+{
+	const struct session *session = verbs_session_find(target->sessions, peer);
+
+	while (session && session->rail != rail)
+		session = verbs_session_find(session->next, peer);
+	return session;
 }
 
 static unsigned rail_of(const struct net_target *target, const struct rdma_cm_id *listener)
@@ -95,15 +99,20 @@ int verbs_session_accept(struct net_target *target, const struct verbs_event *ev
 	const struct device *device = device_of(target, event->id->verbs);
 	struct rdma_conn_param param = {.responder_resources = event->reads};
 	unsigned rail = rail_of(target, event->listener);
-	bool first = session_is_first(target, peer, event->data, rail);
-	struct session *session = first ? calloc(1, sizeof(*session)) : NULL;
+	struct session *session = NULL;
 	struct ibv_device_attr attr;
+	bool taken;
 	int rc;
 
+	sessions_end_older(target, peer, event->data);
+	taken = rail_is_taken(target, peer, rail);
+	if (!taken)
+		session = calloc(1, sizeof(*session));
 	if (!session) {
 		rdma_reject(event->id, NULL, 0);
 		rdma_destroy_id(event->id);
-		return first ? error_nomem(err, "a session") : error_set(err, -EACCES, "it is connected here already");
+		return taken ? error_set(err, -EACCES, "a second connection on one rail was refused")
+			     : error_nomem(err, "a session");
 	}
 	*session = (struct session){
 	    .target = target,
