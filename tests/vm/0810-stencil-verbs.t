@@ -7,11 +7,6 @@ TIME_LIMIT=500
 . "${0%/*}/lib.sh"
 plan 38
 
-packets_sent()
-{
-	cat /sys/class/infiniband/rxe0/ports/1/hw_counters/sent_pkts
-}
-
 fabric_server()
 {
 	start_server --fabric verbs --fabric-listen "$rdma_address"

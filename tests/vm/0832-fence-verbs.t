@@ -8,22 +8,6 @@ TIME_LIMIT=600
 . "${0%/*}/lib.sh"
 plan 20
 
-commits_reach()
-{
-	[ "$(stat_of count.commits)" -ge "$1" ]
-}
-
-# stopped PID: it hangs.
-stopped()
-{
-	grep -q '^State:.T' "/proc/$1/status"
-}
-
-packets_sent()
-{
-	cat /sys/class/infiniband/rxe0/ports/1/hw_counters/sent_pkts
-}
-
 # Half a megabyte a rank and field, which is 100 and more packets.
 stencil_size='--nx 800 --ny 300 --steps 60' stencil_delay_ms=0
 device=$(nvdimm_mode 512 devdax)

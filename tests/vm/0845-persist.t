@@ -23,11 +23,6 @@ commits_by()
 	commits_reach 1 && [ "$(stat_of "count.commits_$1")" = "$(stat_of count.commits)" ]
 }
 
-commits_reach()
-{
-	[ "$(stat_of count.commits)" -ge "$1" ]
-}
-
 # device_units [ENVIRONMENT]...: the unit test on the device.
 device_units()
 {

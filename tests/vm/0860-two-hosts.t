@@ -93,17 +93,6 @@ card_sent()
 	cat /sys/class/net/card0/statistics/tx_bytes
 }
 
-rdma_sent()
-{
-	cat /sys/class/infiniband/rxe0/ports/1/hw_counters/sent_pkts
-}
-
-# stopped PID: it hangs.
-stopped()
-{
-	grep -q '^State:.T' "/proc/$1/status"
-}
-
 # hung_start JOB: one whose rank 1 hangs in its third checkpoint, before it writes; sets hung.
 hung_start()
 {
@@ -125,7 +114,7 @@ ok "the soft-RoCE device comes up" rdma_up 10.7.0.2
 ok "the server on the other host answers" wait_for 200 server_answers
 ok "the computation works without Holdfast" stencil_expected
 
-card=$(card_sent) rdma=$(rdma_sent)
+card=$(card_sent) rdma=$(packets_sent)
 ok "killed rank: another is in the midst of a checkpoint" hung_start killed
 is "killed rank: the server says how" "$(stat_of server.net)" verbs
 ok "killed rank: it can be killed" kill -KILL "$(rank_pid 2)"
@@ -137,7 +126,7 @@ ok "killed rank: two epochs are complete" test "${epoch:-0}" -ge 2
 bytes=$(($(stat_of count.commit_bytes) - 3 * 4096 * $(stat_of count.commits)))
 ok "killed rank: its sets are more than messages" test "$bytes" -gt 300000
 ok "killed rank: they left this host" test $(($(card_sent) - card)) -gt "$bytes"
-ok "killed rank: by RDMA, 4096 bytes a packet at most" test $(($(rdma_sent) - rdma)) -ge $((bytes / 4096))
+ok "killed rank: by RDMA, 4096 bytes a packet at most" test $(($(packets_sent) - rdma)) -ge $((bytes / 4096))
 ok "killed rank: each byte is sound" "$pmuctl" verify killed
 resumes killed "killed rank"
 

@@ -6,37 +6,17 @@ TIME_LIMIT=500
 . "${0%/*}/lib.sh"
 plan 19
 
-second_up()
-{
-	ip link add card1 type dummy && ip address add 10.8.0.1/24 dev card1 && ip link set card1 mtu 9000 up &&
-		rdma link add rxe1 type rxe netdev card1
-}
-
-# sent DEVICE: packets that the device has sent.
-sent()
-{
-	cat "/sys/class/infiniband/$1/ports/1/hw_counters/sent_pkts"
-}
-
-# job_by DEVICE: a whole job; its result is right.
-job_by()
-{
-	before0=$(sent rxe0) before1=$(sent rxe1)
-	export HOLDFAST_FABRIC_DEVICE="$1"
-	stencil_run "$2" && [ "$(stencil_result "$2")" = "$expected" ]
-}
-
 # over DEVICE: the last job went over this one alone.
 over()
 {
 	case $1 in
-	rxe0) [ "$(sent rxe0)" -gt $((before0 + 50)) ] && [ "$(sent rxe1)" -eq "$before1" ] ;;
-	rxe1) [ "$(sent rxe1)" -gt $((before1 + 50)) ] && [ "$(sent rxe0)" -eq "$before0" ] ;;
+	rxe0) [ "$(packets_sent rxe0)" -gt $((before0 + 50)) ] && [ "$(packets_sent rxe1)" -eq "$before1" ] ;;
+	rxe1) [ "$(packets_sent rxe1)" -gt $((before1 + 50)) ] && [ "$(packets_sent rxe0)" -eq "$before0" ] ;;
 	esac
 }
 
 ok "a soft-RoCE device comes up" rdma_up
-ok "and a second one on a network of its own" second_up
+ok "and a second one on a network of its own" second_rdma_up
 ok "what is promised of one device holds beside another" env HOLDFAST_TEST_NET=verbs \
 	HOLDFAST_TEST_ADDRESS="$rdma_address" "$builddir/tests/unit/verbs"
 # shellcheck disable=SC2034 # of lib.sh

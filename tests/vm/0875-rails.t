@@ -8,12 +8,6 @@ TIME_LIMIT=900
 . "${0%/*}/lib.sh"
 plan 36
 
-second_up()
-{
-	ip link add card1 type dummy && ip address add 10.8.0.1/24 dev card1 && ip link set card1 mtu 9000 up &&
-		rdma link add rxe1 type rxe netdev card1
-}
-
 # units NAME [ENVIRONMENT]...: a unit test over both rails.
 units()
 {
@@ -23,31 +17,13 @@ units()
 		"$builddir/tests/unit/$units_name"
 }
 
-# sent DEVICE: packets that the device has sent.
-sent()
-{
-	cat "/sys/class/infiniband/$1/ports/1/hw_counters/sent_pkts"
-}
-
-mark()
-{
-	before0=$(sent rxe0) before1=$(sent rxe1)
-}
-
-# over_both: since mark, each of them has sent a quarter of all at least.
+# over_both: since packets_mark, each of them has sent a quarter of all at least.
 over_both()
 {
-	sent0=$(($(sent rxe0) - before0)) sent1=$(($(sent rxe1) - before1))
+	sent0=$(($(packets_sent rxe0) - before0)) sent1=$(($(packets_sent rxe1) - before1))
 	echo "# packets: $sent0 and $sent1"
 	[ $((sent0 + sent1)) -gt 1000 ] && [ $((4 * sent0)) -gt $((sent0 + sent1)) ] &&
 		[ $((4 * sent1)) -gt $((sent0 + sent1)) ]
-}
-
-# job_by DEVICES NAME: a whole job; its result is right.
-job_by()
-{
-	mark
-	HOLDFAST_FABRIC_DEVICE=$1 stencil_run "$2" && [ "$(stencil_result "$2")" = "$expected" ]
 }
 
 rails_server()
@@ -55,18 +31,12 @@ rails_server()
 	start_server --data "$device" --size 400M --net verbs --fabric-listen "$rails" --persist flush "$@"
 }
 
-# stopped PID: it hangs.
-stopped()
-{
-	grep -q '^State:.T' "/proc/$1/status"
-}
-
 rails=10.7.0.1,10.8.0.1
 device=$(nvdimm_mode 512 devdax)
 ok "the memory module becomes a device" test -c "$device"
 ok "a soft-RoCE device comes up" rdma_up
-ok "and a second one on a network of its own" second_up
-mark
+ok "and a second one on a network of its own" second_rdma_up
+packets_mark
 ok "what is promised of one connection holds over two rails" units net
 ok "which are both used" over_both
 ok "and without memory windows" units net HOLDFAST_VERBS_WINDOWS=no
@@ -75,7 +45,7 @@ ok "flush, read and seal, too" units persist HOLDFAST_TEST_DAX="$device"
 stencil_size='--nx 800 --ny 300 --steps 60' stencil_delay_ms=0
 ok "the computation works without Holdfast" stencil_expected
 ok "a server starts on both devices" rails_server --overwrite-device
-mark
+packets_mark
 point_on_rank 2 ckpt-put:stop:4 # and so no rank gets any further
 stencil_start job "$run_dir/pointed"
 ok "epochs get complete" wait_for 200 epoch_reached job 3
@@ -88,7 +58,7 @@ kill_server
 ok "the server starts again, after kill -9" rails_server
 is "it has what was complete" "$(newest_epoch job)" "$epoch"
 ok "each byte of it is sound" "$pmuctl" -s "$server" verify job
-mark
+packets_mark
 stencil_start job
 ok "the same command succeeds" job_wait
 ok "over both rails" over_both
@@ -99,7 +69,7 @@ ok "devices can be named, for one rail each" job_by rxe0,10.8.0.1 named
 ok "and are used" over_both
 ok "one that leads to one rail only is enough" job_by rxe1:1 one
 ok "the other rail is told" said one "rail 1 of 2 is not used: over 'rxe1:1', as the variable fabric_device says"
-ok "it went over that device alone" test "$(sent rxe0)" -eq "$before0"
+ok "it went over that device alone" test "$(packets_sent rxe0)" -eq "$before0"
 
 # Two more epochs of all four ranks at least.
 job_options='--mca hook_holdfast_timeout 20 --mca hook_holdfast_reconnect 10'

@@ -44,6 +44,49 @@ rdma_active()
 	rdma link show rxe0/1 | grep -q 'state ACTIVE'
 }
 
+# second_rdma_up: a device rxe1 on a network of its own, at 10.8.0.1.
+second_rdma_up()
+{
+	ip link add card1 type dummy && ip address add 10.8.0.1/24 dev card1 && ip link set card1 mtu 9000 up &&
+		rdma link add rxe1 type rxe netdev card1
+}
+
+# packets_sent [DEVICE]: how many it has sent.
+packets_sent()
+{
+	cat "/sys/class/infiniband/${1:-rxe0}/ports/1/hw_counters/sent_pkts"
+}
+
+# stopped PID: it hangs.
+stopped()
+{
+	grep -q '^State:.T' "/proc/$1/status"
+}
+
+# commits_reach COUNT: the server has made so many.
+commits_reach()
+{
+	[ "$(stat_of count.commits)" -ge "$1" ]
+}
+
+# What both devices have sent till now.
+packets_mark()
+{
+	before0=$(packets_sent rxe0) before1=$(packets_sent rxe1)
+}
+
+# job_by DEVICES NAME: a whole job with these devices, after packets_mark; its result is right.
+job_by()
+{
+	packets_mark
+	HOLDFAST_FABRIC_DEVICE=$1
+	export HOLDFAST_FABRIC_DEVICE
+	stencil_run "$2"
+	job_by_status=$?
+	unset HOLDFAST_FABRIC_DEVICE
+	[ $job_by_status -eq 0 ] && [ "$(stencil_result "$2")" = "$expected" ]
+}
+
 # nvdimm_mode SIZE devdax|fsdax: makes the memory module of about that size (M) a device; prints its name. Modules do
 # not come up in the order in which they were given, so that each is to have a size of its own.
 nvdimm_mode()
