@@ -112,7 +112,7 @@ int verbs_connect(const struct net_params *params, const struct net_address *add
 		if (failed[i].code)
 			log_warning("data plane: rail %u of %d is not used: %s", i + 1, rails, failed[i].text);
 	conn_limit(conn);
-	conn->turn = token[0] % conn->rail_count; /* ranks with little to send do not all begin with the same */
+	conn->first = token[0] % conn->rail_count;
 	*out = conn;
 	return 0;
 }

@@ -25,13 +25,14 @@ struct rail {
 
 	unsigned in_flight; /* transfers */
 	unsigned posted;    /* their requests */
+	uint64_t bytes;	    /* that were given to it so far */
 	bool failed;	    /* a request failed: the queue pair does nothing more */
 };
 
 struct net_conn {
 	struct rail rails[NET_RAILS_MAX];
 	unsigned rail_count;
-	unsigned turn; /* the rail that is first among equally idle ones */
+	unsigned first; /* the rail of the first transfer: not the same one for all of a job's ranks */
 	struct net_limits limits;
 	int lost; /* -errno once a rail is gone */
 	struct verbs_memory memory;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * verbs_transfer.c - the initiator's transfers. Each goes over the rail that has the least under way. It is one request a remote range; only its last one asks for a
- * completion, which speaks for those before it, since a reliable connection completes in order. A request that
- * fails, and all behind it, complete each by itself, whether they asked or not.
+ * verbs_transfer.c - the initiator's transfers. Each goes over the rail that has the least under way, as one request a
+ * remote range; only its last one asks for a completion, which speaks for those before it, since a reliable connection
+ * completes in order. A request that fails, and all behind it on its rail, complete each by itself, whether they asked
+ * or not.
  */
 #include "net/verbs_conn.h"
 
@@ -133,19 +134,14 @@ unsigned verbs_in_flight(const struct net_conn *conn)
 	return count;
 }
 
-static void conn_forget_transfers(struct net_conn *conn)
-{
-	for (unsigned i = 0; i < conn->rail_count; i++)
-		conn->rails[i].in_flight = conn->rails[i].posted = 0;
-}
-
 void verbs_abandon(struct net_conn *conn, int status)
 {
 	if (!conn->lost)
 		conn->lost = status;
-	conn_forget_transfers(conn);
-	for (unsigned i = 0; i < conn->rail_count; i++)
+	for (unsigned i = 0; i < conn->rail_count; i++) {
+		conn->rails[i].in_flight = conn->rails[i].posted = 0;
 		verbs_stop(conn->rails[i].id->qp);
+	}
 }
 
 static int conn_lost(struct net_conn *conn, struct error *err)
@@ -187,25 +183,27 @@ int verbs_submit_on(struct net_conn *conn, struct rail *rail, const struct net_k
 		return conn_lost(conn, err);
 	}
 	verbs_transfer_posted(rail, transfer, b.request_count);
+	rail->bytes += b.bytes;
 	return 0;
+}
+
+static bool rail_is_idler(const struct rail *rail, const struct rail *other)
+{
+	return rail->in_flight != other->in_flight ? rail->in_flight < other->in_flight : rail->bytes < other->bytes;
 }
 
 int verbs_submit(struct net_conn *conn, const struct net_key *key, struct net_transfer *transfer,
 		 struct error *err)
 {
-	unsigned idlest = conn->turn;
-	int rc;
+	struct rail *idlest = &conn->rails[conn->first];
 
-	for (unsigned i = 0; i < conn->rail_count; i++) {
-		unsigned other = (conn->turn + i) % conn->rail_count;
+	for (unsigned i = 1; i < conn->rail_count; i++) {
+		struct rail *other = &conn->rails[(conn->first + i) % conn->rail_count];
 
-		if (conn->rails[other].in_flight < conn->rails[idlest].in_flight)
+		if (rail_is_idler(other, idlest))
 			idlest = other;
 	}
-	rc = verbs_submit_on(conn, &conn->rails[idlest], key, transfer, err);
-	if (!rc)
-		conn->turn = (idlest + 1) % conn->rail_count;
-	return rc;
+	return verbs_submit_on(conn, idlest, key, transfer, err);
 }
 
 static int status_errno(enum ibv_wc_status status)

@@ -338,15 +338,20 @@ static int connect_to(const struct net_address *address, const uint8_t with[NET_
 	return net_verbs.connect(&params, address, with, deadline_in_ms(DEADLINE_MS), to, &err);
 }
 
-static int write_by(struct net_conn *by, const struct net_key *key, void *local)
+static int write_bytes_by(struct net_conn *by, const struct net_key *key, void *local, size_t bytes)
 {
-	struct net_transfer transfer = {.local = local, .bytes = BYTES, .write = true}, *done;
+	struct net_transfer transfer = {.local = local, .bytes = bytes, .write = true}, *done;
 	struct error err = {0};
 	int rc = net_verbs.submit(by, key, &transfer, &err);
 
 	if (!rc)
 		rc = net_verbs.reap(by, &done, 1, deadline_in_ms(DEADLINE_MS), &err);
 	return rc == 1 ? transfer.status : rc;
+}
+
+static int write_by(struct net_conn *by, const struct net_key *key, void *local)
+{
+	return write_bytes_by(by, key, local, BYTES);
 }
 
 START_TEST(rails_share_the_load)
@@ -390,6 +395,30 @@ START_TEST(rails_share_the_load)
 	memset(local, 2, BYTES);
 	ck_assert_int_lt(write_by(conn, &key, local), 0);
 	ck_assert_int_eq(memory[0], 1);
+	stop();
+	munmap(memory, BYTES);
+	munmap(local, BYTES);
+}
+END_TEST
+
+/* A set of little data is one transfer of it, and a small one of its table: the data of all sets must not go over one. */
+START_TEST(rails_share_large_transfers_between_small_ones)
+{
+	struct net_address address = start_rails();
+	uint8_t *memory = map_pages(NULL, 0), *local = map_pages(NULL, 1);
+	struct net_grant *grant;
+	struct net_key key;
+
+	ck_assert(!connect_to(&address, token, &conn));
+	grant = expose(memory, &key);
+	register_kept(local);
+	for (size_t i = 0; i < 8; i++) {
+		ck_assert_int_eq(write_by(conn, &key, local), 0);
+		ck_assert_int_eq(write_bytes_by(conn, &key, local, BYTES / 64), 0);
+	}
+	ck_assert_uint_ge(conn->rails[0].bytes, 3 * BYTES);
+	ck_assert_uint_ge(conn->rails[1].bytes, 3 * BYTES);
+	net_verbs.revoke(grant);
 	stop();
 	munmap(memory, BYTES);
 	munmap(local, BYTES);
@@ -753,6 +782,7 @@ static Suite *unit_suite(void)
 	ADD(a_child_takes_no_registered_memory_away);
 	ADD_LOOP(no_processor_touches_what_is_transferred, 2);
 	ADD(rails_share_the_load);
+	ADD(rails_share_large_transfers_between_small_ones);
 	ADD_LOOP(a_grant_ends_on_each_rail, 4);
 	ADD(a_token_opens_each_rail_once);
 	ADD(an_admission_takes_the_place_of_the_last);
