@@ -1,8 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
-# A job that nothing happens to computes what it would without Holdfast, and leaves nothing behind.
+# A job that nothing happens to computes what it would without Holdfast, and leaves nothing behind. Open MPI takes what
+# components it likes.
 . "${0%/*}/lib.sh"
 plan 7
+sed -i '/^--mca \(pml\|btl\) /d' "$tune"
 
 ok "the computation works without Holdfast" stencil_expected
 ok "the server starts" start_server

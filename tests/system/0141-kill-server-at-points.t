@@ -28,18 +28,10 @@ server_gone()
 	fi
 }
 
-is_stopped()
-{
-	case $(ps -o stat= -p "$1") in
-	T*) ;;
-	*) return 1 ;;
-	esac
-}
-
 ni_stopped()
 {
 	for ni_pid in $(ni_pids); do
-		is_stopped "$ni_pid" && return
+		stopped "$ni_pid" && return
 	done
 	return 1
 }

@@ -80,12 +80,15 @@ is "to the same result" "$(result chained)" "$expected"
 # Killed again and again, by a tracker that watches writes where there is one.
 failures=0
 job_options='--mca hook_holdfast_mode incremental'
+point_on_rank 1 ckpt-put:stop:7
+pointed=$run_dir/pointed
 for round in 1 2 3; do
 	particles_start again
 	wait_for 60 epoch_reached again $((round * 6)) || break
 	kill -KILL "$(rank_pid $((round % 3)))"
 	job_wait || failures=$((failures + 1))
 done
+pointed=
 is "killed three times" $failures 3
 particles_start again
 ok "it ends well" job_wait

@@ -20,7 +20,7 @@ shift
 exec unshare --uts sh -c "hostname $node && $*"
 END
 chmod +x "$run_dir/agent"
-sed -i '/^--mca btl /d' "$tune"
+sed -i '/^--mca \(pml\|btl\) /d' "$tune"
 job_options="--mca plm_rsh_agent $run_dir/agent --mca plm_rsh_no_tree_spawn 1 --host nodea:2,nodeb:2
 	-x HOLDFAST_PMU_SERVER -x XDG_STATE_HOME -x XDG_RUNTIME_DIR -x HOLDFAST_CONFIG -x LD_LIBRARY_PATH"
 

@@ -80,13 +80,14 @@ else
 	skip 3 "the build has no test points"
 fi
 
+more="--mca btl self,vader,tcp" # shared memory does not lead from one job to the other
 once spawned spawn-kill@0
 ok "a job that has spawned others is not started again" never_again
 ok "which is said" test -n "$(echo "$said" | grep MPI_Comm_spawn)"
 
 # ---- the user stops it ----
 
-stopped()
+stopped_by()
 {
 	job_options="$tune_off $restarting"
 	job_start "stop-$1" 3 "$fail" hang@0 --where
@@ -98,7 +99,7 @@ stopped()
 	said=$(grep '^holdfast:' "$run_dir/stop-$1.err") || :
 }
 for signal in INT TERM; do
-	ok "SIG$signal ends mpirun" stopped $signal
+	ok "SIG$signal ends mpirun" stopped_by $signal
 	ok "with an error" test "$status" -ne 0
 	ok "for good" never_again
 	is "and all its ranks" "$(pgrep -f "$fail hang@0" | wc -l)" 0

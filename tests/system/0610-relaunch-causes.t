@@ -28,12 +28,12 @@ again several "was killed by signal 9"
 again init "exited with code 9" 2
 
 # Each process is counted once, however often PRRTE tells of it: not always, without that.
-job_options="--mca btl ^tcp --mca errmgr_holdfast_verbose 1 --mca errmgr_holdfast_max_restarts 9"
+job_options="$one_node --mca errmgr_holdfast_verbose 1 --mca errmgr_holdfast_max_restarts 9"
 ok "ranks die together, again and again: the job ends with success" mishap several 8
 is "none begins before all processes of the one before are gone" \
 	"$(grep -c 'has ended: 3 of 3 processes are gone' "$run_dir/several.err")" 8
 
-job_options="--mca btl ^tcp --mca errmgr_holdfast_start_timeout 15"
+job_options="$one_node --mca errmgr_holdfast_start_timeout 15"
 again stops "the job did not get under way within 15 s (start_timeout): the job is started again (restart 2)" 2
 job_options="$job_options --mca errmgr_holdfast_max_restarts 1"
 ok "a job that does not get under way once too often fails" fails mishap stops 2

@@ -12,17 +12,19 @@ is "exit code 3 after MPI_Finalize is the job's" "$(exit_code mishap late)" 3
 is "and there is no restart" "$(restarts late)" 0
 
 # shellcheck disable=SC2089,SC2090 # a list of words
-job_options="--mca btl ^tcp --mca errmgr_holdfast_max_restarts 2"
+job_options="$one_node --mca errmgr_holdfast_max_restarts 2"
 is "a job that fails each time ends with its exit code" "$(exit_code mishap exit 9)" 3
 is "after max_restarts" "$(restarts exit)" 2
 ok "which is told" said exit "not started again after 2 restarts"
-job_options="--mca btl ^tcp --mca errmgr_holdfast_max_restarts 0"
+job_options="$one_node --mca errmgr_holdfast_max_restarts 0"
 is "a killed rank without restarts: its signal" "$(exit_code mishap kill)" 137
 unset job_options
 
 is "an exit code that asks for no restart" "$(exit_code mishap requeue)" 75
 is "gets none" "$(restarts requeue)" 0
+job_options="--mca pml ob1 --mca btl self,sm,tcp" # shared memory does not lead from one job to the other
 ok "a job that started others fails" fails mishap spawn
+unset job_options
 is "is not started again" "$(restarts spawn)" 0
 ok "and told why" said spawn "it has called MPI_Comm_spawn"
 

@@ -27,7 +27,7 @@ job_input=/dev/null
 ok "a job that read nothing, too" mishap reads 2
 is "and ended each time" "$(read_lines)" "3 read 0 bytes"
 
-job_input=$run_dir/input job_options="--mca btl ^tcp --mca errmgr_holdfast_stdin_max 10000"
+job_input=$run_dir/input job_options="$one_node --mca errmgr_holdfast_stdin_max 10000"
 is "a job that read more than is kept ends" "$(exit_code mishap reads)" 137
 ok "and is told why" said reads "longer than the 10000 bytes"
 unset job_options

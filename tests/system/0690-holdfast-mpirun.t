@@ -68,7 +68,7 @@ is "and there is no restart" "$(grep -c 'is started again' "$run_dir/late.err")"
 
 unset OMPI_MCA_mca_base_component_path PMIX_MCA_mca_base_component_path
 # shellcheck disable=SC2086
-TMPDIR=$run_dir "$launcher" $options --mca btl ^tcp --mca hook_holdfast_server "$server" \
+TMPDIR=$run_dir "$launcher" $options $one_node --mca hook_holdfast_server "$server" \
 	--mca hook_holdfast_job direct -n 2 "$world" protect checkpoint >"$run_dir/direct.out" \
 	2>"$run_dir/direct.err" </dev/null
 is "under Open MPI the job is protected" "$?" 0

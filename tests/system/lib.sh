@@ -40,12 +40,14 @@ diagnose()
 	done
 }
 
-# What a failed test leaves for its reader.
+# What a failed test leaves for its reader: its command, what wrote last, and the server.
 test_not_ok()
 {
 	echo "not ok $test_number - $test_name"
 	test_failed=1
-	diagnose "$run_dir/command.log" "$run_dir"/*.out "$run_dir"/*.err "$run_dir/server.log"
+	# shellcheck disable=SC2012,SC2046 # names of ours
+	diagnose "$run_dir/command.log" $(ls -t "$run_dir"/*.out "$run_dir"/*.err 2>/dev/null | head -n 4) \
+		"$run_dir/server.log"
 }
 
 # ok NAME COMMAND [ARGUMENT]...: the command succeeds. It runs in this shell.
@@ -157,7 +159,7 @@ stencil_expected()
 	# shellcheck disable=SC2086 # a list of words
 	expected=$(
 		unset HOLDFAST_SERVER OMPI_MCA_mca_base_component_path PMIX_MCA_mca_base_component_path
-		mpirun.openmpi --mca btl ^tcp --oversubscribe --bind-to none -n 2 \
+		mpirun.openmpi $one_node --oversubscribe --bind-to none -n 2 \
 			"$stencil" $stencil_size 2>"$run_dir/expected.err" </dev/null
 	)
 	[ -n "$expected" ]

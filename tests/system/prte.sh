@@ -27,7 +27,7 @@ relaunch_start()
 	job_name=$1 job_ranks=$2
 	shift 2
 	# shellcheck disable=SC2086 # a list of words
-	env -u HOLDFAST_SERVER TMPDIR="$run_dir" "$launcher" ${job_options---mca btl ^tcp} \
+	env -u HOLDFAST_SERVER TMPDIR="$run_dir" "$launcher" ${job_options-$one_node} \
 		--mca btl_sm_backing_directory "$run_dir" --mca hook_holdfast_server "$server" \
 		--mca hook_holdfast_job "$job_name" ${job_placement---oversubscribe} --bind-to none -n "$job_ranks" "$@" \
 		>"$run_dir/$job_name.out" 2>"$run_dir/$job_name.err" <"${job_input:-/dev/null}" &

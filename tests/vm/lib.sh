@@ -21,7 +21,7 @@ if [ -z "${HOLDFAST_TEST_TIMED-}" ]; then
 		exit $vm_status
 	fi
 fi
-slowness=4
+slowness=4 wait_step=0.5
 test_library=${0%/*}/../system
 # shellcheck source=../system/lib.sh
 . "$test_library/lib.sh"
@@ -55,12 +55,6 @@ second_rdma_up()
 packets_sent()
 {
 	cat "/sys/class/infiniband/${1:-rxe0}/ports/1/hw_counters/sent_pkts"
-}
-
-# stopped PID: it hangs.
-stopped()
-{
-	grep -q '^State:.T' "/proc/$1/status"
 }
 
 # commits_reach COUNT: the server has made so many.
