@@ -23,6 +23,7 @@ void control_close(struct control *control)
 	if (control->fd >= 0)
 		close(control->fd);
 	control->fd = -1;
+	sodium_memzero(&control->seal, sizeof(control->seal));
 }
 
 /* ---- bytes, before a deadline ---- */
@@ -92,11 +93,13 @@ static int receive_all(struct control *control, uint8_t *at, size_t bytes, uint6
 
 /* ---- requests ---- */
 
-static int reply_receive(struct control *control, struct wire_header *header, uint8_t **payload,
+/* *frame is malloced: the header again, payload, seal. */
+static int reply_receive(struct control *control, struct wire_header *header, uint8_t **frame,
 			 uint64_t deadline, struct error *err)
 {
 	uint8_t bytes[WIRE_HEADER_BYTES];
 	struct cursor c;
+	size_t whole;
 	int rc;
 
 	rc = wait_for(control, POLLIN, deadline, err);
@@ -110,14 +113,15 @@ static int reply_receive(struct control *control, struct wire_header *header, ui
 	if (rc)
 		return error_set(err, rc, "what listens at %s is no pmu-server of this version (%s): check "
 				 "the address and port", control->server, err->text);
-	*payload = malloc(header->bytes + 1u);
-	if (!*payload)
+	whole = sizeof(bytes) + header->bytes;
+	*frame = malloc(whole + SEAL_BYTES);
+	if (!*frame)
 		return error_nomem(err, "a reply");
-	rc = receive_all(control, *payload, header->bytes, deadline, err);
-	if (rc) {
-		free(*payload);
-		*payload = NULL;
-	}
+	memcpy(*frame, bytes, sizeof(bytes));
+	rc = receive_all(control, *frame + sizeof(bytes), header->bytes + seal_bytes(&control->seal), deadline, err);
+	if (!rc && !seal_check(&control->seal, *frame, whole))
+		rc = error_set(err, -ECONNRESET, "the connection to %s is lost (a reply was altered on its way)",
+			       control->server);
 	return rc;
 }
 
@@ -125,7 +129,8 @@ int control_call(struct control *control, enum wire_type type, wire_fields_fn *f
 		 wire_fields_fn *reply_fields, void *reply, uint64_t deadline, struct error *err)
 {
 	struct wire_header header = {.type = (uint16_t)type, .id = ++control->last_id}, answer;
-	uint8_t *frame, *payload = NULL;
+	uint8_t *frame, *answered = NULL;
+	const uint8_t *payload;
 	size_t bytes;
 	int rc;
 
@@ -134,24 +139,26 @@ int control_call(struct control *control, enum wire_type type, wire_fields_fn *f
 	frame = wire_frame(&header, fields, message, NULL, &bytes);
 	if (!frame)
 		return error_nomem(err, "a request");
-	rc = send_all(control, frame, bytes, deadline, err);
+	seal_set(&control->seal, frame, bytes);
+	rc = send_all(control, frame, bytes + seal_bytes(&control->seal), deadline, err);
 	free(frame);
 	if (!rc)
-		rc = reply_receive(control, &answer, &payload, deadline, err);
+		rc = reply_receive(control, &answer, &answered, deadline, err);
 	if (!rc && (answer.type != (type | WIRE_REPLY) || answer.id != header.id))
 		rc = error_set(err, -EPROTO, "%s answers %s with something else", control->server,
 			       wire_type_name(type));
 	if (rc) {
 		control_close(control);
-		free(payload);
+		free(answered);
 		return rc;
 	}
+	payload = answered + WIRE_HEADER_BYTES;
 	if (answer.status)
 		rc = wire_error(&answer, payload, err);
 	else if (wire_unpack(payload, answer.bytes, reply_fields, reply))
 		rc = error_set(err, -EPROTO, "%s sends a malformed reply to %s", control->server,
 			       wire_type_name(type));
-	free(payload);
+	free(answered);
 	return rc;
 }
 
@@ -221,7 +228,7 @@ static int authenticate(struct control *control, const struct auth_ops *auth,
 	struct wire_hello hello;
 	struct wire_hello_reply challenge = {0};
 	struct wire_proof proof = {0}, answer = {0};
-	struct auth_exchange exchange = {&hello, &challenge, key};
+	struct auth_exchange exchange = {.hello = &hello, .reply = &challenge, .keys = {key}, .key_count = 1};
 	int rc;
 
 	hello_fill(&hello, auth);
@@ -239,6 +246,10 @@ static int authenticate(struct control *control, const struct auth_ops *auth,
 				  &answer, deadline, err);
 	if (!rc)
 		rc = auth->confirm(&exchange, &answer, err);
+	/* Nobody is between the two ends of a UNIX socket. */
+	if (!rc && auth->seals && control->peer.storage.ss_family != AF_UNIX)
+		seal_begin(&control->seal, false, exchange.session_key);
+	sodium_memzero(exchange.session_key, sizeof(exchange.session_key));
 	return rc;
 }
 

@@ -7,11 +7,13 @@
 #include "client/client.h"
 #include "common/address.h"
 #include "common/error.h"
+#include "wire/seal.h"
 #include "wire/wire.h"
 
 struct control {
 	int fd; /* -1: not connected */
 	uint64_t last_id;
+	struct seal seal;
 	struct address peer;
 	const char *server; /* as the user wrote it, for messages */
 };

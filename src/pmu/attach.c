@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* attach.c - HELLO, PROOF, CREATE and OPEN: who a client is, and how it becomes the primary of a region. */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
@@ -49,24 +50,62 @@ void request_hello(struct session *session, const void *payload, size_t bytes)
 	session_reply(session, wire_hello_reply_fields, challenge);
 }
 
+/* The keys that the client may prove: its user's own where there is one, else those of all. */
+static int keys_of(struct session *session, struct auth_key *own, struct auth_exchange *exchange, struct error *err)
+{
+	struct server *server = session->server;
+	char path[PATH_MAX];
+	int rc = -ENOENT;
+
+	if (!server->auth->needs_key)
+		return 0;
+	if (server->conf.user_keys) {
+		snprintf(path, sizeof(path), "%s/%u", server->conf.user_keys, session->hello.uid);
+		rc = auth_key_read(path, own, err);
+	}
+	if (rc && rc != -ENOENT)
+		return rc;
+	if (!rc)
+		exchange->keys[exchange->key_count++] = own;
+	for (unsigned i = 0; rc && i < server->key_count; i++)
+		exchange->keys[exchange->key_count++] = &server->keys[i];
+	return 0;
+}
+
 void request_proof(struct session *session, const void *payload, size_t bytes)
 {
 	struct server *server = session->server;
-	struct auth_exchange exchange = {&session->hello, &session->challenge, &server->key};
+	struct auth_exchange exchange = {.hello = &session->hello, .reply = &session->challenge};
 	struct wire_proof proof = {0}, answer = {0};
+	struct auth_key own = {0};
 	struct error err;
+	int rc;
 
 	if (!request_unpack(session, payload, bytes, wire_proof_fields, &proof))
 		return;
-	if (server->auth->check(&exchange, &proof, &answer, &err)) {
-		server->counters.refused_logins++;
-		log_warning("%s (claims uid %u on %s) is not authenticated by %s", session->peer,
-			    session->hello.uid, session->hello.host, server->auth->name);
+	if (keys_of(session, &own, &exchange, &err)) {
+		log_error("%s", err.text);
+		error_set(&err, -EACCES, "not authenticated: the server cannot read the key of uid %u; its log says why",
+			  session->hello.uid);
 		session_refuse(session, &err);
 		return;
 	}
-	session->state = SESSION_READY;
+	rc = server->auth->check(&exchange, &proof, &answer, &err);
+	sodium_memzero(&own, sizeof(own));
+	if (rc) {
+		server->counters.refused_logins++;
+		log_warning("%s (claims uid %u on %s) is not authenticated by %s", session->peer,
+			    session->hello.uid, session->hello.host, server->auth->name);
+		session_refuse_slowly(session, &err);
+		return;
+	}
+	if (!session_login(session))
+		return;
 	session_reply(session, wire_proof_fields, &answer);
+	/* Nobody is between the two ends of a UNIX socket. */
+	if (server->auth->seals && !session->local_socket)
+		seal_begin(&session->seal, true, exchange.session_key);
+	sodium_memzero(exchange.session_key, sizeof(exchange.session_key));
 }
 
 /* ---- CREATE and OPEN ---- */

@@ -54,6 +54,10 @@ static const struct conf_option {
 	 "How clients prove who they are (psk). none: on loopback and UNIX sockets only."},
 	{"key-file", 'k', STRING, offsetof(struct conf, key_file), 0, 0, "FILE",
 	 "The key of psk; only its owner may be able to read it."},
+	{"old-key-file", 274, STRING, offsetof(struct conf, old_key_file), 0, 0, "FILE",
+	 "Another key that clients may have, while a new one takes its place."},
+	{"user-keys", 275, STRING, offsetof(struct conf, user_keys), 0, 0, "DIR",
+	 "Keys of users, each in a file named after the uid: who has one proves that, and not the key of all."},
 	{"ready-file", 'r', STRING, offsetof(struct conf, ready_file), 0, 0, "FILE",
 	 "Written once clients may connect: one line an address."},
 	{"foreground", 'F', FLAG, offsetof(struct conf, foreground), 0, 0, NULL,
@@ -281,7 +285,7 @@ static int conf_check(struct conf *conf, struct error *err)
 {
 	if (!conf->pool || !*conf->pool)
 		return error_set(err, -EINVAL, "no pool: name its directory with --pool DIR");
-	if (!strcmp(conf->auth, "psk") && !conf->key_file)
+	if (!strcmp(conf->auth, "psk") && !conf->key_file && !conf->user_keys)
 		return error_set(err, -EINVAL,
 				 "authentication psk needs a key: --key-file FILE "
 				 "(head -c 32 /dev/urandom > FILE, chmod 600 FILE); or --auth none on "
@@ -334,7 +338,8 @@ int conf_read(int argc, char **argv, struct conf *conf, struct error *err)
 void conf_free(struct conf *conf)
 {
 	char **strings[] = {&conf->pool,	  &conf->data, &conf->net,	&conf->fabric,
-			    &conf->fabric_listen, &conf->auth, &conf->key_file, &conf->ready_file, &conf->persist};
+			    &conf->fabric_listen, &conf->auth, &conf->key_file, &conf->ready_file, &conf->persist,
+			    &conf->old_key_file,  &conf->user_keys};
 
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
 		free(*strings[i]);

@@ -252,6 +252,8 @@ static void stat_server(struct wire_stat_reply *reply, const struct server *serv
 	stat_add(reply, "count.takeovers", "%" PRIu64, server->counters.takeovers);
 	stat_add(reply, "count.reads", "%" PRIu64, server->counters.reads);
 	stat_add(reply, "count.refused_logins", "%" PRIu64, server->counters.refused_logins);
+	stat_add(reply, "count.hurried_logins", "%" PRIu64, server->counters.hurried_logins);
+	stat_add(reply, "count.bad_seals", "%" PRIu64, server->counters.bad_seals);
 	stat_add(reply, "count.ni_deaths", "%" PRIu64, server->counters.ni_deaths);
 	stat_add(reply, "count.merges", "%" PRIu64, server->counters.merges);
 	stat_add(reply, "count.merge_bytes", "%" PRIu64, server->counters.merge_bytes);

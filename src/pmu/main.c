@@ -138,6 +138,6 @@ int main(int argc, char **argv)
 	if (rc)
 		log_error("%s", err.text);
 	conf_free(&server.conf);
-	sodium_memzero(&server.key, sizeof(server.key));
+	sodium_memzero(server.keys, sizeof(server.keys));
 	return rc ? EXIT_FAILURE : EXIT_SUCCESS;
 }

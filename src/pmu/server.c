@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include <event2/listener.h>
+#include <sodium.h>
 #include "common/address.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -193,6 +194,26 @@ static bool is_idle_for_long(const struct server *server)
 	       idle_ns / 1000000000u >= server->conf.idle_exit_s;
 }
 
+/* Those of all users. Where one cannot be read, all that were there remain. */
+static int keys_read(struct server *server, const struct conf *conf, struct error *err)
+{
+	const char *const files[AUTH_KEYS_MAX] = {conf->key_file, conf->old_key_file};
+	struct auth_key keys[AUTH_KEYS_MAX];
+	unsigned count = 0;
+	int rc = 0;
+
+	for (unsigned i = 0; i < AUTH_KEYS_MAX && server->auth->needs_key && !rc; i++) {
+		if (files[i])
+			rc = auth_key_read(files[i], &keys[count++], err);
+	}
+	if (!rc) {
+		memcpy(server->keys, keys, sizeof(keys));
+		server->key_count = count;
+	}
+	sodium_memzero(keys, sizeof(keys));
+	return rc;
+}
+
 static void reload(evutil_socket_t number, short events, void *arg)
 {
 	struct server *server = arg;
@@ -201,7 +222,7 @@ static void reload(evutil_socket_t number, short events, void *arg)
 
 	(void)number;
 	(void)events;
-	if (conf_read(server->argc, server->argv, &fresh, &err)) {
+	if (conf_read(server->argc, server->argv, &fresh, &err) || keys_read(server, &fresh, &err)) {
 		log_error("the configuration is not read again: %s", err.text);
 	} else {
 		server->conf.log_level = fresh.log_level;
@@ -214,7 +235,7 @@ static void reload(evutil_socket_t number, short events, void *arg)
 		server->conf.keep_spans = fresh.keep_spans;
 		server->conf.merge_at = fresh.merge_at;
 		log_open("pmu-server", fresh.log_level, server->conf.syslog);
-		log_info("configuration read again: log-level, lease, max-sessions, ni-timeout, "
+		log_info("configuration read again: keys, log-level, lease, max-sessions, ni-timeout, "
 			 "check-blocks, keep, keep-span, keep-spans and merge-at are in force, the rest needs a new start");
 	}
 	conf_free(&fresh);
@@ -313,11 +334,9 @@ static int start(struct server *server, struct error *err)
 				 conf->net, server->persist == PERSIST_FLUSH
 						? "it takes --net verbs, built with an rdma-core that has ibv_wr_flush"
 						: "it takes --net verbs");
-	if (server->auth->needs_key) {
-		rc = auth_key_read(conf->key_file, &server->key, err);
-		if (rc)
-			return rc;
-	}
+	rc = keys_read(server, conf, err);
+	if (rc)
+		return rc;
 	/* What is refused is refused before anything is made. */
 	for (unsigned i = 0; i < conf->listen_count; i++) {
 		rc = listen_address(server, i, &address, err);

@@ -24,10 +24,12 @@ struct server {
 	struct event_base *base;
 	struct pool *pool;
 	const struct auth_ops *auth;
-	struct auth_key key;
+	struct auth_key keys[AUTH_KEYS_MAX]; /* the first one is that of --key-file */
+	unsigned key_count;
 	struct att att;
 	struct session *sessions;
 	uint64_t session_count, last_session;
+	uint64_t login_count; /* of session_count, who has not authenticated yet */
 	struct ni_process *nis;
 	struct merging *merges; /* regions whose sets are to be merged, in the order of their turns */
 	enum persist_method persist; /* what clients may do besides PERSIST_SERVER, or that */
@@ -36,7 +38,8 @@ struct server {
 	uint64_t started_ns;
 	uint64_t idle_since_ns; /* monotonic: the end of the last session, or the start */
 	struct { /* since the start, for STAT */
-		uint64_t commits, commit_bytes, commits_by[PERSIST_END], aborts, takeovers, reads, refused_logins, ni_deaths, merges, merge_bytes;
+		uint64_t commits, commit_bytes, commits_by[PERSIST_END], aborts, takeovers, reads, refused_logins, hurried_logins,
+		    bad_seals, ni_deaths, merges, merge_bytes;
 	} counters;
 };
 

@@ -19,6 +19,8 @@
 #include "pmu/server.h"
 
 #define WRITE_TIMEOUT_S 30
+#define REFUSAL_S	1
+#define LOGINS_MAX	1024 /* who authenticate at one time */
 
 static const char *const state_names[] = {
 	[SESSION_NEW] = "NEW",		 [SESSION_CHALLENGED] = "CHALLENGED",
@@ -82,6 +84,7 @@ static void session_free(evutil_socket_t fd, short events, void *arg)
 		at = &(*at)->next;
 	*at = session->next;
 	server->session_count--;
+	server->login_count -= !session->logged_in;
 	server->idle_since_ns = clock_monotonic_ns();
 	free(session->commit.set.segments);
 	request_release(server);
@@ -159,6 +162,17 @@ void session_close_all_of(struct server *server, const struct ni_process *ni, co
 
 /* ---- frames ---- */
 
+/* Who has not authenticated costs little. */
+static size_t payload_most(const struct session *session)
+{
+	return session->logged_in ? WIRE_PAYLOAD_MAX : WIRE_LOGIN_MAX;
+}
+
+static void watermark_set(struct session *session)
+{
+	bufferevent_setwatermark(session->connection, EV_READ, 0, WIRE_HEADER_BYTES + payload_most(session) + SEAL_BYTES);
+}
+
 static bool session_process(struct session *session)
 {
 	struct evbuffer *input = bufferevent_get_input(session->connection);
@@ -167,21 +181,31 @@ static bool session_process(struct session *session)
 	struct cursor c;
 	struct error err;
 	uint8_t *frame;
+	size_t whole;
 
 	if (evbuffer_copyout(input, bytes, sizeof(bytes)) < (ev_ssize_t)sizeof(bytes))
 		return false;
 	c = cursor_unpack(bytes, sizeof(bytes));
 	wire_header_fields(&c, &header);
-	if (wire_header_check(&header, &err) || (header.type & WIRE_REPLY) || header.status) {
+	if (wire_header_check(&header, &err) || (header.type & WIRE_REPLY) || header.status ||
+	    header.bytes > payload_most(session)) {
 		log_warning("%s sent no request of ours; its connection is closed", session->peer);
 		session_close(session, "malformed frame");
 		return false;
 	}
-	if (evbuffer_get_length(input) < sizeof(bytes) + header.bytes)
+	whole = sizeof(bytes) + header.bytes + seal_bytes(&session->seal);
+	if (evbuffer_get_length(input) < whole)
 		return false;
-	frame = evbuffer_pullup(input, (ev_ssize_t)(sizeof(bytes) + header.bytes));
+	frame = evbuffer_pullup(input, (ev_ssize_t)whole);
 	if (!frame) {
 		session_close(session, "out of memory");
+		return false;
+	}
+	if (!seal_check(&session->seal, frame, sizeof(bytes) + header.bytes)) {
+		session->server->counters.bad_seals++;
+		log_warning("%s: a request in the name of uid %u is not of the session's client, or was altered on its way; "
+			    "the session ends", session->peer, session->uid);
+		session_close(session, "a request that was altered on its way");
 		return false;
 	}
 	session->busy = true;
@@ -190,7 +214,7 @@ static bool session_process(struct session *session)
 	request_handle(session, &header, frame + WIRE_HEADER_BYTES);
 	if (session->state == SESSION_CLOSED)
 		return false;
-	evbuffer_drain(input, sizeof(bytes) + header.bytes);
+	evbuffer_drain(input, whole);
 	return true;
 }
 
@@ -257,7 +281,9 @@ static void reply_send(struct session *session, int status, const char *text, wi
 		return;
 	frame = wire_frame(&header, fields, message, text, &bytes);
 	session->busy = false;
-	if (!frame || frame_send(session, frame, bytes))
+	if (frame)
+		seal_set(&session->seal, frame, bytes);
+	if (!frame || frame_send(session, frame, bytes + seal_bytes(&session->seal)))
 		session_close(session, "out of memory for a reply");
 	free(frame);
 }
@@ -279,6 +305,26 @@ void session_refuse(struct session *session, const struct error *err)
 	session_fail(session, err);
 	if (session->state != SESSION_CLOSED)
 		bufferevent_disable(session->connection, EV_READ); /* written() does the rest */
+}
+
+static void refusal_due(evutil_socket_t fd, short events, void *arg)
+{
+	struct session *session = arg;
+
+	(void)fd;
+	(void)events;
+	session->pending--;
+	if (session->state == SESSION_CLOSED)
+		session_try_free(session);
+	else
+		session_refuse(session, &session->refusal);
+}
+
+void session_refuse_slowly(struct session *session, const struct error *err)
+{
+	session->refusal = *err;
+	session->pending++;
+	event_base_once(session->server->base, -1, EV_TIMEOUT, refusal_due, session, &(struct timeval){REFUSAL_S, 0});
 }
 
 /* ---- orders to the NI ---- */
@@ -350,6 +396,42 @@ static void peer_describe(struct session *session, int fd, const struct address 
 		 session->local_socket ? (int)cred.pid : -1);
 }
 
+/* Those who have not authenticated can keep nobody else out: the one who is longest about it makes room. */
+static void login_make_room(struct server *server)
+{
+	struct session *oldest = NULL;
+
+	if (server->login_count < LOGINS_MAX)
+		return;
+	for (struct session *s = server->sessions; s; s = s->next) {
+		if (!s->logged_in && s->state != SESSION_CLOSED)
+			oldest = s; /* the list begins with the newest */
+	}
+	server->counters.hurried_logins++;
+	if (oldest)
+		session_close(oldest, "others want to authenticate, too");
+}
+
+bool session_login(struct session *session)
+{
+	struct server *server = session->server;
+	struct error err;
+
+	if (server->session_count - server->login_count >= server->conf.max_sessions) {
+		error_set(&err, -EUSERS, "this server has %llu sessions, as many as it may have: end some, or raise its "
+			  "--max-sessions", (unsigned long long)server->conf.max_sessions);
+		log_warning("%s is turned away: there are %llu sessions (--max-sessions)", session->peer,
+			    (unsigned long long)server->conf.max_sessions);
+		session_refuse(session, &err);
+		return false;
+	}
+	session->logged_in = true;
+	server->login_count--;
+	session->state = SESSION_READY;
+	watermark_set(session);
+	return true;
+}
+
 void session_accept(struct server *server, int fd, const struct address *peer)
 {
 	struct session *session = calloc(1, sizeof(*session));
@@ -360,23 +442,20 @@ void session_accept(struct server *server, int fd, const struct address *peer)
 	session->id = ++server->last_session;
 	session->since_ns = clock_realtime_ns();
 	peer_describe(session, fd, peer);
-	if (server->session_count >= server->conf.max_sessions) {
-		log_warning("%s is turned away: there are %llu sessions (--max-sessions)", session->peer,
-			    (unsigned long long)server->session_count);
-		goto err_free;
-	}
+	login_make_room(server);
 	if (peer->storage.ss_family != AF_UNIX)
 		socket_options(fd, server->conf.lease_s);
 	session->connection = bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
 	if (!session->connection)
 		goto err_free;
 	bufferevent_setcb(session->connection, readable, written, connection_event, session);
-	bufferevent_setwatermark(session->connection, EV_READ, 0, WIRE_HEADER_BYTES + WIRE_PAYLOAD_MAX);
+	watermark_set(session);
 	bufferevent_set_timeouts(session->connection, NULL, &(struct timeval){WRITE_TIMEOUT_S, 0});
 	bufferevent_enable(session->connection, EV_READ | EV_WRITE);
 	session->next = server->sessions;
 	server->sessions = session;
 	server->session_count++;
+	server->login_count++;
 	return;
 
 err_free:

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include "common/address.h"
 #include "pmu/ni_process.h"
+#include "wire/seal.h"
 #include "wire/wire.h"
 
 struct server;
@@ -43,6 +44,9 @@ struct session {
 	struct wire_hello hello;
 	struct wire_hello_reply challenge;
 	uint32_t uid, gid;
+	bool logged_in; /* authenticated */
+	struct error refusal; /* that is to be sent in a while */
+	struct seal seal; /* of its frames */
 
 	/* the request being handled */
 	bool busy;
@@ -94,6 +98,12 @@ void session_fail(struct session *session, const struct error *err);
 
 /* As session_fail(), and ends the session once the reply is sent. */
 void session_refuse(struct session *session, const struct error *err);
+
+/* As session_refuse(), after a while: who guesses at secrets waits for each answer. */
+void session_refuse_slowly(struct session *session, const struct error *err);
+
+/* It has authenticated: false where there are too many sessions, and it was refused. */
+bool session_login(struct session *session);
 
 /* An order to the session's NI; `done` gets the session, after `pending` went down. */
 void session_order(struct session *session, struct ni_request *request, int fd,

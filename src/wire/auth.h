@@ -9,11 +9,13 @@
 
 #include <stdbool.h>
 #include "common/error.h"
+#include "wire/seal.h"
 #include "wire/wire.h"
 
-#define AUTH_ABI	   1
+#define AUTH_ABI	   2
 #define AUTH_KEY_BYTES_MIN 32
 #define AUTH_KEY_BYTES_MAX 4096
+#define AUTH_KEYS_MAX	   2 /* while one takes the place of the other */
 
 struct auth_key {
 	size_t bytes;
@@ -24,7 +26,11 @@ struct auth_key {
 struct auth_exchange {
 	const struct wire_hello *hello;
 	const struct wire_hello_reply *reply;
-	const struct auth_key *key;
+	/* psk: a client's one key; those that the server takes */
+	const struct auth_key *keys[AUTH_KEYS_MAX];
+	unsigned key_count;
+	/* Set by a prove() and a check() that succeed, where the method `seals`: the session's own key. */
+	uint8_t session_key[SEAL_KEY_BYTES];
 };
 
 struct auth_ops {
@@ -32,10 +38,11 @@ struct auth_ops {
 	const char *name;
 	bool any_address; /* may be used on addresses that others can reach */
 	bool needs_key;
+	bool seals; /* the session's frames are tied to it (wire/seal.h) */
 	/* client: the proof to send */
-	int (*prove)(const struct auth_exchange *exchange, struct wire_proof *proof, struct error *err);
+	int (*prove)(struct auth_exchange *exchange, struct wire_proof *proof, struct error *err);
 	/* server: checks it (-EACCES) and gives the server's own proof */
-	int (*check)(const struct auth_exchange *exchange, const struct wire_proof *proof,
+	int (*check)(struct auth_exchange *exchange, const struct wire_proof *proof,
 		     struct wire_proof *answer, struct error *err);
 	/* client: checks the server's (-EACCES) */
 	int (*confirm)(const struct auth_exchange *exchange, const struct wire_proof *answer,

@@ -5,7 +5,7 @@
  */
 #include "wire/auth.h"
 
-static int none_prove(const struct auth_exchange *exchange, struct wire_proof *proof, struct error *err)
+static int none_prove(struct auth_exchange *exchange, struct wire_proof *proof, struct error *err)
 {
 	(void)exchange;
 	(void)err;
@@ -13,7 +13,7 @@ static int none_prove(const struct auth_exchange *exchange, struct wire_proof *p
 	return 0;
 }
 
-static int none_check(const struct auth_exchange *exchange, const struct wire_proof *proof,
+static int none_check(struct auth_exchange *exchange, const struct wire_proof *proof,
 		      struct wire_proof *answer, struct error *err)
 {
 	(void)exchange;

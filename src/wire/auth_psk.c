@@ -19,55 +19,66 @@ static void hash_message(crypto_auth_hmacsha256_state *state, wire_fields_fn *fi
 	crypto_auth_hmacsha256_update(state, packed, (size_t)(c.at - packed));
 }
 
-static void psk_mac(const struct auth_exchange *exchange, const char *label,
+static void psk_mac(const struct auth_exchange *exchange, const struct auth_key *key, const char *label,
 		    uint8_t mac[crypto_auth_hmacsha256_BYTES])
 {
 	crypto_auth_hmacsha256_state state;
 
-	crypto_auth_hmacsha256_init(&state, exchange->key->secret, exchange->key->bytes);
+	crypto_auth_hmacsha256_init(&state, key->secret, key->bytes);
 	crypto_auth_hmacsha256_update(&state, (const uint8_t *)label, strlen(label) + 1);
 	hash_message(&state, wire_hello_fields, exchange->hello);
 	hash_message(&state, wire_hello_reply_fields, exchange->reply);
 	crypto_auth_hmacsha256_final(&state, mac);
 }
 
-static void psk_make(const struct auth_exchange *exchange, const char *label, struct wire_proof *proof)
+static void psk_make(const struct auth_exchange *exchange, const struct auth_key *key, const char *label,
+		     struct wire_proof *proof)
 {
 	proof->bytes = crypto_auth_hmacsha256_BYTES;
-	psk_mac(exchange, label, proof->proof);
+	psk_mac(exchange, key, label, proof->proof);
 }
 
-static bool psk_good(const struct auth_exchange *exchange, const char *label,
+static bool psk_good(const struct auth_exchange *exchange, const struct auth_key *key, const char *label,
 		     const struct wire_proof *proof)
 {
 	uint8_t mac[crypto_auth_hmacsha256_BYTES];
 
-	psk_mac(exchange, label, mac);
+	psk_mac(exchange, key, label, mac);
 	return proof->bytes == sizeof(mac) && !sodium_memcmp(proof->proof, mac, sizeof(mac));
 }
 
-static int psk_prove(const struct auth_exchange *exchange, struct wire_proof *proof, struct error *err)
+_Static_assert(SEAL_KEY_BYTES == crypto_auth_hmacsha256_BYTES, "the session's key is a hash of the shared one");
+
+static int psk_prove(struct auth_exchange *exchange, struct wire_proof *proof, struct error *err)
 {
 	(void)err;
-	psk_make(exchange, "holdfast client", proof);
+	psk_make(exchange, exchange->keys[0], "holdfast client", proof);
+	psk_mac(exchange, exchange->keys[0], "holdfast session", exchange->session_key);
 	return 0;
 }
 
-static int psk_check(const struct auth_exchange *exchange, const struct wire_proof *proof,
-		     struct wire_proof *answer, struct error *err)
+static int psk_check(struct auth_exchange *exchange, const struct wire_proof *proof, struct wire_proof *answer,
+		     struct error *err)
 {
-	if (!psk_good(exchange, "holdfast client", proof))
+	const struct auth_key *fits = NULL;
+
+	for (unsigned i = 0; i < exchange->key_count; i++) {
+		if (psk_good(exchange, exchange->keys[i], "holdfast client", proof))
+			fits = exchange->keys[i];
+	}
+	if (!fits)
 		return error_set(err, -EACCES,
 				 "not authenticated: the client's key is not the server's; both need the "
 				 "same key file");
-	psk_make(exchange, "holdfast server", answer);
+	psk_make(exchange, fits, "holdfast server", answer);
+	psk_mac(exchange, fits, "holdfast session", exchange->session_key);
 	return 0;
 }
 
 static int psk_confirm(const struct auth_exchange *exchange, const struct wire_proof *answer,
 		       struct error *err)
 {
-	if (!psk_good(exchange, "holdfast server", answer))
+	if (!psk_good(exchange, exchange->keys[0], "holdfast server", answer))
 		return error_set(err, -EACCES,
 				 "the server could not prove that it holds the key: it is not the server "
 				 "that it should be");
@@ -79,6 +90,7 @@ const struct auth_ops auth_psk = {
 	.name = "psk",
 	.any_address = true,
 	.needs_key = true,
+	.seals = true,
 	.prove = psk_prove,
 	.check = psk_check,
 	.confirm = psk_confirm,

@@ -4,6 +4,7 @@ libwire_la_SOURCES = \
 	%D%/chain.c %D%/chain.h \
 	%D%/cursor.c %D%/cursor.h \
 	%D%/ni_wire.c %D%/ni_wire.h \
+	%D%/seal.c %D%/seal.h \
 	%D%/table.c %D%/table.h \
 	%D%/wire.c %D%/wire.h
 libwire_la_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS)

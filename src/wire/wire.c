@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "wire/seal.h"
 
 #define SEGMENT_MIN_BYTES (2 + 4 + 4 + 8)
 #define SET_INFO_BYTES	  (8 + 4 + 4 + 7 * 8)
@@ -408,7 +409,7 @@ uint8_t *wire_frame(const struct wire_header *header, wire_fields_fn *fields, vo
 
 	/* Most messages are small: grow the frame only for those that do not fit. */
 	for (;; capacity = most) {
-		frame = malloc(capacity);
+		frame = malloc(capacity + SEAL_BYTES);
 		if (!frame)
 			return NULL;
 		c = cursor_pack(frame + WIRE_HEADER_BYTES, capacity - WIRE_HEADER_BYTES);

@@ -3,7 +3,8 @@
  * wire.h - the control protocol: every message between a client (or tool) and the PMM, its version, and
  * how it is packed. docs/protocol.md tells the story.
  *
- * A frame is a header of WIRE_HEADER_BYTES and a payload. Requests come from the client, one at a time;
+ * A frame is a header of WIRE_HEADER_BYTES and a payload; behind it, once a session is authenticated by a method
+ * that gives it a key, a seal (wire/seal.h), which the header does not count. Requests come from the client, one at a time;
  * each gets one reply with the same type and id. A reply whose status is not 0 (-errno, Linux numbers)
  * carries one string, the sentence for the user, instead of its fields.
  *
@@ -24,9 +25,10 @@
 #include "wire/cursor.h"
 
 #define WIRE_MAGIC	  0x31574648u /* "HFW1" */
-#define WIRE_VERSION	  6
+#define WIRE_VERSION	  7
 #define WIRE_HEADER_BYTES 24
 #define WIRE_PAYLOAD_MAX  (1u << 20)
+#define WIRE_LOGIN_MAX	  8192 /* payload of HELLO and PROOF: nobody else may send more */
 #define WIRE_REPLY	  0x8000u
 #define WIRE_HOST_BYTES	  64
 #define WIRE_NONCE_BYTES  32
@@ -317,8 +319,8 @@ void wire_nothing_fields(struct cursor *c, void *m);
 typedef void wire_fields_fn(struct cursor *c, void *message);
 
 /*
- * Packs header and message into a malloced frame, the caller's; NULL where memory or WIRE_PAYLOAD_MAX
- * does not suffice. With status != 0 the payload is `text`.
+ * Packs header and message into a malloced frame, the caller's, with room for a seal (SEAL_BYTES) behind it; NULL where
+ * memory or WIRE_PAYLOAD_MAX does not suffice. With status != 0 the payload is `text`.
  */
 uint8_t *wire_frame(const struct wire_header *header, wire_fields_fn *fields, void *message,
 		    const char *text, size_t *bytes);

@@ -17,7 +17,7 @@ static struct auth_key other = {32, "0123456789abcdef0123456789abcdX"};
 
 START_TEST(both_sides_prove_the_key)
 {
-	struct auth_exchange exchange = {&hello, &reply, &key};
+	struct auth_exchange exchange = {.hello = &hello, .reply = &reply, .keys = {&key}, .key_count = 1};
 	struct wire_proof proof = {0}, answer = {0};
 
 	ck_assert(!auth_psk.prove(&exchange, &proof, &err));
@@ -28,7 +28,8 @@ END_TEST
 
 START_TEST(another_key_proves_nothing)
 {
-	struct auth_exchange ours = {&hello, &reply, &key}, theirs = {&hello, &reply, &other};
+	struct auth_exchange ours = {.hello = &hello, .reply = &reply, .keys = {&key}, .key_count = 1};
+	struct auth_exchange theirs = {.hello = &hello, .reply = &reply, .keys = {&other}, .key_count = 1};
 	struct wire_proof proof = {0}, answer = {0};
 
 	ck_assert(!auth_psk.prove(&theirs, &proof, &err));
@@ -42,7 +43,7 @@ START_TEST(a_proof_is_worth_nothing_in_another_exchange)
 {
 	struct wire_hello other_hello[4] = {hello, hello, hello, hello};
 	struct wire_hello_reply other_reply = reply;
-	struct auth_exchange exchange = {&hello, &reply, &key}, changed = exchange;
+	struct auth_exchange exchange = {.hello = &hello, .reply = &reply, .keys = {&key}, .key_count = 1}, changed = exchange;
 	struct wire_proof proof = {0}, answer = {0};
 
 	ck_assert(!auth_psk.prove(&exchange, &proof, &err));
@@ -63,7 +64,7 @@ END_TEST
 
 START_TEST(a_proof_cannot_be_reflected)
 {
-	struct auth_exchange exchange = {&hello, &reply, &key};
+	struct auth_exchange exchange = {.hello = &hello, .reply = &reply, .keys = {&key}, .key_count = 1};
 	struct wire_proof proof = {0};
 
 	ck_assert(!auth_psk.prove(&exchange, &proof, &err));
@@ -73,7 +74,7 @@ END_TEST
 
 START_TEST(a_proof_of_another_length_is_refused)
 {
-	struct auth_exchange exchange = {&hello, &reply, &key};
+	struct auth_exchange exchange = {.hello = &hello, .reply = &reply, .keys = {&key}, .key_count = 1};
 	struct wire_proof proof = {0}, answer = {0};
 
 	ck_assert(!auth_psk.prove(&exchange, &proof, &err));

@@ -2,7 +2,6 @@
 /* hostile.c - a real pmu-server against peers that lie, stammer, or are silent. */
 #include <errno.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,32 +33,6 @@ static void teardown(void)
 static struct client_options options_of_server(void)
 {
 	return (struct client_options){.server = pmu.address, .auth = "none", .reconnect_ms = 5000};
-}
-
-static int raw_connect(void)
-{
-	struct address address;
-	int fd;
-
-	ck_assert(!address_parse(pmu.address, false, &address, &err));
-	fd = socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ck_assert(!connect(fd, (struct sockaddr *)&address.storage, address.bytes));
-	return fd;
-}
-
-/* Did the server close the connection, within 15 s? What it says before is read and dropped. */
-static bool is_closed(int fd)
-{
-	struct pollfd pfd = {fd, POLLIN, 0};
-	char buffer[4096];
-	ssize_t n;
-
-	while (poll(&pfd, 1, 15000) == 1) {
-		n = recv(fd, buffer, sizeof(buffer), 0);
-		if (n <= 0)
-			return true;
-	}
-	return false;
 }
 
 static struct control login(void)
@@ -106,9 +79,9 @@ START_TEST(garbage_ends_its_connection_only)
 	for (unsigned round = 0; round < 50; round++) {
 		for (size_t i = 0; i < sizeof(garbage); i++)
 			garbage[i] = (uint8_t)rand();
-		fd = raw_connect();
+		fd = pmu_connect(&pmu);
 		ck_assert_int_gt(send(fd, garbage, sizeof(garbage), MSG_NOSIGNAL), 0);
-		ck_assert(is_closed(fd));
+		ck_assert(pmu_hangs_up(fd, 15000));
 		close(fd);
 	}
 	check_service();
@@ -120,11 +93,11 @@ START_TEST(a_length_over_the_limit_is_not_waited_for)
 	struct wire_header header = {WIRE_MAGIC, WIRE_VERSION, WIRE_HELLO, UINT32_MAX, 0, 1};
 	uint8_t bytes[WIRE_HEADER_BYTES];
 	struct cursor c = cursor_pack(bytes, sizeof(bytes));
-	int fd = raw_connect();
+	int fd = pmu_connect(&pmu);
 
 	wire_header_fields(&c, &header);
 	ck_assert_int_eq(send(fd, bytes, sizeof(bytes), MSG_NOSIGNAL), sizeof(bytes));
-	ck_assert(is_closed(fd));
+	ck_assert(pmu_hangs_up(fd, 15000));
 	close(fd);
 	check_service();
 }
@@ -145,9 +118,9 @@ START_TEST(nothing_is_served_before_authentication)
 		header.type = (uint16_t)type;
 		frame = wire_frame(&header, opens ? wire_open_fields : wire_target_fields,
 				   opens ? (void *)&open : &target, NULL, &bytes);
-		fd = raw_connect();
+		fd = pmu_connect(&pmu);
 		ck_assert_int_eq(send(fd, frame, bytes, MSG_NOSIGNAL), (ssize_t)bytes);
-		ck_assert_msg(is_closed(fd), "%s is served", wire_type_name(type));
+		ck_assert_msg(pmu_hangs_up(fd, 15000), "%s is served", wire_type_name(type));
 		close(fd);
 		free(frame);
 	}
@@ -160,10 +133,10 @@ START_TEST(silent_peers_are_sent_away)
 	int fds[200];
 
 	for (unsigned i = 0; i < 200; i++)
-		fds[i] = raw_connect();
+		fds[i] = pmu_connect(&pmu);
 	check_service();
 	for (unsigned i = 0; i < 200; i++) {
-		ck_assert(is_closed(fds[i]));
+		ck_assert(pmu_hangs_up(fds[i], 15000));
 		close(fds[i]);
 	}
 	check_service();
@@ -187,7 +160,7 @@ START_TEST(requests_out_of_order_end_the_session)
 		memset(&m, 0, sizeof(m));
 		ck_assert_int_eq(call(&control, types[i], wire_begin_fields, &m, wire_nothing_fields, NULL),
 				 -EPROTO);
-		ck_assert(is_closed(control.fd));
+		ck_assert(pmu_hangs_up(control.fd, 15000));
 		control_close(&control);
 	}
 	check_service();
@@ -202,7 +175,7 @@ START_TEST(malformed_requests_end_the_session)
 	/* an ABORT's 8 bytes are no OPEN */
 	ck_assert_int_eq(call(&control, WIRE_OPEN, wire_abort_fields, &abort, wire_nothing_fields, NULL),
 			 -EBADMSG);
-	ck_assert(is_closed(control.fd));
+	ck_assert(pmu_hangs_up(control.fd, 15000));
 	control_close(&control);
 	check_service();
 }
@@ -651,7 +624,7 @@ START_TEST(a_command_is_recorded_and_told)
 	command.command = (struct command_line){sizeof(other) - 1, other};
 	ck_assert_int_eq(call(&control, WIRE_RECORD, wire_command_fields, &command, wire_command_fields, &before),
 			 -EBADMSG);
-	ck_assert(is_closed(control.fd));
+	ck_assert(pmu_hangs_up(control.fd, 15000));
 	control_close(&control);
 	check_service();
 }
@@ -672,7 +645,7 @@ START_TEST(a_fence_is_answered_when_nobody_writes_any_more)
 	ck_assert(!kill(ni, SIGCONT));
 	ck_assert_msg(!call(&tool, WIRE_FENCE, wire_target_fields, &target, wire_nothing_fields, NULL), "%s",
 		      err.text);
-	ck_assert(is_closed(writer.control.fd));
+	ck_assert(pmu_hangs_up(writer.control.fd, 15000));
 	liar_end(&writer);
 	control_close(&hasty);
 	control_close(&tool);

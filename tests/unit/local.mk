@@ -108,6 +108,12 @@ tests_unit_hostile_SOURCES = tests/unit/hostile.c tests/unit/pmu_fixture.c tests
 tests_unit_hostile_CFLAGS = $(unit_cflags)
 tests_unit_hostile_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
+unit_programs += tests/unit/login
+tests_unit_login_SOURCES = tests/unit/login.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h \
+	tests/unit/unit.h
+tests_unit_login_CFLAGS = $(unit_cflags)
+tests_unit_login_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
+
 unit_programs += tests/unit/memory
 tests_unit_memory_SOURCES = tests/unit/memory.c tests/unit/unit.h
 tests_unit_memory_CFLAGS = $(unit_cflags)

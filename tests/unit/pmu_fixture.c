@@ -4,13 +4,16 @@
 
 #include <fcntl.h>
 #include <ftw.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "common/address.h"
 
 void pmu_make(struct pmu *pmu)
 {
@@ -124,6 +127,31 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 	(void)type;
 	(void)ftw;
 	return remove(path);
+}
+
+int pmu_connect(const struct pmu *pmu)
+{
+	struct address address;
+	struct error err;
+	int fd = -1;
+
+	if (!address_parse(pmu->address, false, &address, &err))
+		fd = socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&address.storage, address.bytes))
+		abort();
+	return fd;
+}
+
+bool pmu_hangs_up(int fd, int ms)
+{
+	struct pollfd pfd = {fd, POLLIN, 0};
+	char buffer[4096];
+
+	while (poll(&pfd, 1, ms) == 1) {
+		if (recv(fd, buffer, sizeof(buffer), 0) <= 0)
+			return true;
+	}
+	return false;
 }
 
 void pmu_remove(struct pmu *pmu)

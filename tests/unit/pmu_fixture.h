@@ -28,6 +28,12 @@ void pmu_kill(struct pmu *pmu);
 /* Pid of the (only) NI process, or -1. */
 pid_t pmu_ni_pid(const struct pmu *pmu);
 
+/* A connection to it that says nothing yet; the caller's. */
+int pmu_connect(const struct pmu *pmu);
+
+/* Does the server close this connection, within some milliseconds of its last word? What it says is dropped. */
+bool pmu_hangs_up(int fd, int ms);
+
 /* Stops what still runs and removes the directory. */
 void pmu_remove(struct pmu *pmu);
 
