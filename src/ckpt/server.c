@@ -101,5 +101,7 @@ void server_options(const struct hf_job *job, struct client_options *to)
 	to->server = job->embedded ? job->embedded->address : job->options.server;
 	to->auth = job->embedded ? "none" : job->options.auth;
 	to->key_file = job->options.key_file;
+	to->munge_socket = job->options.munge_socket;
+	to->server_user = job->options.server_user;
 	to->embedded = job->embedded;
 }

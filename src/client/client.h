@@ -35,8 +35,10 @@ struct client_options {
 	const char *net;	/* back end of the data plane; NULL or "" for the default */
 	const char *provider;	/* of the back end; NULL or "" for what the server names */
 	const char *device;	/* RDMA device, as net_params.device; NULL or "" for the nearest */
-	const char *auth;	/* "psk" or "none" */
+	const char *auth;	/* "munge", "psk" or "none" */
 	const char *key_file;	/* psk */
+	const char *munge_socket; /* munge; NULL or "" for MUNGE's own choice */
+	const char *server_user;  /* munge: name or uid of whose server is trusted; NULL or "": root's and our own */
 	uint64_t timeout_ms;	/* for one request, or one transfer; 0: 10000 */
 	uint64_t reconnect_ms;	/* for connecting again; 0: 30000 */
 	size_t chunk_bytes;	/* 0: the back end's default */

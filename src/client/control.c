@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -222,13 +223,36 @@ static void hello_fill(struct wire_hello *hello, const struct auth_ops *auth)
 	randombytes_buf(hello->nonce, sizeof(hello->nonce));
 }
 
-static int authenticate(struct control *control, const struct auth_ops *auth,
+/* Of the server that may know who we are; ours, which is trusted anyway, where there is no such user. */
+static uint32_t server_uid(const char *user)
+{
+	struct passwd entry, *found = NULL;
+	char buffer[4096], *end;
+	unsigned long number;
+
+	if (!user || !*user)
+		return geteuid();
+	number = strtoul(user, &end, 10);
+	if (!*end && number < UINT32_MAX)
+		return (uint32_t)number;
+	getpwnam_r(user, &entry, buffer, sizeof(buffer), &found);
+	return found ? found->pw_uid : geteuid();
+}
+
+static int authenticate(struct control *control, const struct auth_ops *auth, const struct client_options *options,
 			const struct auth_key *key, uint64_t deadline, struct error *err)
 {
 	struct wire_hello hello;
 	struct wire_hello_reply challenge = {0};
 	struct wire_proof proof = {0}, answer = {0};
-	struct auth_exchange exchange = {.hello = &hello, .reply = &challenge, .keys = {key}, .key_count = 1};
+	struct auth_exchange exchange = {
+		.hello = &hello,
+		.reply = &challenge,
+		.keys = {key},
+		.key_count = 1,
+		.munge_socket = options->munge_socket,
+		.server_uid = server_uid(options->server_user),
+	};
 	int rc;
 
 	hello_fill(&hello, auth);
@@ -249,7 +273,7 @@ static int authenticate(struct control *control, const struct auth_ops *auth,
 	/* Nobody is between the two ends of a UNIX socket. */
 	if (!rc && auth->seals && control->peer.storage.ss_family != AF_UNIX)
 		seal_begin(&control->seal, false, exchange.session_key);
-	sodium_memzero(exchange.session_key, sizeof(exchange.session_key));
+	sodium_memzero(&exchange, sizeof(exchange));
 	return rc;
 }
 
@@ -264,7 +288,7 @@ int control_connect(const struct client_options *options, uint64_t deadline, str
 	if (sodium_init() < 0)
 		return error_set(err, -EIO, "libsodium cannot be initialized");
 	if (!auth)
-		return error_set(err, -EINVAL, "there is no authentication '%s': use psk or none",
+		return error_set(err, -EINVAL, "there is no authentication '%s': use munge, psk or none",
 				 options->auth);
 	if (auth->needs_key && !(options->key_file && *options->key_file))
 		return error_set(err, -EINVAL, "authentication %s needs a key: set 'key_file'",
@@ -278,7 +302,7 @@ int control_connect(const struct client_options *options, uint64_t deadline, str
 	if (!rc)
 		rc = socket_connect(control, deadline, err);
 	if (!rc)
-		rc = authenticate(control, auth, &key, deadline, err);
+		rc = authenticate(control, auth, options, &key, deadline, err);
 	sodium_memzero(&key, sizeof(key));
 	if (rc)
 		control_close(control);

@@ -24,8 +24,10 @@ struct options {
 	char *fabric;
 	char *fabric_device;
 	char *net;
-	char *auth; /* "psk" or "none", never NULL once loaded */
+	char *auth; /* "munge", "psk" or "none", never NULL once loaded */
 	char *key_file;
+	char *munge_socket;
+	char *server_user;
 	char *pool;
 	uint64_t interval_ms; /* INTERVAL_AUTO: what suits cost and failures */
 	uint64_t mtbf_ms;

@@ -12,6 +12,7 @@ libcommon_la_SOURCES = \
 	%D%/set.h \
 	%D%/size.c %D%/size.h \
 	%D%/testpoint.c %D%/testpoint.h \
-	%D%/thread.c %D%/thread.h
+	%D%/thread.c %D%/thread.h \
+	%D%/worker.c %D%/worker.h
 libcommon_la_CFLAGS = $(AM_CFLAGS) $(XXHASH_CFLAGS)
 libcommon_la_LIBADD = $(XXHASH_LIBS) -lm

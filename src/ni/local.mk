@@ -3,7 +3,6 @@ libni_la_SOURCES = \
 	%D%/locality.c %D%/locality.h \
 	%D%/mapping.c %D%/mapping.h \
 	%D%/merge.c %D%/merge.h \
-	%D%/ni.c %D%/ni.h \
-	%D%/worker.c %D%/worker.h
+	%D%/ni.c %D%/ni.h
 libni_la_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS)
 libni_la_LIBADD = $(HWLOC_LIBS)

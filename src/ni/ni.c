@@ -10,10 +10,10 @@
 #include <unistd.h>
 #include "common/log.h"
 #include "common/testpoint.h"
+#include "common/worker.h"
 #include "ni/locality.h"
 #include "ni/mapping.h"
 #include "ni/merge.h"
-#include "ni/worker.h"
 #include "net/net.h"
 #include "wire/ni_wire.h"
 #include "wire/table.h"

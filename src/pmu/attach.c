@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* attach.c - HELLO, PROOF, CREATE and OPEN: who a client is, and how it becomes the primary of a region. */
+/* attach.c - CREATE and OPEN: how a client becomes the primary of a region. */
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,102 +12,6 @@
 #include "pmm/region.h"
 #include "pmu/request.h"
 #include "pmu/server.h"
-
-void request_hello(struct session *session, const void *payload, size_t bytes)
-{
-	struct wire_hello *hello = &session->hello;
-	struct wire_hello_reply *challenge = &session->challenge;
-	const struct auth_ops *auth = session->server->auth;
-	struct error err;
-
-	if (!request_unpack(session, payload, bytes, wire_hello_fields, hello))
-		return;
-	if (hello->version_min > WIRE_VERSION || hello->version_max < WIRE_VERSION) {
-		error_set(&err, -EPROTO,
-			  "the client speaks versions %u to %u of the protocol, this server %u: install "
-			  "the same release on both sides",
-			  hello->version_min, hello->version_max, WIRE_VERSION);
-		session_refuse(session, &err);
-		return;
-	}
-	if (strcmp(hello->auth, auth->name)) {
-		error_set(&err, -EACCES,
-			  "this server wants authentication '%s', the client offers '%s': set its "
-			  "configuration variable 'auth' (and 'key_file' for psk)",
-			  auth->name, hello->auth);
-		session_refuse(session, &err);
-		return;
-	}
-	challenge->version = WIRE_VERSION;
-	snprintf(challenge->auth, sizeof(challenge->auth), "%s", auth->name);
-	randombytes_buf(challenge->nonce, sizeof(challenge->nonce));
-	if (!session->local_socket) {
-		session->uid = hello->uid;
-		session->gid = hello->gid;
-	}
-	session->state = SESSION_CHALLENGED;
-	session_reply(session, wire_hello_reply_fields, challenge);
-}
-
-/* The keys that the client may prove: its user's own where there is one, else those of all. */
-static int keys_of(struct session *session, struct auth_key *own, struct auth_exchange *exchange, struct error *err)
-{
-	struct server *server = session->server;
-	char path[PATH_MAX];
-	int rc = -ENOENT;
-
-	if (!server->auth->needs_key)
-		return 0;
-	if (server->conf.user_keys) {
-		snprintf(path, sizeof(path), "%s/%u", server->conf.user_keys, session->hello.uid);
-		rc = auth_key_read(path, own, err);
-	}
-	if (rc && rc != -ENOENT)
-		return rc;
-	if (!rc)
-		exchange->keys[exchange->key_count++] = own;
-	for (unsigned i = 0; rc && i < server->key_count; i++)
-		exchange->keys[exchange->key_count++] = &server->keys[i];
-	return 0;
-}
-
-void request_proof(struct session *session, const void *payload, size_t bytes)
-{
-	struct server *server = session->server;
-	struct auth_exchange exchange = {.hello = &session->hello, .reply = &session->challenge};
-	struct wire_proof proof = {0}, answer = {0};
-	struct auth_key own = {0};
-	struct error err;
-	int rc;
-
-	if (!request_unpack(session, payload, bytes, wire_proof_fields, &proof))
-		return;
-	if (keys_of(session, &own, &exchange, &err)) {
-		log_error("%s", err.text);
-		error_set(&err, -EACCES, "not authenticated: the server cannot read the key of uid %u; its log says why",
-			  session->hello.uid);
-		session_refuse(session, &err);
-		return;
-	}
-	rc = server->auth->check(&exchange, &proof, &answer, &err);
-	sodium_memzero(&own, sizeof(own));
-	if (rc) {
-		server->counters.refused_logins++;
-		log_warning("%s (claims uid %u on %s) is not authenticated by %s", session->peer,
-			    session->hello.uid, session->hello.host, server->auth->name);
-		session_refuse_slowly(session, &err);
-		return;
-	}
-	if (!session_login(session))
-		return;
-	session_reply(session, wire_proof_fields, &answer);
-	/* Nobody is between the two ends of a UNIX socket. */
-	if (server->auth->seals && !session->local_socket)
-		seal_begin(&session->seal, true, exchange.session_key);
-	sodium_memzero(exchange.session_key, sizeof(exchange.session_key));
-}
-
-/* ---- CREATE and OPEN ---- */
 
 static int open_check(const struct wire_open *open, struct error *err)
 {

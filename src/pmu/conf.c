@@ -50,8 +50,10 @@ static const struct conf_option {
 	{"persist", 273, STRING, offsetof(struct conf, persist), 0, 0, "METHOD",
 	 "How sets become durable, with --net verbs on persistent memory: server, flush (clients do it by RDMA FLUSH) or "
 	 "read (by a read; right only where what the network card writes passes the caches by, DDIO off) (server)."},
-	{"auth", 'a', STRING, offsetof(struct conf, auth), 0, 0, "psk|none",
+	{"auth", 'a', STRING, offsetof(struct conf, auth), 0, 0, "munge|psk|none",
 	 "How clients prove who they are (psk). none: on loopback and UNIX sockets only."},
+	{"munge-socket", 276, STRING, offsetof(struct conf, munge_socket), 0, 0, "FILE",
+	 "The socket of munged, for --auth munge (MUNGE's own choice)."},
 	{"key-file", 'k', STRING, offsetof(struct conf, key_file), 0, 0, "FILE",
 	 "The key of psk; only its owner may be able to read it."},
 	{"old-key-file", 274, STRING, offsetof(struct conf, old_key_file), 0, 0, "FILE",
@@ -339,7 +341,7 @@ void conf_free(struct conf *conf)
 {
 	char **strings[] = {&conf->pool,	  &conf->data, &conf->net,	&conf->fabric,
 			    &conf->fabric_listen, &conf->auth, &conf->key_file, &conf->ready_file, &conf->persist,
-			    &conf->old_key_file,  &conf->user_keys};
+			    &conf->old_key_file,  &conf->user_keys, &conf->munge_socket};
 
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
 		free(*strings[i]);

@@ -16,7 +16,7 @@ struct conf {
 	unsigned listen_count;
 	char *listen[CONF_LISTEN_MAX];
 	char *net, *fabric, *fabric_listen;
-	char *auth, *key_file, *old_key_file, *user_keys;
+	char *auth, *key_file, *old_key_file, *user_keys, *munge_socket;
 	char *ready_file;
 	char *persist;
 	bool foreground, syslog;

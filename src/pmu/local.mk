@@ -6,6 +6,7 @@ pmu_server_SOURCES = \
 	%D%/conf.c %D%/conf.h \
 	%D%/drop.c \
 	%D%/list.c \
+	%D%/login.c %D%/login.h \
 	%D%/main.c \
 	%D%/merge.c %D%/merge.h \
 	%D%/ni_process.c %D%/ni_process.h \

@@ -17,6 +17,7 @@
 #include "common/address.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "pmu/login.h"
 #include "pmu/merge.h"
 #include "pmu/ni_process.h"
 #include "pmu/session.h"
@@ -78,7 +79,7 @@ static int listen_address(const struct server *server, unsigned i, struct addres
 	if (!server->auth->any_address && !address_is_local(address))
 		return error_set(err, -EPERM,
 				 "--auth none would let anybody in on %s: use it on loopback or a UNIX "
-				 "socket, and --auth psk elsewhere",
+				 "socket, and --auth munge or psk elsewhere",
 				 server->conf.listen[i]);
 	return 0;
 }
@@ -321,7 +322,7 @@ static int start(struct server *server, struct error *err)
 
 	server->auth = auth_find(conf->auth);
 	if (!server->auth)
-		return error_set(err, -EINVAL, "--auth: there is no method '%s'; use psk or none",
+		return error_set(err, -EINVAL, "--auth: there is no method '%s'; use munge, psk or none",
 				 conf->auth);
 	if (!net_find(conf->net))
 		return error_set(err, -EINVAL, "--net: there is no data plane '%s'", conf->net);
@@ -362,7 +363,9 @@ static int start(struct server *server, struct error *err)
 		if (rc)
 			return rc;
 	}
-	rc = fabric_address(server, err);
+	rc = login_start(server, err);
+	if (!rc)
+		rc = fabric_address(server, err);
 	return rc ? rc : trial_run(server, err);
 }
 
@@ -410,6 +413,7 @@ int server_run(struct server *server, int (*ready)(struct server *server, struct
 	ni_process_stop_all(server);
 	merge_free_all(server);
 	session_free_all(server);
+	login_stop(server);
 	for (unsigned i = 0; i < 4; i++) {
 		if (events[i])
 			event_free(events[i]);

@@ -26,6 +26,8 @@ struct server {
 	const struct auth_ops *auth;
 	struct auth_key keys[AUTH_KEYS_MAX]; /* the first one is that of --key-file */
 	unsigned key_count;
+	int login_fds[2]; /* login.c */
+	struct event *login_event;
 	struct att att;
 	struct session *sessions;
 	uint64_t session_count, last_session;

@@ -307,23 +307,35 @@ void session_refuse(struct session *session, const struct error *err)
 		bufferevent_disable(session->connection, EV_READ); /* written() does the rest */
 }
 
+void session_hold(struct session *session)
+{
+	session->pending++;
+}
+
+bool session_unhold(struct session *session)
+{
+	bool open = session->state != SESSION_CLOSED;
+
+	session->pending--;
+	if (!open)
+		session_try_free(session);
+	return open;
+}
+
 static void refusal_due(evutil_socket_t fd, short events, void *arg)
 {
 	struct session *session = arg;
 
 	(void)fd;
 	(void)events;
-	session->pending--;
-	if (session->state == SESSION_CLOSED)
-		session_try_free(session);
-	else
+	if (session_unhold(session))
 		session_refuse(session, &session->refusal);
 }
 
 void session_refuse_slowly(struct session *session, const struct error *err)
 {
 	session->refusal = *err;
-	session->pending++;
+	session_hold(session);
 	event_base_once(session->server->base, -1, EV_TIMEOUT, refusal_due, session, &(struct timeval){REFUSAL_S, 0});
 }
 
@@ -339,10 +351,7 @@ static void order_done(void *arg, const struct ni_reply *reply)
 	struct pending_order *order = arg;
 	struct session *session = order->session;
 
-	session->pending--;
-	if (session->state == SESSION_CLOSED)
-		session_try_free(session);
-	else
+	if (session_unhold(session))
 		order->done(session, reply);
 	free(order);
 }
@@ -357,7 +366,7 @@ void session_order(struct session *session, struct ni_request *request, int fd,
 		return;
 	}
 	*order = (struct pending_order){session, done};
-	session->pending++;
+	session_hold(session);
 	ni_process_order(session->ni, request, fd, order_done, order);
 }
 

@@ -102,6 +102,10 @@ void session_refuse(struct session *session, const struct error *err);
 /* As session_refuse(), after a while: who guesses at secrets waits for each answer. */
 void session_refuse_slowly(struct session *session, const struct error *err);
 
+/* Somebody else has to do with it: it is not freed before the last session_unhold(), which tells whether it is still open. */
+void session_hold(struct session *session);
+bool session_unhold(struct session *session);
+
 /* It has authenticated: false where there are too many sessions, and it was refused. */
 bool session_login(struct session *session);
 

@@ -166,7 +166,7 @@ enum { KEY_AUTH = 256, KEY_KEY_FILE, KEY_UID, KEY_TIMEOUT };
 
 static const struct argp_option option_table[] = {
 	{"server", 's', "ADDRESS", 0, "HOST[:PORT] or unix:PATH (HOLDFAST_SERVER; else this node's own)", 0},
-	{"auth", KEY_AUTH, "psk|none", 0, "how to prove who we are (HOLDFAST_AUTH)", 0},
+	{"auth", KEY_AUTH, "munge|psk|none", 0, "how to prove who we are (HOLDFAST_AUTH)", 0},
 	{"key-file", KEY_KEY_FILE, "FILE", 0, "the key of psk (HOLDFAST_KEY_FILE)", 0},
 	{"uid", KEY_UID, "UID", 0, "the jobs of this user (administrators)", 0},
 	{"timeout", KEY_TIMEOUT, "SECONDS", 0,
@@ -285,6 +285,8 @@ static int server_connect(struct pmuctl *ctl)
 		.server = ctl->options.server,
 		.auth = ctl->options.auth,
 		.key_file = ctl->options.key_file,
+		.munge_socket = ctl->options.munge_socket,
+		.server_user = ctl->options.server_user,
 	};
 	struct embedded own = {.started = false};
 	struct error err;

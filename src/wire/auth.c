@@ -4,11 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const struct auth_ops *const methods[] = {&auth_psk, &auth_none};
+static const struct auth_ops *const methods[] = {&auth_munge, &auth_psk, &auth_none};
 
 const struct auth_ops *auth_find(const char *name)
 {
@@ -17,6 +18,27 @@ const struct auth_ops *auth_find(const char *name)
 			return methods[i];
 	}
 	return NULL;
+}
+
+static void hash_message(crypto_auth_hmacsha256_state *state, wire_fields_fn *fields, const void *m)
+{
+	uint8_t packed[512];
+	struct cursor c = cursor_pack(packed, sizeof(packed));
+
+	fields(&c, (void *)(uintptr_t)m); /* packing does not write to it */
+	crypto_auth_hmacsha256_update(state, packed, (size_t)(c.at - packed));
+}
+
+void auth_mac(const struct auth_exchange *exchange, const uint8_t *key, size_t bytes, const char *label,
+	      uint8_t mac[AUTH_MAC_BYTES])
+{
+	crypto_auth_hmacsha256_state state;
+
+	crypto_auth_hmacsha256_init(&state, key, bytes);
+	crypto_auth_hmacsha256_update(&state, (const uint8_t *)label, strlen(label) + 1);
+	hash_message(&state, wire_hello_fields, exchange->hello);
+	hash_message(&state, wire_hello_reply_fields, exchange->reply);
+	crypto_auth_hmacsha256_final(&state, mac);
 }
 
 static int key_file_check(const char *path, int fd, struct error *err)

@@ -10,32 +10,11 @@
 #include <string.h>
 #include <sodium.h>
 
-static void hash_message(crypto_auth_hmacsha256_state *state, wire_fields_fn *fields, const void *m)
-{
-	uint8_t packed[512];
-	struct cursor c = cursor_pack(packed, sizeof(packed));
-
-	fields(&c, (void *)(uintptr_t)m); /* packing does not write to it */
-	crypto_auth_hmacsha256_update(state, packed, (size_t)(c.at - packed));
-}
-
-static void psk_mac(const struct auth_exchange *exchange, const struct auth_key *key, const char *label,
-		    uint8_t mac[crypto_auth_hmacsha256_BYTES])
-{
-	crypto_auth_hmacsha256_state state;
-
-	crypto_auth_hmacsha256_init(&state, key->secret, key->bytes);
-	crypto_auth_hmacsha256_update(&state, (const uint8_t *)label, strlen(label) + 1);
-	hash_message(&state, wire_hello_fields, exchange->hello);
-	hash_message(&state, wire_hello_reply_fields, exchange->reply);
-	crypto_auth_hmacsha256_final(&state, mac);
-}
-
 static void psk_make(const struct auth_exchange *exchange, const struct auth_key *key, const char *label,
 		     struct wire_proof *proof)
 {
 	proof->bytes = crypto_auth_hmacsha256_BYTES;
-	psk_mac(exchange, key, label, proof->proof);
+	auth_mac(exchange, key->secret, key->bytes, label, proof->proof);
 }
 
 static bool psk_good(const struct auth_exchange *exchange, const struct auth_key *key, const char *label,
@@ -43,7 +22,7 @@ static bool psk_good(const struct auth_exchange *exchange, const struct auth_key
 {
 	uint8_t mac[crypto_auth_hmacsha256_BYTES];
 
-	psk_mac(exchange, key, label, mac);
+	auth_mac(exchange, key->secret, key->bytes, label, mac);
 	return proof->bytes == sizeof(mac) && !sodium_memcmp(proof->proof, mac, sizeof(mac));
 }
 
@@ -53,7 +32,7 @@ static int psk_prove(struct auth_exchange *exchange, struct wire_proof *proof, s
 {
 	(void)err;
 	psk_make(exchange, exchange->keys[0], "holdfast client", proof);
-	psk_mac(exchange, exchange->keys[0], "holdfast session", exchange->session_key);
+	auth_mac(exchange, exchange->keys[0]->secret, exchange->keys[0]->bytes, "holdfast session", exchange->session_key);
 	return 0;
 }
 
@@ -71,7 +50,7 @@ static int psk_check(struct auth_exchange *exchange, const struct wire_proof *pr
 				 "not authenticated: the client's key is not the server's; both need the "
 				 "same key file");
 	psk_make(exchange, fits, "holdfast server", answer);
-	psk_mac(exchange, fits, "holdfast session", exchange->session_key);
+	auth_mac(exchange, fits->secret, fits->bytes, "holdfast session", exchange->session_key);
 	return 0;
 }
 

@@ -115,6 +115,7 @@ void wire_hello_reply_fields(struct cursor *c, void *message)
 
 	cursor_u16(c, &m->version);
 	cursor_string(c, m->auth, sizeof(m->auth));
+	cursor_u32(c, &m->uid);
 	cursor_bytes(c, m->nonce, sizeof(m->nonce));
 }
 

@@ -81,6 +81,7 @@ struct wire_hello {
 struct wire_hello_reply {
 	uint16_t version;
 	char auth[WIRE_NAME_BYTES]; /* what the server demands */
+	uint32_t uid; /* of the server */
 	uint8_t nonce[WIRE_NONCE_BYTES];
 };
 

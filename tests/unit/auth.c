@@ -11,7 +11,7 @@
 
 static struct error err;
 static struct wire_hello hello = {1, 1, "psk", 1000, 100, 4711, "node", {1, 2, 3}};
-static struct wire_hello_reply reply = {1, "psk", {4, 5, 6}};
+static struct wire_hello_reply reply = {1, "psk", 0, {4, 5, 6}};
 static struct auth_key key = {32, "0123456789abcdef0123456789abcde"};
 static struct auth_key other = {32, "0123456789abcdef0123456789abcdX"};
 

@@ -114,6 +114,12 @@ tests_unit_login_SOURCES = tests/unit/login.c tests/unit/pmu_fixture.c tests/uni
 tests_unit_login_CFLAGS = $(unit_cflags)
 tests_unit_login_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
+unit_programs += tests/unit/munge
+tests_unit_munge_SOURCES = tests/unit/munge.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h \
+	tests/unit/unit.h
+tests_unit_munge_CFLAGS = $(unit_cflags)
+tests_unit_munge_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
+
 unit_programs += tests/unit/memory
 tests_unit_memory_SOURCES = tests/unit/memory.c tests/unit/unit.h
 tests_unit_memory_CFLAGS = $(unit_cflags)

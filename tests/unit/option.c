@@ -252,7 +252,7 @@ START_TEST(bad_values_are_refused_with_their_line)
 		{"verbose = perhaps", "verbose", "yes"},
 		{"mode = fu", "mode", "full|incremental"},
 		{"mode = fullest", "mode", "full|incremental"},
-		{"auth = munge", "auth", "psk|none"},
+		{"auth = kerberos", "auth", "munge|psk|none"},
 		{"[section]\njob = x", "section", ":3"},
 		{"just words", "name = value", ":2"},
 	};

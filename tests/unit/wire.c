@@ -197,7 +197,7 @@ static struct message {
 	{"hello", wire_hello_fields, sizeof(struct wire_hello), NULL,
 	 {.hello = {1, 2, "psk", 1000, 100, 4711, "node17", {9, 8, 7}}}},
 	{"hello reply", wire_hello_reply_fields, sizeof(struct wire_hello_reply), NULL,
-	 {.hello_reply = {1, "psk", {1, 2, 3}}}},
+	 {.hello_reply = {1, "psk", 5, {1, 2, 3}}}},
 	{"proof", wire_proof_fields, sizeof(struct wire_proof), NULL, {.proof = {5, {1, 2, 3, 4, 5}}}},
 	{"open", wire_open_fields, sizeof(struct wire_open), NULL,
 	 {.open = {"weather", 3, 4, REGION_OVERWRITE, 1, 12, {1}, {2}, 5}}},

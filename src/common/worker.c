@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* worker.c - threads for long work: a queue, a lock, a condition. */
-#include "ni/worker.h"
+#include "common/worker.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include "common/thread.h"
 
 struct work {
 	void (*function)(void *arg);
@@ -44,9 +45,9 @@ int worker_start(unsigned count)
 	int rc;
 
 	for (unsigned i = 0; i < count; i++) {
-		rc = pthread_create(&thread, NULL, worker_run, NULL);
+		rc = thread_begin(&thread, worker_run, NULL);
 		if (rc)
-			return -rc;
+			return rc;
 		pthread_detach(thread);
 	}
 	return 0;

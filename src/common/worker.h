@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* worker.h - a few threads that do a NI's long work, in no particular order. */
+/* worker.h - a few threads that do a process's long work, in no particular order. */
 #ifndef HOLDFAST_WORKER_H
 #define HOLDFAST_WORKER_H
 
