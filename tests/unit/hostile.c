@@ -732,21 +732,6 @@ END_TEST
 #ifndef __SANITIZE_ADDRESS__
 /* ---- many ---- */
 
-static uint64_t anonymous_bytes(pid_t pid)
-{
-	unsigned long long kib = 0;
-	char path[64], line[128];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	file = fopen(path, "re");
-	ck_assert_ptr_nonnull(file);
-	while (fgets(line, sizeof(line), file) && sscanf(line, "RssAnon: %llu", &kib) != 1)
-		continue;
-	fclose(file);
-	return kib << 10;
-}
-
 START_TEST(sixty_four_sessions_stay_below_64_mib)
 {
 	struct client_options options = options_of_server();
@@ -764,8 +749,8 @@ START_TEST(sixty_four_sessions_stay_below_64_mib)
 		for (unsigned i = 0; i < 64; i++)
 			ck_assert_msg(!client_put(clients[i], epoch, epoch - 1, NULL, &s, 1, &err), "%s", err.text);
 	}
-	server = anonymous_bytes(pmu.pid);
-	ni = anonymous_bytes(pmu_ni_pid(&pmu));
+	server = pmu_anonymous_bytes(pmu.pid);
+	ni = pmu_anonymous_bytes(pmu_ni_pid(&pmu));
 	ck_assert_msg(server + ni < 64u << 20, "PMM %llu, NI %llu bytes", (unsigned long long)server,
 		      (unsigned long long)ni);
 	fprintf(stderr, "# 64 sessions: PMM %llu KiB, NI %llu KiB anonymous\n",

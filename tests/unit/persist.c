@@ -299,9 +299,11 @@ START_TEST(each_rail_is_asked)
 {
 	enum persist_method method = _i < 2 ? PERSIST_READ : PERSIST_FLUSH;
 	const char *at = device_address();
-	int one = (int)strcspn(at, ",");
 	char nodes[128];
+	int one;
 
+	ck_assert_ptr_nonnull(at);
+	one = (int)strcspn(at, ",");
 	snprintf(nodes, sizeof(nodes), "%.*s,%.*s", one, at, one, at);
 	if (method == PERSIST_FLUSH)
 		map_device();

@@ -154,6 +154,22 @@ bool pmu_hangs_up(int fd, int ms)
 	return false;
 }
 
+uint64_t pmu_anonymous_bytes(pid_t pid)
+{
+	unsigned long long kib = 0;
+	char path[64], line[128];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	file = fopen(path, "re");
+	if (!file)
+		abort();
+	while (fgets(line, sizeof(line), file) && sscanf(line, "RssAnon: %llu", &kib) != 1)
+		continue;
+	fclose(file);
+	return kib << 10;
+}
+
 void pmu_remove(struct pmu *pmu)
 {
 	pmu_kill(pmu);

@@ -4,6 +4,7 @@
 #define HOLDFAST_PMU_FIXTURE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct pmu {
@@ -33,6 +34,9 @@ int pmu_connect(const struct pmu *pmu);
 
 /* Does the server close this connection, within some milliseconds of its last word? What it says is dropped. */
 bool pmu_hangs_up(int fd, int ms);
+
+/* Memory of a process that no file has. */
+uint64_t pmu_anonymous_bytes(pid_t pid);
 
 /* Stops what still runs and removes the directory. */
 void pmu_remove(struct pmu *pmu);
