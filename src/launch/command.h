@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* command.h - the command line with which a launcher was started, to be recorded with the job. */
-#ifndef HOLDFAST_COMMAND_H
-#define HOLDFAST_COMMAND_H
+#ifndef HOLDFAST_LAUNCH_COMMAND_H
+#define HOLDFAST_LAUNCH_COMMAND_H
 
 /*
  * The arguments in `file`, which is like /proc/self/cmdline; the first of them replaced by `name`, unless that is
