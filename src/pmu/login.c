@@ -66,6 +66,9 @@ static int keys_of(struct session *session, struct auth_key *own, struct auth_ex
 	if (server->conf.user_keys) {
 		snprintf(path, sizeof(path), "%s/%u", server->conf.user_keys, session->hello.uid);
 		rc = auth_key_read(path, own, err);
+		/* That there is no such key is believed only where keys can be looked for. */
+		if (rc == -ENOENT && access(server->conf.user_keys, X_OK))
+			rc = error_set(err, -EACCES, "keys of users, %s: %s", server->conf.user_keys, strerror(errno));
 	}
 	if (rc && rc != -ENOENT)
 		return rc;
@@ -76,11 +79,14 @@ static int keys_of(struct session *session, struct auth_key *own, struct auth_ex
 	return 0;
 }
 
-/* One proof, from its arrival to the reply. */
+/* One proof, from its arrival to the reply. All that a thread looks at is in it: it may be at work when the server ends. */
 struct login {
-	struct session *session;
+	struct session *session; /* the event loop's */
 	const struct auth_ops *auth;
 	struct auth_exchange exchange;
+	struct wire_hello hello;
+	struct wire_hello_reply challenge;
+	char munge_socket[PATH_MAX];
 	struct wire_proof proof, answer;
 	struct auth_key own; /* the user's */
 	int rc;
@@ -155,10 +161,14 @@ void request_proof(struct session *session, const void *payload, size_t bytes)
 	}
 	login->session = session;
 	login->auth = server->auth;
+	login->hello = session->hello;
+	login->challenge = session->challenge;
+	if (server->conf.munge_socket)
+		snprintf(login->munge_socket, sizeof(login->munge_socket), "%s", server->conf.munge_socket);
 	login->exchange = (struct auth_exchange){
-		.hello = &session->hello,
-		.reply = &session->challenge,
-		.munge_socket = server->conf.munge_socket,
+		.hello = &login->hello,
+		.reply = &login->challenge,
+		.munge_socket = login->munge_socket,
 	};
 	login->done_fd = server->login_fds[1];
 	if (!request_unpack(session, payload, bytes, wire_proof_fields, &login->proof))

@@ -203,6 +203,9 @@ static int keys_read(struct server *server, const struct conf *conf, struct erro
 	unsigned count = 0;
 	int rc = 0;
 
+	if (conf->user_keys && access(conf->user_keys, X_OK))
+		return error_set(err, -errno, "--user-keys %s: %s; make the directory, for its owner only", conf->user_keys,
+				 strerror(errno));
 	for (unsigned i = 0; i < AUTH_KEYS_MAX && server->auth->needs_key && !rc; i++) {
 		if (files[i])
 			rc = auth_key_read(files[i], &keys[count++], err);

@@ -263,9 +263,9 @@ static uint8_t *record_byte(size_t position, size_t *left)
 
 static bool record_change(struct cursor *c)
 {
-	uint8_t bytes[CHANGE_BYTES], kind = 0, *from, *to;
+	uint8_t bytes[CHANGE_BYTES] = {0}, kind = 0, *from, *to;
 	uint16_t at = 0, other = 0;
-	size_t left, other_left;
+	size_t left = 0, other_left = 0;
 
 	cursor_u16(c, &at);
 	cursor_u8(c, &kind);

@@ -282,7 +282,11 @@ START_TEST(who_has_a_key_of_his_own_proves_that)
 	ck_assert(strstr(err.text, "its log says why"));
 	unlink(own_file);
 	ck_assert_int_eq(login(key_file), 0);
+	ck_assert(!rmdir(user_keys));
+	ck_assert_int_eq(login(key_file), -EACCES); /* nor where nobody can say whether there is one */
 	ck_assert(pmu_stop(&pmu));
+	ck_assert(!pmu_start(&pmu, (const char *[]){"--auth", "psk", "--key-file", key_file, "--user-keys", user_keys, NULL},
+			     NULL));
 }
 END_TEST
 
