@@ -90,6 +90,7 @@ int message_code(int client_code)
 	case -EHOSTUNREACH:
 	case -ENOTCONN:
 	case -EPIPE:
+	case -EUSERS:
 		return HF_ESERVER;
 	case -EACCES:
 	case -EPERM:

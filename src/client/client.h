@@ -11,7 +11,7 @@
  * or job, -EILSEQ checksums do not match, -EACCES not authenticated, -EPROTO no pmu-server or another
  * version, -ENXIO server not reachable or away for too long (-ECONNRESET and its like: it was there, and the
  * connection to it, or to its data port, was lost or refused again and again), -ETIMEDOUT, -ERANGE other number of ranks,
- * -EMEDIUMTYPE other mode, -EINVAL, -ENOMEM, -EIO. `err` has the sentence.
+ * -EMEDIUMTYPE other mode, -EUSERS the server has as many sessions as it may, -EINVAL, -ENOMEM, -EIO. `err` has the sentence.
  */
 #ifndef HOLDFAST_CLIENT_H
 #define HOLDFAST_CLIENT_H

@@ -3,12 +3,12 @@
 #include "pmu/login.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include "common/log.h"
 #include "common/worker.h"

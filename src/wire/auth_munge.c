@@ -31,17 +31,14 @@ _Static_assert(SEAL_KEY_BYTES == MAC_BYTES, "the session's key is a hash, too");
 static int munge_failed(munge_ctx_t ctx, munge_err_t code, const char *what, struct error *err)
 {
 	const char *why = munge_ctx_strerror(ctx), *todo = "";
-	int rc = -EACCES;
 
-	if (code == EMUNGE_SOCKET || code == EMUNGE_TIMEOUT) {
-		rc = -EAGAIN;
+	if (code == EMUNGE_SOCKET || code == EMUNGE_TIMEOUT)
 		todo = ". Is munged running on that node, and is munge_socket (of the server: --munge-socket) its socket?";
-	} else if (code == EMUNGE_CRED_EXPIRED || code == EMUNGE_CRED_REWOUND) {
+	else if (code == EMUNGE_CRED_EXPIRED || code == EMUNGE_CRED_REWOUND)
 		todo = ". Do the clocks of the two nodes agree?";
-	} else if (code == EMUNGE_CRED_INVALID) {
+	else if (code == EMUNGE_CRED_INVALID)
 		todo = ". Have the two nodes the same key of MUNGE?";
-	}
-	return error_set(err, rc, "%s: %s%s", what, why ? why : munge_strerror(code), todo);
+	return error_set(err, -EACCES, "%s: %s%s", what, why ? why : munge_strerror(code), todo);
 }
 
 /* A context that has this socket, unless it is MUNGE's own choice; NULL where memory is out. */
