@@ -11,6 +11,7 @@ dist_doc_DATA += \
 	%D%/persistence.md \
 	%D%/protocol.md \
 	%D%/rdma.md \
+	%D%/reliability.md \
 	%D%/restart.md \
 	%D%/security.md \
 	%D%/slurm.md \
