@@ -88,11 +88,12 @@ static void command_try(const uint8_t *data, size_t size)
 /* Any text, where launchers put theirs. */
 static void json_try(const uint8_t *data, size_t size)
 {
-	char *text = strndup((const char *)data, size);
+	char *text = calloc(1, size + 1);
 	struct command_line recorded = {0};
 	struct error err;
 
 	must(text);
+	memcpy(text, data, size);
 	variable_set(NULL, "HOLDFAST_COMMAND", text);
 	variable_set(NULL, "HOLDFAST_COMMAND_DIR", "/");
 	if (!record_read(&recorded, &err))

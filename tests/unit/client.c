@@ -510,7 +510,6 @@ START_TEST(a_fenced_primary_cannot_finish_the_job)
 END_TEST
 
 #ifdef HOLDFAST_TEST_POINTS
-/* A child that stops itself in mid-write (test point), so that it can be fenced there. */
 /* The server anew, with a pool on what stands in for a device. */
 static void server_on_device(const char *option)
 {
@@ -574,6 +573,7 @@ START_TEST(a_reader_stopped_in_mid_read_gets_no_newer_byte)
 		server_on_device(NULL);
 	client = open_ok(&identity);
 	put_ok(client, 1, 0, data, bytes);
+	client_close(client, false, &err);
 	reader.incarnation = 1;
 	child = fork();
 	if (!child) {
@@ -588,11 +588,8 @@ START_TEST(a_reader_stopped_in_mid_read_gets_no_newer_byte)
 	}
 	ck_assert_int_eq(waitpid(child, &status, WUNTRACED), child);
 	ck_assert_msg(WIFSTOPPED(status), "the test point was not met");
-	if (reader.rank == identity.rank) {
-		client_close(client, false, &err);
-		identity.incarnation = 2;
-		client = open_ok(&identity);
-	}
+	identity.incarnation = reader.rank == identity.rank ? 2 : 1;
+	client = open_ok(&identity);
 	put_ok(client, 2, 1, data, bytes);
 	put_ok(client, 3, 2, data, bytes); /* in the place of the first */
 	kill(child, SIGCONT);
@@ -604,6 +601,7 @@ START_TEST(a_reader_stopped_in_mid_read_gets_no_newer_byte)
 }
 END_TEST
 
+/* A child that stops itself in mid-write (test point), so that it can be fenced there. */
 START_TEST(a_primary_stopped_in_mid_write_changes_nothing)
 {
 	struct client_identity identity = identity_of("job", 0, 1);
