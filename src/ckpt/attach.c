@@ -80,6 +80,7 @@ static int region_open(struct hf_job *job)
 		.ranks = (uint32_t)job->ranks,
 		.mode = job->changes.track ? REGION_APPEND : REGION_OVERWRITE,
 		.incarnation = job->name.incarnation,
+		.owner = options->owner,
 		.force = options->takeover,
 	};
 	int code;

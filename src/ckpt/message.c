@@ -100,6 +100,7 @@ int message_code(int client_code)
 	case -EBUSY:
 		return HF_EBUSY;
 	case -ENOSPC:
+	case -EDQUOT:
 		return HF_ENOSPC;
 	case -ESTALE:
 		return HF_EFENCED;

@@ -6,13 +6,13 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <sodium.h>
 #include "common/clock.h"
+#include "common/identity.h"
 #include "wire/auth.h"
 
 #define KEEPALIVE_IDLE_S     4
@@ -226,17 +226,9 @@ static void hello_fill(struct wire_hello *hello, const struct auth_ops *auth)
 /* Of the server that may know who we are; ours, which is trusted anyway, where there is no such user. */
 static uint32_t server_uid(const char *user)
 {
-	struct passwd entry, *found = NULL;
-	char buffer[4096], *end;
-	unsigned long number;
+	uint32_t uid;
 
-	if (!user || !*user)
-		return geteuid();
-	number = strtoul(user, &end, 10);
-	if (!*end && number < UINT32_MAX)
-		return (uint32_t)number;
-	getpwnam_r(user, &entry, buffer, sizeof(buffer), &found);
-	return found ? found->pw_uid : geteuid();
+	return user && *user && !identity_user(user, &uid) ? uid : geteuid();
 }
 
 static int authenticate(struct control *control, const struct auth_ops *auth, const struct client_options *options,

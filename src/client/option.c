@@ -35,6 +35,8 @@ static const struct option table[] = {
 	       "user's own on each node"),
 	OPTION("job", TYPE_STRING, job, "", NULL,
 	       "name of the job; without one it is called after the batch job, else after this run"),
+	OPTION("owner", TYPE_STRING, owner, "", NULL,
+	       "user (name or uid) who shares the job with a group of yours: 'pmuctl share --run'; without one it is your own"),
 	OPTION("mode", TYPE_STRING, mode, "full", "full|incremental",
 	       "full: every checkpoint is whole; incremental: it is what changed since the last one, where that is less"),
 	OPTION("chain", TYPE_COUNT, chain, "100", NULL,

@@ -19,6 +19,7 @@
 struct options {
 	char *server; /* NULL: embedded.h */
 	char *job;
+	char *owner;
 	char *mode;
 	char *tracker;
 	char *fabric;

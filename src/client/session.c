@@ -9,6 +9,7 @@
 #include <sodium.h>
 #include "client/embedded.h"
 #include "common/clock.h"
+#include "common/identity.h"
 
 #define TIMEOUT_MS	  10000u
 #define RECONNECT_MS	  30000u
@@ -132,6 +133,7 @@ static int open_region(struct client *client, uint64_t deadline, struct wire_ope
 		.mode = identity->mode,
 		.incarnation = identity->incarnation,
 		.generation = client->generation,
+		.uid = client->owner,
 		.flags = (identity->force ? WIRE_OPEN_FORCE : 0u) |
 			 (client->generation ? WIRE_OPEN_REATTACH : 0u),
 	};
@@ -311,6 +313,12 @@ int client_open(const struct client_options *options, const struct client_identi
 		rc = error_set(err, -EINVAL,
 			       "'%s' cannot name a job: 1 to %d bytes, without '/' and control characters",
 			       client->job, JOB_NAME_BYTES - 1);
+		goto err_free;
+	}
+	client->owner = WIRE_UID_SELF;
+	if (identity->owner && *identity->owner && identity_user(identity->owner, &client->owner)) {
+		rc = error_set(err, -EINVAL, "there is no user '%s', who would own job '%s': write a name or a uid (variable "
+			       "'owner')", identity->owner, client->job);
 		goto err_free;
 	}
 	if (!set_block_ok(client->options.block_bytes)) {

@@ -14,6 +14,7 @@ struct client {
 	struct client_options options;
 	struct client_identity identity;
 	char *job;
+	uint32_t owner; /* of the job; WIRE_UID_SELF */
 	uint8_t id[16]; /* of this process, random */
 	struct control control;
 	const struct net_ops *net;

@@ -6,10 +6,12 @@ libcommon_la_SOURCES = \
 	%D%/command.c %D%/command.h \
 	%D%/error.c %D%/error.h \
 	%D%/fabric.h \
+	%D%/identity.c %D%/identity.h \
 	%D%/log.c %D%/log.h \
 	%D%/memory.c %D%/memory.h \
 	%D%/persist.c %D%/persist.h \
 	%D%/set.h \
+	%D%/share.h \
 	%D%/size.c %D%/size.h \
 	%D%/testpoint.c %D%/testpoint.h \
 	%D%/thread.c %D%/thread.h \

@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "common/set.h"
+#include "common/share.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "a pool is little-endian, and so is libpmemobj's own part of it the host's"
@@ -108,7 +109,9 @@ struct job_record {
 	uint32_t command_bytes; /* of its text */
 	char name[JOB_NAME_BYTES];
 	uint64_t command; /* command_record; 0: none */
-	uint64_t reserved[7];
+	uint32_t group;	  /* gid of those who share the job, */
+	uint32_t share;	  /* and how: enum job_share */
+	uint64_t reserved[6];
 	uint64_t checksum;
 };
 _Static_assert(sizeof(struct job_record) == 256, "job record");
@@ -117,6 +120,7 @@ _Static_assert(offsetof(struct job_record, uid) == 40, "job record");
 _Static_assert(offsetof(struct job_record, name) == 56, "job record");
 _Static_assert(offsetof(struct job_record, command_bytes) == 52, "job record");
 _Static_assert(offsetof(struct job_record, command) == 184, "job record");
+_Static_assert(offsetof(struct job_record, group) == 192, "job record");
 _Static_assert(offsetof(struct job_record, checksum) == 248, "job record");
 
 /* The command line that the job was last run by: this header, then the text as common/command.h has it. */

@@ -12,6 +12,7 @@
 #include "pmm/job.h"
 #include "pmm/pool.h"
 #include "pmm/region.h"
+#include "pmm/user.h"
 
 #define HEAP_CLASSES 3
 
@@ -41,6 +42,16 @@ struct pool {
 	size_t bad_count;
 	uint64_t bad_units; /* that would be free, and are not handed out */
 	struct held *held; /* of the device, until pool_release() */
+	struct user *users; /* in no order; seldom more than some hundred */
+	user_limits_fn *limits; /* NULL: none */
+	void *limits_arg;
+};
+
+struct user {
+	struct pool *pool;
+	uint32_t uid;
+	uint64_t jobs, regions, reserved_bytes;
+	struct user *next;
 };
 
 /* What a dropped region had of the device. */
@@ -58,6 +69,7 @@ struct epoch_count {
 
 struct job {
 	struct pool *pool;
+	struct user *user;
 	uint32_t uid, ranks;
 	const char *name;
 	struct job_record *record;
@@ -133,6 +145,11 @@ int damaged(const struct pool *pool, struct error *err, const char *fmt, ...)
 /* Checks all records and builds the index of them. */
 int index_load(struct pool *pool, struct error *err);
 void index_free(struct pool *pool);
+
+/* The user with this uid, the pool's; a new one where there is none. NULL: no memory. */
+struct user *index_user(struct pool *pool, uint32_t uid);
+void index_users_free(struct pool *pool);
+struct user_limits user_limits_of(const struct user *user);
 
 /* `name` must stay until index_job_set_record(). NULL: no memory. */
 struct job *index_job_new(struct pool *pool, uint32_t uid, const char *name, uint32_t ranks);

@@ -102,6 +102,7 @@ int job_create(struct pool *pool, uint32_t uid, uint32_t gid, const char *name, 
 	index_job_set_record(job, creation.record);
 	index_job_link(job);
 	pool->jobs++;
+	job->user->jobs++;
 	*out = job;
 	return 0;
 
@@ -190,6 +191,7 @@ int job_drop(struct job *job, struct error *err)
 		return rc;
 	index_name_remove(job);
 	pool->jobs--;
+	job->user->jobs--;
 	TEST_POINT("job-dropped");
 	if (job_finish_drop(job, &later))
 		log_warning("pool %s: the rest of a removed job stays until the pool is opened again: %s",
@@ -253,6 +255,43 @@ struct command_line job_command(const struct job *job)
 	if (job->record->command)
 		command = (struct command_line){record->bytes, record->text};
 	return command;
+}
+
+/* ---- the group ---- */
+
+struct share_change {
+	struct job_record *record;
+	uint32_t group;
+	enum job_share share;
+};
+
+static int job_share_change(struct pool *pool, void *arg)
+{
+	const struct share_change *change = arg;
+	int rc = change_record(change->record, sizeof(*change->record));
+
+	(void)pool;
+	if (rc)
+		return rc;
+	change->record->group = change->group;
+	change->record->share = change->share;
+	record_seal(change->record);
+	return 0;
+}
+
+int job_share(struct job *job, uint32_t group, enum job_share share, struct error *err)
+{
+	struct share_change change = {job->record, share ? group : 0, share};
+
+	if (share > JOB_SHARE_RUN)
+		return error_set(err, -EINVAL, "job %s: there is no right %u that a group could have", job->name, share);
+	return transaction(job->pool, job_share_change, &change, err, "change a job's group");
+}
+
+enum job_share job_shared(const struct job *job, uint32_t *group)
+{
+	*group = job->record->group;
+	return (enum job_share)job->record->share;
 }
 
 struct job_wish *job_wish(struct job *job)

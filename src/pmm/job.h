@@ -7,6 +7,7 @@
 #include "common/command.h"
 #include "common/error.h"
 #include "common/set.h"
+#include "common/share.h"
 
 struct pool;
 struct region;
@@ -30,6 +31,12 @@ int job_record_command(struct job *job, const struct command_line *command, stru
 
 /* The recorded command, the pool's until another is recorded; its bytes are 0 where there is none. */
 struct command_line job_command(const struct job *job);
+
+/* Lets the members of a group share in the job; JOB_SHARE_NONE: nobody. -EINVAL. */
+int job_share(struct job *job, uint32_t group, enum job_share share, struct error *err);
+
+/* Who shares in the job, and how. */
+enum job_share job_shared(const struct job *job, uint32_t *group);
 
 /* What is asked of the running job. Volatile: it begins anew whenever the pool is opened. */
 struct job_wish {

@@ -56,11 +56,13 @@ struct job *index_job_new(struct pool *pool, uint32_t uid, const char *name, uin
 	if (!job)
 		return NULL;
 	job->pool = pool;
+	job->user = index_user(pool, uid);
 	job->uid = uid;
 	job->name = name;
 	job->ranks = ranks;
 	job->regions = calloc(ranks, sizeof(*job->regions));
-	if (!job->regions) {
+	if (!job->regions || !job->user) {
+		free(job->regions);
 		free(job);
 		return NULL;
 	}
@@ -124,6 +126,7 @@ void index_free(struct pool *pool)
 		index_job_free(job);
 	}
 	pool->oldest = pool->newest = NULL;
+	index_users_free(pool);
 	extent_map_free(&pool->extents);
 }
 
@@ -498,6 +501,7 @@ static int load_region(struct place *at, uint64_t offset, struct error *err)
 	region->slots = record->slot_count;
 	at->job->regions[at->rank] = region;
 	at->pool->regions++;
+	at->job->user->regions++;
 	for (at->slot = 0; at->slot < record->slot_count; at->slot++) {
 		rc = load_slot(at, region, err);
 		if (rc)
@@ -510,6 +514,7 @@ static int load_region(struct place *at, uint64_t offset, struct error *err)
 	/* Capacities are checked against the files, next. */
 	at->pool->reserved_bytes += region_reserved_bytes(region);
 	at->job->reserved_bytes += region_reserved_bytes(region);
+	at->job->user->reserved_bytes += region_reserved_bytes(region);
 	return 0;
 }
 
@@ -543,7 +548,7 @@ static int job_record_check(const struct place *at, const struct job_record *rec
 			       "match", name, after);
 	if (record->tag != TAG_JOB || !memchr(record->name, '\0', sizeof(record->name)) ||
 	    !record->ranks || record->ranks > RANKS_MAX ||
-	    (record->state != JOB_STATE_LIVE && record->state != JOB_STATE_DROPPED))
+	    (record->state != JOB_STATE_LIVE && record->state != JOB_STATE_DROPPED) || record->share > JOB_SHARE_RUN)
 		return damaged(at->pool, err, "record of job %s (after %s): it makes no sense", name, after);
 	return 0;
 }
@@ -602,8 +607,10 @@ static int load_job(struct place *at, uint64_t offset, const char *after, struct
 	else
 		pool->newest = at->job;
 	pool->oldest = at->job;
-	if (record->state == JOB_STATE_LIVE)
+	if (record->state == JOB_STATE_LIVE) {
 		pool->jobs++;
+		at->job->user->jobs++;
+	}
 	return load_regions(at, err);
 }
 

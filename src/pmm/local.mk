@@ -10,6 +10,7 @@ libpmm_la_SOURCES = \
 	%D%/probe.c \
 	%D%/record.c \
 	%D%/region.c %D%/region.h \
-	%D%/slotfile.c
+	%D%/slotfile.c \
+	%D%/user.c %D%/user.h
 libpmm_la_CFLAGS = $(AM_CFLAGS) $(PMEMOBJ_CFLAGS)
 libpmm_la_LIBADD = $(PMEMOBJ_LIBS)

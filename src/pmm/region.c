@@ -77,6 +77,7 @@ int region_create(struct job *job, uint32_t rank, enum region_mode mode, struct 
 {
 	struct region_change change = {.job = job, .rank = rank, .mode = mode};
 	struct region *region;
+	uint64_t most;
 	int rc;
 
 	if (rank >= job->ranks)
@@ -86,6 +87,11 @@ int region_create(struct job *job, uint32_t rank, enum region_mode mode, struct 
 		return error_set(err, -EINVAL, "job %s, rank %u: there is no region mode %u", job->name, rank, mode);
 	if (job->regions[rank])
 		return error_set(err, -EEXIST, "job %s, rank %u: the region exists", job->name, rank);
+	most = user_limits_of(job->user).regions;
+	if (most && job->user->regions >= most)
+		return error_set(err, -EDQUOT, "job %s, rank %u: user %u has %" PRIu64 " regions (one a rank), and may have "
+				 "%" PRIu64 ": remove jobs, or ask the administrator for more (quota-regions)", job->name,
+				 rank, job->uid, job->user->regions, most);
 	region = calloc(1, sizeof(*region));
 	if (!region)
 		return error_nomem(err, "a region");
@@ -99,6 +105,7 @@ int region_create(struct job *job, uint32_t rank, enum region_mode mode, struct 
 	}
 	job->regions[rank] = region;
 	job->pool->regions++;
+	job->user->regions++;
 	*out = region;
 	return 0;
 }
@@ -122,6 +129,7 @@ static void account(struct region *region, uint64_t capacity)
 
 	region->reserved_capacity = capacity;
 	region->job->reserved_bytes += region_reserved_bytes(region) - old;
+	region->job->user->reserved_bytes += region_reserved_bytes(region) - old;
 	region->job->pool->reserved_bytes += region_reserved_bytes(region) - old;
 }
 
@@ -173,6 +181,7 @@ int region_drop(struct region *region, struct error *err)
 	}
 	job->regions[rank] = NULL;
 	job->pool->regions--;
+	job->user->regions--;
 	free(region->increments);
 	free(region);
 	return 0;
@@ -370,12 +379,30 @@ int region_fence(struct region *region, const uint8_t *launch, uint64_t *generat
 
 /* ---- room ---- */
 
+/* What others of the user's regions leave of his quota. */
+static int quota_check(const struct region *region, uint64_t bytes, uint64_t capacity, struct error *err)
+{
+	const struct user *user = region->job->user;
+	uint64_t others = user->reserved_bytes - region_reserved_bytes(region), most = user_limits_of(user).bytes, left;
+	char need[32], quota[32], rest[32];
+
+	left = most > others ? most - others : 0;
+	if (!most || capacity <= left / region_slots(region))
+		return 0;
+	return error_set(err, -EDQUOT, "job %s, rank %u: no room for sets of %s in each of %u slots: user %u may have %s of "
+			 "this server, of which %s are left; remove jobs, or ask the administrator for more (quota-bytes)",
+			 region->job->name, region_rank(region), size_format(bytes, need, sizeof(need)),
+			 region_slots(region), user->uid, size_format(most, quota, sizeof(quota)),
+			 size_format(left, rest, sizeof(rest)));
+}
+
 int region_reserve(struct region *region, uint64_t bytes, uint64_t *capacity_bytes, struct error *err)
 {
 	const struct pool *pool = region->job->pool;
 	uint64_t held = region_reserved_bytes(region), others = pool->reserved_bytes - held, capacity;
 	uint64_t unit = pool_on_device(pool) ? pool->root->unit_bytes : CAPACITY_UNIT;
 	char need[32], size[32], rest[32];
+	int rc;
 
 	if (bytes <= region->reserved_capacity && region->reserved_capacity) {
 		*capacity_bytes = region->reserved_capacity;
@@ -389,6 +416,9 @@ int region_reserve(struct region *region, uint64_t bytes, uint64_t *capacity_byt
 				 size_format(bytes, need, sizeof(need)), region_slots(region),
 				 size_format(pool->size_bytes, size, sizeof(size)),
 				 size_format(pool->size_bytes - others, rest, sizeof(rest)));
+	rc = quota_check(region, bytes, capacity, err);
+	if (rc)
+		return rc;
 	account(region, capacity);
 	*capacity_bytes = capacity;
 	return 0;

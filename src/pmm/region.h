@@ -11,7 +11,7 @@
 struct job;
 struct region;
 
-/* -EEXIST, -ENOSPC (metadata is full), -EINVAL (rank outside the job). Generation starts at 1. */
+/* -EEXIST, -ENOSPC (metadata is full), -EDQUOT (user.h), -EINVAL (rank outside the job). Generation starts at 1. */
 int region_create(struct job *job, uint32_t rank, enum region_mode mode, struct region **region,
 		  struct error *err);
 

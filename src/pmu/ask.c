@@ -32,7 +32,7 @@ void request_ask(struct session *session, const void *payload, size_t bytes)
 
 	if (!request_unpack(session, payload, bytes, wire_ask_fields, &ask))
 		return;
-	job = request_job(session, &ask.target);
+	job = request_job(session, &ask.target, JOB_SHARE_RUN);
 	if (!job)
 		return;
 	if (ask_check(session, job, &ask, &err)) {
@@ -71,7 +71,7 @@ void request_asked(struct session *session, const void *payload, size_t bytes)
 
 	if (!request_unpack(session, payload, bytes, wire_asked_fields, &asked))
 		return;
-	job = *asked.target.job ? request_job(session, &asked.target) : session->job;
+	job = *asked.target.job ? request_job(session, &asked.target, JOB_SHARE_RUN) : session->job;
 	if (!job && !*asked.target.job) {
 		error_set(&err, -EPROTO, "ASKED of the own job: the session has none");
 		session_fail(session, &err);
@@ -130,7 +130,7 @@ void request_fence(struct session *session, const void *payload, size_t bytes)
 
 	if (!request_unpack(session, payload, bytes, wire_target_fields, &target))
 		return;
-	job = request_job(session, &target);
+	job = request_job(session, &target, JOB_SHARE_RUN);
 	if (!job)
 		return;
 	/* The clients of sessions that end, which connect again, find the generation risen. */

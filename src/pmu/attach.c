@@ -54,12 +54,29 @@ static int device_check(const struct session *session, struct error *err)
 	return 0;
 }
 
+/* The job that the session may run; NULL, where it is to be its own, and is not there yet. */
+static int job_to_run(const struct session *session, const struct wire_open *open, struct job **job, struct error *err)
+{
+	uint32_t uid = open->uid == WIRE_UID_SELF ? session->uid : open->uid;
+
+	*job = job_find(session->server->pool, uid, open->job);
+	if (*job ? rights_share(session, *job, JOB_SHARE_RUN) : uid == session->uid)
+		return 0;
+	return error_set(err, -EACCES, "there is no job '%s' of uid %u that you may run: it is run by its owner, and by a group "
+			 "with which he shares it ('pmuctl share --run')", open->job, uid);
+}
+
 static int create_region(struct session *session, const struct wire_open *open, struct error *err)
 {
 	struct pool *pool = session->server->pool;
-	struct job *job = job_find(pool, session->uid, open->job);
-	bool fresh = !job;
+	struct job *job;
+	bool fresh;
 	int rc;
+
+	rc = job_to_run(session, open, &job, err);
+	if (rc)
+		return rc;
+	fresh = !job;
 
 	if (fresh) {
 		rc = device_check(session, err);
@@ -109,16 +126,17 @@ static bool may_take_over(const struct session *victim, const struct wire_open *
 static int open_region(struct session *session, const struct wire_open *open, struct error *err)
 {
 	struct server *server = session->server;
-	struct job *job = job_find(server->pool, session->uid, open->job);
-	struct region *region = job ? job_region(job, open->rank) : NULL;
+	struct region *region;
 	struct session *victim;
+	struct job *job;
 	int rc;
 
-	if (job) {
+	rc = job_to_run(session, open, &job, err);
+	if (!rc && job)
 		rc = ranks_check(job, open, err);
-		if (rc)
-			return rc;
-	}
+	if (rc)
+		return rc;
+	region = job ? job_region(job, open->rank) : NULL;
 	if (!region)
 		return error_set(err, -ENOENT, "job '%s' has no region of rank %u", open->job, open->rank);
 	if (region_mode(region) != (enum region_mode)open->mode)
@@ -200,7 +218,7 @@ static int open_finish(struct session *session, struct error *err)
 		session->server->counters.takeovers++;
 	}
 	session->generation = region_generation(session->region);
-	session->ni = ni_process_get(session->server, session->uid, err);
+	session->ni = ni_process_get(session->server, job_uid(session->job), err);
 	if (!session->ni)
 		return err->code;
 	randombytes_buf(session->token, sizeof(session->token));

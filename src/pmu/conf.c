@@ -12,6 +12,7 @@
 #include <unistd.h>
 #include <ini.h>
 #include "common/address.h"
+#include "common/identity.h"
 #include "common/set.h"
 #include "common/size.h"
 
@@ -89,6 +90,14 @@ static const struct conf_option {
 	{"merge-at", 270, NUMBER, offsetof(struct conf, merge_at), 0, SETS_MAX, "N",
 	 "Increments: when so many of a region's sets need not be kept, they are merged with those that must; 0: "
 	 "never (32)."},
+	{"admins", 277, STRING, offsetof(struct conf, admins), 0, 0, "USER[,USER]...",
+	 "Who may list, verify, ask, fence and remove all users' jobs, besides root and the user that the server runs as."},
+	{"quota-bytes", 278, SIZE, offsetof(struct conf, quotas[QUOTA_BYTES]), 0, UINT64_MAX / 2, "SIZE",
+	 "Bytes that the regions of each user may take; 0: as much as there is (0). [user NAME] in the file has others."},
+	{"quota-regions", 279, NUMBER, offsetof(struct conf, quotas[QUOTA_REGIONS]), 0, 1ull << 40, "N",
+	 "Regions of each user, one for each rank of his jobs; 0: as many as there is room for (0)."},
+	{"quota-sessions", 280, NUMBER, offsetof(struct conf, quotas[QUOTA_SESSIONS]), 0, 1ull << 40, "N",
+	 "Sessions of each user at one time; 0: as many as there may be (0)."},
 	{"accept-damage", 265, FLAG, offsetof(struct conf, accept_damage), 0, 0, NULL,
 	 "Start although slot files are missing or short; their sets are given up."},
 	{0},
@@ -107,6 +116,8 @@ struct reading {
 	struct given given[64];
 	unsigned given_count;
 	const char *file;
+	struct conf_user *user; /* whose section we are in; NULL: in none */
+	char section[64];
 	bool listen_from_file;
 };
 
@@ -226,15 +237,55 @@ static void command_line_read(int argc, char **argv, struct reading *reading)
 
 /* ---- the file ---- */
 
+/* The user whose section begins: his quotas are those of all, until it says something else. */
+static int section_begin(struct reading *reading, const char *section)
+{
+	struct conf *conf = reading->conf;
+	struct conf_user *user;
+	uint32_t uid;
+
+	reading->user = NULL;
+	snprintf(reading->section, sizeof(reading->section), "%s", section);
+	if (!*section)
+		return 0;
+	if (strncmp(section, "user ", 5))
+		return error_set(reading->err, -EINVAL, "there are no sections like [%s], but [user NAME]", section);
+	if (identity_user(section + 5, &uid))
+		return error_set(reading->err, -EINVAL, "[%s]: there is no such user; write a name or a uid", section);
+	for (user = conf->users; user; user = user->next) {
+		if (user->uid == uid)
+			return error_set(reading->err, -EINVAL, "[%s]: this user has a section already", section);
+	}
+	user = calloc(1, sizeof(*user));
+	if (!user)
+		return error_nomem(reading->err, "a user");
+	*user = (struct conf_user){uid, {UINT64_MAX, UINT64_MAX, UINT64_MAX}, conf->users};
+	conf->users = reading->user = user;
+	return 0;
+}
+
+static int section_line(struct reading *reading, const char *name, const char *value)
+{
+	const struct conf_option *o = option_find(name);
+	const size_t first = offsetof(struct conf, quotas);
+	uint64_t *quotas = reading->user->quotas;
+
+	if (!o || o->offset < first || o->offset - first >= sizeof(reading->user->quotas))
+		return error_set(reading->err, -EINVAL, "[%s]: '%s' is none of quota-bytes, quota-regions and quota-sessions",
+				 reading->section, name);
+	return set_number(o, &quotas[(o->offset - first) / sizeof(*quotas)], value, reading->err);
+}
+
 static int file_line(void *arg, const char *section, const char *name, const char *value)
 {
 	struct reading *reading = arg;
-	const struct conf_option *o = option_find(name);
+	const struct conf_option *o;
 
-	if (*section) {
-		error_set(reading->err, -EINVAL, "there are no sections like [%s]", section);
+	if (strcmp(section, reading->section) && section_begin(reading, section))
 		return 0;
-	}
+	if (reading->user)
+		return !section_line(reading, name, value);
+	o = option_find(name);
 	if (!o) {
 		error_set(reading->err, -EINVAL, "there is no option '%s'; pmu-server --help lists them",
 			  name);
@@ -262,6 +313,48 @@ static int file_read(struct reading *reading)
 	return 0;
 }
 
+/* ---- who may what ---- */
+
+static int admins_parse(struct conf *conf, struct error *err)
+{
+	char *list = strdup(conf->admins ? conf->admins : ""), *at, *name = list ? strtok_r(list, ", ", &at) : NULL;
+	uint32_t *more;
+	int rc = list ? 0 : error_nomem(err, "the administrators");
+
+	for (; name && !rc; name = strtok_r(NULL, ", ", &at)) {
+		more = reallocarray(conf->admin_uids, conf->admin_count + 1u, sizeof(*more));
+		if (more)
+			conf->admin_uids = more;
+		if (!more)
+			rc = error_nomem(err, "the administrators");
+		else if (identity_user(name, &more[conf->admin_count]))
+			rc = error_set(err, -EINVAL, "admins: there is no user '%s'; write names or uids, with commas between",
+				       name);
+		else
+			conf->admin_count++;
+	}
+	free(list);
+	return rc;
+}
+
+bool conf_is_admin(const struct conf *conf, uint32_t uid)
+{
+	for (unsigned i = 0; i < conf->admin_count; i++) {
+		if (conf->admin_uids[i] == uid)
+			return true;
+	}
+	return false;
+}
+
+uint64_t conf_quota_of(const struct conf *conf, uint32_t uid, enum conf_quota quota)
+{
+	const struct conf_user *user = conf->users;
+
+	while (user && user->uid != uid)
+		user = user->next;
+	return user && user->quotas[quota] != UINT64_MAX ? user->quotas[quota] : conf->quotas[quota];
+}
+
 /* ---- all of it ---- */
 
 static int defaults_set(struct conf *conf, struct error *err)
@@ -285,6 +378,8 @@ static int defaults_set(struct conf *conf, struct error *err)
 
 static int conf_check(struct conf *conf, struct error *err)
 {
+	if (admins_parse(conf, err))
+		return err->code;
 	if (!conf->pool || !*conf->pool)
 		return error_set(err, -EINVAL, "no pool: name its directory with --pool DIR");
 	if (!strcmp(conf->auth, "psk") && !conf->key_file && !conf->user_keys)
@@ -341,11 +436,17 @@ void conf_free(struct conf *conf)
 {
 	char **strings[] = {&conf->pool,	  &conf->data, &conf->net,	&conf->fabric,
 			    &conf->fabric_listen, &conf->auth, &conf->key_file, &conf->ready_file, &conf->persist,
-			    &conf->old_key_file,  &conf->user_keys, &conf->munge_socket};
+			    &conf->old_key_file,  &conf->user_keys, &conf->munge_socket, &conf->admins};
+	struct conf_user *user;
 
 	for (size_t i = 0; i < sizeof(strings) / sizeof(strings[0]); i++)
 		free(*strings[i]);
 	for (unsigned i = 0; i < CONF_LISTEN_MAX; i++)
 		free(conf->listen[i]);
+	while ((user = conf->users)) {
+		conf->users = user->next;
+		free(user);
+	}
+	free(conf->admin_uids);
 	*conf = (struct conf){0};
 }

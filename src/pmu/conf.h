@@ -10,6 +10,16 @@
 
 #define CONF_LISTEN_MAX 8
 
+/* What one user may have: bytes that regions reserve, regions, sessions at one time; 0: as much as there is. */
+enum conf_quota { QUOTA_BYTES, QUOTA_REGIONS, QUOTA_SESSIONS, QUOTA_END };
+
+/* A section [user NAME] of the configuration file. */
+struct conf_user {
+	uint32_t uid;
+	uint64_t quotas[QUOTA_END]; /* UINT64_MAX: as for all */
+	struct conf_user *next;
+};
+
 struct conf {
 	char *pool, *data;
 	uint64_t size_bytes, metadata_bytes;
@@ -25,6 +35,11 @@ struct conf {
 	bool check_blocks;
 	uint64_t keep, keep_span_s, keep_spans, merge_at;
 	bool accept_damage, overwrite_device, shared_device;
+	char *admins; /* as it is written */
+	uint32_t *admin_uids;
+	unsigned admin_count;
+	uint64_t quotas[QUOTA_END]; /* of each user, but for */
+	struct conf_user *users;
 };
 
 /*
@@ -34,5 +49,10 @@ struct conf {
 int conf_read(int argc, char **argv, struct conf *conf, struct error *err);
 
 void conf_free(struct conf *conf);
+
+uint64_t conf_quota_of(const struct conf *conf, uint32_t uid, enum conf_quota quota);
+
+/* Is he one of `admins`? */
+bool conf_is_admin(const struct conf *conf, uint32_t uid);
 
 #endif

@@ -68,7 +68,7 @@ static struct ni_process *ni_of_uid(const struct server *server, uint32_t uid)
 
 static void drop_job(struct session *session, const struct wire_target *target)
 {
-	struct job *job = request_job(session, target);
+	struct job *job = request_job(session, target, RIGHTS_OWNER);
 	struct ni_process *ni;
 	struct region *region;
 	struct error err;

@@ -17,6 +17,8 @@
 
 static void describe_job(const struct session *session, const struct job *job, struct wire_job *out)
 {
+	uint32_t group;
+
 	*out = (struct wire_job){
 		.uid = job_uid(job),
 		.ranks = job_ranks(job),
@@ -24,7 +26,10 @@ static void describe_job(const struct session *session, const struct job *job, s
 		.complete_epoch = job_complete_epoch(job),
 		.reserved_bytes = job_reserved_bytes(job),
 		.created_ns = job_created_ns(job),
+		.share = job_shared(job, &group),
 	};
+
+	out->group = group;
 	snprintf(out->name, sizeof(out->name), "%s", job_name(job));
 	for (uint32_t rank = 0; rank < out->ranks; rank++)
 		out->regions += job_region(job, rank) != NULL;
@@ -50,7 +55,7 @@ void request_list(struct session *session, const void *payload, size_t bytes)
 	for (struct job *job = job_next(session->server->pool, NULL); job;
 	     job = job_next(session->server->pool, job), index++) {
 		if (index < target.rank ||
-		    (job_uid(job) != session->uid && !request_is_admin(session)) ||
+		    !(rights_admin(session) || rights_share(session, job, JOB_SHARE_READ)) ||
 		    (target.uid != WIRE_UID_SELF && job_uid(job) != target.uid))
 			continue;
 		if (answer.count == capacity) {
@@ -167,7 +172,7 @@ void request_show(struct session *session, const void *payload, size_t bytes)
 
 	if (!request_unpack(session, payload, bytes, wire_target_fields, &target))
 		return;
-	job = request_job(session, &target);
+	job = request_job(session, &target, JOB_SHARE_READ);
 	if (!job)
 		return;
 	describe_job(session, job, &answer.job);

@@ -115,7 +115,13 @@ static void login_end(struct login *login)
 		log_warning("%s (claims uid %u on %s) is not authenticated by %s", session->peer,
 			    session->hello.uid, session->hello.host, login->auth->name);
 		session_refuse_slowly(session, &login->err);
-	} else if (session_login(session)) {
+		login_free(login);
+		return;
+	}
+	/* Who holds a key of his own proves who he is, and nothing of his groups. */
+	if (login->exchange.keys[0] == &login->own && !session->local_socket)
+		session->gid = RIGHTS_NO_GROUP;
+	if (session_login(session)) {
 		session_reply(session, wire_proof_fields, &login->answer);
 		/* Nobody is between the two ends of a UNIX socket. */
 		if (login->auth->seals && !session->local_socket)

@@ -359,7 +359,7 @@ static bool find_target(struct session *session, struct job **job, struct found 
 {
 	const struct wire_target *target = &session->target;
 
-	*job = request_job(session, target);
+	*job = request_job(session, target, JOB_SHARE_READ);
 	return *job && find_set(session, *job, target->rank, target->epoch, found);
 }
 

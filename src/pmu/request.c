@@ -35,6 +35,8 @@ static const struct {
 	[WIRE_ASKED] = {request_asked, ANY_LOGIN},
 	[WIRE_RECORD] = {request_record, IN(SESSION_ATTACHED)},
 	[WIRE_FENCE] = {request_fence, IN(SESSION_READY)},
+	[WIRE_SHARE] = {request_share, IN(SESSION_READY)},
+	[WIRE_USERS] = {request_users, ANY_LOGIN},
 };
 
 void request_handle(struct session *session, const struct wire_header *header, const void *payload)
@@ -67,26 +69,22 @@ bool request_unpack(struct session *session, const void *payload, size_t bytes,
 	return false;
 }
 
-bool request_is_admin(const struct session *session)
-{
-	return session->uid == 0 || session->uid == geteuid();
-}
-
-struct job *request_job(struct session *session, const struct wire_target *target)
+struct job *request_job(struct session *session, const struct wire_target *target, enum job_share share)
 {
 	uint32_t uid = target->uid == WIRE_UID_SELF ? session->uid : target->uid;
-	struct job *job = NULL;
+	struct job *job = job_find(session->server->pool, uid, target->job);
 	struct error err;
 
+	if (job && (rights_admin(session) || rights_share(session, job, share)))
+		return job;
 	/* Other users' jobs look like jobs that do not exist. */
-	if (uid == session->uid || request_is_admin(session))
-		job = job_find(session->server->pool, uid, target->job);
-	if (!job) {
-		error_set(&err, -ENOENT, "there is no job '%s' of uid %u; 'pmuctl jobs' lists them",
-			  target->job, uid);
-		session_fail(session, &err);
-	}
-	return job;
+	if (job && rights_share(session, job, JOB_SHARE_READ))
+		error_set(&err, -EACCES, "job '%s' is shared with your group, but not for that: its owner, uid %u, may do it, or "
+			  "share more of it ('pmuctl share --run')", target->job, uid);
+	else
+		error_set(&err, -ENOENT, "there is no job '%s' of uid %u; 'pmuctl jobs' lists them", target->job, uid);
+	session_fail(session, &err);
+	return NULL;
 }
 
 void request_revoke(struct server *server, uint64_t file, uint64_t offset, uint64_t bytes)

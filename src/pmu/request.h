@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include "pmu/rights.h"
 #include "pmu/session.h"
 
 /* Handles one request. One that is illegal or malformed gets an error, and ends the session. */
@@ -39,6 +40,10 @@ void request_asked(struct session *session, const void *payload, size_t bytes);
 void request_record(struct session *session, const void *payload, size_t bytes);
 void request_fence(struct session *session, const void *payload, size_t bytes);
 void request_fence_again(struct session *session); /* when one that wrote the job is gone */
+/* share.c */
+void request_share(struct session *session, const void *payload, size_t bytes);
+/* users.c */
+void request_users(struct session *session, const void *payload, size_t bytes);
 /* drop.c */
 void request_drop(struct session *session, const void *payload, size_t bytes);
 
@@ -48,11 +53,9 @@ void request_drop(struct session *session, const void *payload, size_t bytes);
 bool request_unpack(struct session *session, const void *payload, size_t bytes,
 		    wire_fields_fn *fields, void *message);
 
-/* The job that a tool names, if the session may see it; else fails the request (-ENOENT). */
-struct job *request_job(struct session *session, const struct wire_target *target);
-
-/* Administrators: root, and the user that the server runs as. */
-bool request_is_admin(const struct session *session);
+/* The job that a tool names, if the session may do what takes `share`; else fails the request: -ENOENT, or, where the
+ * session may know of the job, -EACCES. */
+struct job *request_job(struct session *session, const struct wire_target *target, enum job_share share);
 
 /* Ends every grant that reaches any of [offset, offset + bytes) of the slot's file, in the NI and in the ATT. */
 void request_revoke(struct server *server, uint64_t file, uint64_t offset, uint64_t bytes);

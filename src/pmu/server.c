@@ -20,6 +20,7 @@
 #include "pmu/login.h"
 #include "pmu/merge.h"
 #include "pmu/ni_process.h"
+#include "pmu/rights.h"
 #include "pmu/session.h"
 #include "pmu/trial.h"
 
@@ -238,9 +239,11 @@ static void reload(evutil_socket_t number, short events, void *arg)
 		server->conf.keep_span_s = fresh.keep_span_s;
 		server->conf.keep_spans = fresh.keep_spans;
 		server->conf.merge_at = fresh.merge_at;
+		rights_take(&server->conf, &fresh);
 		log_open("pmu-server", fresh.log_level, server->conf.syslog);
 		log_info("configuration read again: keys, log-level, lease, max-sessions, ni-timeout, "
-			 "check-blocks, keep, keep-span, keep-spans and merge-at are in force, the rest needs a new start");
+			 "check-blocks, keep, keep-span, keep-spans, merge-at, admins and quotas are in force, the rest needs a new "
+			 "start");
 	}
 	conf_free(&fresh);
 }
@@ -350,6 +353,7 @@ static int start(struct server *server, struct error *err)
 	rc = pool_open(conf->pool, &params, &server->pool, err);
 	if (rc)
 		return rc;
+	pool_limit_users(server->pool, rights_limits, server);
 	pool_get_stat(server->pool, &stat);
 	log_info("pool %s on %s: what is stored survives %s", stat.directory, stat.medium,
 		 media_survives_text(stat.survives));
@@ -382,6 +386,7 @@ static void session_free_all(struct server *server)
 		if (session->connection)
 			bufferevent_free(session->connection);
 		free(session->commit.set.segments);
+		free(session->groups);
 		free(session);
 	}
 }

@@ -20,6 +20,7 @@
 
 #define WRITE_TIMEOUT_S 30
 #define REFUSAL_S	1
+#define GROUPS_MAX	1024
 #define LOGINS_MAX	1024 /* who authenticate at one time */
 
 static const char *const state_names[] = {
@@ -87,6 +88,7 @@ static void session_free(evutil_socket_t fd, short events, void *arg)
 	server->login_count -= !session->logged_in;
 	server->idle_since_ns = clock_monotonic_ns();
 	free(session->commit.set.segments);
+	free(session->groups);
 	request_release(server);
 	/* Nobody writes its region any more: whoever waits for that goes on. */
 	for (waiting = server->sessions; waiting; waiting = waiting->next) {
@@ -387,6 +389,20 @@ static void socket_options(int fd, uint64_t lease_s)
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof(user_timeout_ms));
 }
 
+/* Of a process on this node. Where there are more than GROUPS_MAX, it is taken to have none but its own. */
+static void groups_read(struct session *session, int fd)
+{
+	socklen_t bytes = 0;
+
+	_Static_assert(sizeof(gid_t) == sizeof(*session->groups), "the kernel's groups are ours");
+	if (!getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &bytes) || errno != ERANGE ||
+	    bytes > GROUPS_MAX * sizeof(*session->groups))
+		return;
+	session->groups = malloc(bytes);
+	if (session->groups && !getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, session->groups, &bytes))
+		session->group_count = (unsigned)(bytes / sizeof(*session->groups));
+}
+
 static void peer_describe(struct session *session, int fd, const struct address *peer)
 {
 	struct ucred cred;
@@ -400,6 +416,7 @@ static void peer_describe(struct session *session, int fd, const struct address 
 	if (session->local_socket) {
 		session->uid = cred.uid;
 		session->gid = cred.gid;
+		groups_read(session, fd);
 	}
 	snprintf(session->peer, sizeof(session->peer), "pid %d on this node",
 		 session->local_socket ? (int)cred.pid : -1);
@@ -431,6 +448,11 @@ bool session_login(struct session *session)
 			  "--max-sessions", (unsigned long long)server->conf.max_sessions);
 		log_warning("%s is turned away: there are %llu sessions (--max-sessions)", session->peer,
 			    (unsigned long long)server->conf.max_sessions);
+		session_refuse(session, &err);
+		return false;
+	}
+	if (rights_session(session, &err)) {
+		log_warning("%s is turned away: %s", session->peer, err.text);
 		session_refuse(session, &err);
 		return false;
 	}

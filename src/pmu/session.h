@@ -43,7 +43,9 @@ struct session {
 
 	struct wire_hello hello;
 	struct wire_hello_reply challenge;
-	uint32_t uid, gid;
+	uint32_t uid, gid; /* gid may be RIGHTS_NO_GROUP */
+	uint32_t *groups;  /* others of the peer's, where the kernel tells them */
+	unsigned group_count;
 	bool logged_in; /* authenticated */
 	struct error refusal; /* that is to be sent in a while */
 	struct seal seal; /* of its frames */
@@ -106,7 +108,7 @@ void session_refuse_slowly(struct session *session, const struct error *err);
 void session_hold(struct session *session);
 bool session_unhold(struct session *session);
 
-/* It has authenticated: false where there are too many sessions, and it was refused. */
+/* It has authenticated: false where there are too many sessions, or of this user, and it was refused. */
 bool session_login(struct session *session);
 
 /* An order to the session's NI; `done` gets the session, after `pending` went down. */

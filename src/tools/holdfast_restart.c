@@ -149,12 +149,16 @@ static void environment_set(const struct restart *restart)
 		"HOLDFAST_LAUNCHER",
 	};
 	char number[24];
+	const struct pmuctl *ctl = &restart->ctl;
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		unsetenv(others[i]);
 	variable_set("HOLDFAST_JOB", "OMPI_MCA_hook_holdfast_job", restart->ctl.job);
 	if (restart->ctl.server_given)
 		variable_set("HOLDFAST_SERVER", "OMPI_MCA_hook_holdfast_server", restart->ctl.options.server);
+	snprintf(number, sizeof(number), "%" PRIu32, ctl->uid);
+	if (ctl->uid != WIRE_UID_SELF)
+		variable_set("HOLDFAST_OWNER", "OMPI_MCA_hook_holdfast_owner", number);
 	snprintf(number, sizeof(number), "%" PRIu64, restart->wanted);
 	if (restart->wanted)
 		variable_set("HOLDFAST_EPOCH", "OMPI_MCA_hook_holdfast_epoch", number);

@@ -9,11 +9,13 @@
 
 static json_t *job_json(const struct wire_job *job)
 {
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name", job->name, "uid",
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:o}", "name", job->name, "uid",
 			 (json_int_t)job->uid, "ranks", (json_int_t)job->ranks, "regions",
 			 (json_int_t)job->regions, "primaries", (json_int_t)job->sessions,
 			 "complete_epoch", (json_int_t)job->complete_epoch, "reserved_bytes",
-			 (json_int_t)job->reserved_bytes, "created", (json_int_t)(job->created_ns / 1000000000u));
+			 (json_int_t)job->reserved_bytes, "created", (json_int_t)(job->created_ns / 1000000000u), "shared",
+			 pmuctl_share_name(job->share), "group",
+			 job->share ? json_integer(job->group) : json_null());
 }
 
 static void job_print(const struct wire_job *job)

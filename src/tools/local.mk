@@ -12,8 +12,10 @@ pmuctl_SOURCES = \
 	%D%/jobs.c \
 	%D%/pmuctl.c \
 	%D%/rm.c \
+	%D%/share.c \
 	%D%/show.c \
 	%D%/stat.c \
+	%D%/users.c \
 	%D%/verify.c
 pmuctl_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 pmuctl_LDADD = libtools.la $(JANSSON_LIBS)

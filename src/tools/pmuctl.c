@@ -7,16 +7,19 @@
 static const struct command {
 	const char *name;
 	int (*run)(struct pmuctl *ctl);
-	bool takes_job;
+	enum { NOTHING, JOB, JOB_AND_GROUP } takes;
 	const char *help;
 } commands[] = {
-	{"jobs", pmuctl_jobs, false, "list the jobs"},
-	{"show", pmuctl_show, true, "the regions and sets of a job"},
-	{"verify", pmuctl_verify, true, "re-read every block of every set of a job and check it"},
-	{"rm", pmuctl_rm, true, "remove a job and its sets"},
-	{"checkpoint", pmuctl_checkpoint, true, "have a running job make a checkpoint, and wait for it"},
-	{"fence", pmuctl_fence, true, "cut all ranks of a job off"},
-	{"stat", pmuctl_stat, false, "what the server says of itself and its pool"},
+	{"jobs", pmuctl_jobs, NOTHING, "list the jobs"},
+	{"show", pmuctl_show, JOB, "the regions and sets of a job"},
+	{"verify", pmuctl_verify, JOB, "re-read every block of every set of a job and check it"},
+	{"rm", pmuctl_rm, JOB, "remove a job and its sets"},
+	{"checkpoint", pmuctl_checkpoint, JOB, "have a running job make a checkpoint, and wait for it"},
+	{"fence", pmuctl_fence, JOB, "cut all ranks of a job off"},
+	{"share", pmuctl_share, JOB_AND_GROUP, "let a group list, show and verify a job, and (--run) run it"},
+	{"unshare", pmuctl_unshare, JOB, "let no group do so"},
+	{"users", pmuctl_users, NOTHING, "what users have, and may have"},
+	{"stat", pmuctl_stat, NOTHING, "what the server says of itself and its pool"},
 	{0},
 };
 
@@ -27,19 +30,24 @@ struct given {
 
 /* ---- the command line ---- */
 
-enum { KEY_TERM = 512, KEY_ALL };
+enum { KEY_TERM = 512, KEY_ALL, KEY_RUN };
 
 static const struct argp_option option_table[] = {
 	{"json", 'j', NULL, 0, "print JSON", 0},
 	{"all", KEY_ALL, NULL, 0, "show: every increment of long chains", 0},
+	{"run", KEY_RUN, NULL, 0, "share: the group may also restore the job, write and ask for its checkpoints, and fence it", 0},
 	{"term", KEY_TERM, NULL, 0, "checkpoint: have the job leave after it, and wait for its end", 0},
 	{0},
 };
 
 static error_t given_argument(struct given *given, const char *argument, struct argp_state *state)
 {
-	if (given->command && given->command->takes_job && !given->ctl.job) {
+	if (given->command && given->command->takes != NOTHING && !given->ctl.job) {
 		given->ctl.job = argument;
+		return 0;
+	}
+	if (given->command && given->command->takes == JOB_AND_GROUP && !given->ctl.group) {
+		given->ctl.group = argument;
 		return 0;
 	}
 	if (given->command)
@@ -67,13 +75,20 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 	case KEY_ALL:
 		given->ctl.all = true;
 		return 0;
+	case KEY_RUN:
+		given->ctl.run = true;
+		return 0;
 	case ARGP_KEY_ARG:
 		return given_argument(given, argument, state);
 	case ARGP_KEY_END:
 		if (!given->command)
 			argp_error(state, "what shall be done? Name a command");
-		else if (given->command->takes_job && !given->ctl.job)
+		else if (given->command->takes != NOTHING && !given->ctl.job)
 			argp_error(state, "%s needs the name of a job", given->command->name);
+		else if (given->command->takes == JOB_AND_GROUP && !given->ctl.group)
+			argp_error(state, "%s needs the name of a group, too", given->command->name);
+		else if (given->ctl.run && given->command->run != pmuctl_share)
+			argp_error(state, "--run is share's");
 		else if (given->ctl.term && given->command->run != pmuctl_checkpoint)
 			argp_error(state, "--term is checkpoint's");
 		else if (given->ctl.all && given->command->run != pmuctl_show)
@@ -86,6 +101,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 
 static char *help_filter(int key, const char *text, void *input)
 {
+	static const char *const arguments[] = {"", "JOB", "JOB GROUP"};
 	char *all = NULL;
 	size_t bytes;
 	FILE *out;
@@ -98,7 +114,7 @@ static char *help_filter(int key, const char *text, void *input)
 		return (char *)(uintptr_t)text;
 	fprintf(out, "%s\n\nCommands:\n", text);
 	for (const struct command *c = commands; c->name; c++)
-		fprintf(out, "  %-10s %-4s %s\n", c->name, c->takes_job ? "JOB" : "", c->help);
+		fprintf(out, "  %-10s %-9s %s\n", c->name, arguments[c->takes], c->help);
 	fclose(out);
 	return all;
 }
@@ -113,7 +129,7 @@ int main(int argc, char **argv)
 	const struct argp argp = {
 		.options = option_table,
 		.parser = parse_option,
-		.args_doc = "COMMAND [JOB]",
+		.args_doc = "COMMAND [JOB [GROUP]]",
 		.doc = "Asks a pmu-server what it holds.",
 		.help_filter = help_filter,
 	};

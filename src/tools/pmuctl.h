@@ -32,8 +32,10 @@ struct pmuctl {
 	bool json;
 	bool term;	   /* checkpoint: and leave */
 	bool all;	   /* show: every increment */
+	bool run;	   /* share: and to run it */
 	bool server_given; /* on the command line */
 	const char *job; /* the argument; NULL where the command takes none */
+	const char *group; /* share: the next one */
 	struct command_line command; /* of the job, once pmuctl_each_region() was called */
 };
 
@@ -55,6 +57,9 @@ int pmuctl_rm(struct pmuctl *ctl);
 int pmuctl_stat(struct pmuctl *ctl);
 int pmuctl_checkpoint(struct pmuctl *ctl);
 int pmuctl_fence(struct pmuctl *ctl);
+int pmuctl_share(struct pmuctl *ctl);
+int pmuctl_unshare(struct pmuctl *ctl);
+int pmuctl_users(struct pmuctl *ctl);
 
 /*
  * Asks the job for a checkpoint (ctl->term: and to leave) and waits until it is complete (and all ranks are gone).
@@ -81,6 +86,9 @@ int pmuctl_each_region(struct pmuctl *ctl,
 
 /* Local time, "2026-01-31 12:00:00". Static; good until the next call. */
 const char *pmuctl_time(uint64_t ns);
+
+/* Of enum job_share: "no", "read", "run". */
+const char *pmuctl_share_name(uint32_t share);
 
 /* How long ago that was: "3 min". The same. */
 const char *pmuctl_age(uint64_t ns);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <jansson.h>
+#include "common/identity.h"
+#include "common/share.h"
 #include "common/size.h"
 #include "tools/pmuctl.h"
 
@@ -124,10 +126,11 @@ static int show_json(struct pmuctl *ctl)
 
 	rc = pmuctl_each_region(ctl, region_json, regions, &job);
 	if (rc == PMUCTL_OK) {
-		out = json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:O}", "name", job.name, "uid",
+		out = json_pack("{s:s, s:I, s:I, s:I, s:I, s:s, s:o, s:o, s:O}", "name", job.name, "uid",
 				(json_int_t)job.uid, "ranks", (json_int_t)job.ranks, "complete_epoch",
 				(json_int_t)job.complete_epoch, "reserved_bytes",
-				(json_int_t)job.reserved_bytes, "command",
+				(json_int_t)job.reserved_bytes, "shared", pmuctl_share_name(job.share), "group",
+				job.share ? json_integer(job.group) : json_null(), "command",
 				command_json(&ctl->command), "regions", regions);
 		json_dumpf(out, stdout, JSON_INDENT(2));
 		putchar('\n');
@@ -231,8 +234,8 @@ static int region_print(struct pmuctl *ctl, const struct wire_region *region, vo
 int pmuctl_show(struct pmuctl *ctl)
 {
 	static char line[COMMAND_LINE_BYTES];
+	char size[32], group[IDENTITY_NAME_BYTES];
 	struct wire_job job;
-	char size[32];
 	int rc;
 
 	if (ctl->json)
@@ -246,6 +249,9 @@ int pmuctl_show(struct pmuctl *ctl)
 		printf("newest complete epoch %" PRIu64 "\n", job.complete_epoch);
 	else
 		printf("no complete epoch\n");
+	if (job.share)
+		printf("shared with group %s, who may %s\n", identity_group_name(job.group, group),
+		       job.share == JOB_SHARE_RUN ? "run it" : "look at it");
 	if (ctl->command.bytes)
 		printf("run by: %s\n", command_format(&ctl->command, line, sizeof(line)));
 	return PMUCTL_OK;

@@ -10,6 +10,8 @@
 #include <time.h>
 #include "client/embedded.h"
 #include "common/clock.h"
+#include "common/identity.h"
+#include "common/share.h"
 #include "common/size.h"
 
 #define CONNECT_MS 5000
@@ -160,15 +162,21 @@ const char *pmuctl_age(uint64_t ns)
 	return text;
 }
 
+const char *pmuctl_share_name(uint32_t share)
+{
+	return share == JOB_SHARE_RUN ? "run" : share == JOB_SHARE_READ ? "read" : "no";
+}
+
 /* ---- options ---- */
 
-enum { KEY_AUTH = 256, KEY_KEY_FILE, KEY_UID, KEY_TIMEOUT };
+enum { KEY_AUTH = 256, KEY_KEY_FILE, KEY_TIMEOUT };
 
 static const struct argp_option option_table[] = {
 	{"server", 's', "ADDRESS", 0, "HOST[:PORT] or unix:PATH (HOLDFAST_SERVER; else this node's own)", 0},
 	{"auth", KEY_AUTH, "munge|psk|none", 0, "how to prove who we are (HOLDFAST_AUTH)", 0},
 	{"key-file", KEY_KEY_FILE, "FILE", 0, "the key of psk (HOLDFAST_KEY_FILE)", 0},
-	{"uid", KEY_UID, "UID", 0, "the jobs of this user (administrators)", 0},
+	{"user", 'u', "USER", 0, "the jobs of this user (name or uid): one who shares them, or (administrators) any", 0},
+	{"uid", 'u', NULL, OPTION_ALIAS | OPTION_HIDDEN, NULL, 0},
 	{"timeout", KEY_TIMEOUT, "SECONDS", 0,
 	 "how long the server may take to answer, and a job for its checkpoint (600)", 0},
 	{0},
@@ -197,12 +205,13 @@ static error_t parse_option(int key, char *argument, struct argp_state *state)
 		return replace(&ctl->options.auth, argument);
 	case KEY_KEY_FILE:
 		return replace(&ctl->options.key_file, argument);
-	case KEY_UID:
+	case 'u':
+		if (identity_user(argument, &ctl->uid))
+			argp_error(state, "there is no user '%s'", argument);
+		return 0;
 	case KEY_TIMEOUT:
 		if (size_parse(argument, &number) || number >= UINT32_MAX)
 			argp_error(state, "'%s' is no number", argument);
-		else if (key == KEY_UID)
-			ctl->uid = (uint32_t)number;
 		else
 			ctl->timeout_ms = number * 1000;
 		return 0;

@@ -17,6 +17,7 @@ static const char *const type_names[WIRE_TYPE_END] = {
 	[WIRE_DROP] = "DROP",	  [WIRE_LIST] = "LIST",	    [WIRE_SHOW] = "SHOW",
 	[WIRE_VERIFY] = "VERIFY", [WIRE_STAT] = "STAT",	    [WIRE_ASK] = "ASK",
 	[WIRE_ASKED] = "ASKED",	  [WIRE_RECORD] = "RECORD", [WIRE_FENCE] = "FENCE",
+	[WIRE_SHARE] = "SHARE",	  [WIRE_USERS] = "USERS",
 };
 
 const char *wire_type_name(unsigned type)
@@ -143,6 +144,7 @@ void wire_open_fields(struct cursor *c, void *message)
 	cursor_bytes(c, m->launch, sizeof(m->launch));
 	cursor_bytes(c, m->client, sizeof(m->client));
 	cursor_u32(c, &m->incarnation);
+	cursor_u32(c, &m->uid);
 }
 
 void wire_open_reply_fields(struct cursor *c, void *message)
@@ -275,6 +277,37 @@ static void job_fields(struct cursor *c, struct wire_job *m)
 	cursor_u64(c, &m->complete_epoch);
 	cursor_u64(c, &m->reserved_bytes);
 	cursor_u64(c, &m->created_ns);
+	cursor_u32(c, &m->group);
+	cursor_u32(c, &m->share);
+}
+
+void wire_share_fields(struct cursor *c, void *message)
+{
+	struct wire_share *m = message;
+
+	wire_target_fields(c, &m->target);
+	cursor_u32(c, &m->group);
+	cursor_u32(c, &m->share);
+}
+
+void wire_users_reply_fields(struct cursor *c, void *message)
+{
+	struct wire_users_reply *m = message;
+
+	cursor_u32(c, &m->next);
+	cursor_array(c, &m->count, UINT32_MAX, 4 + 7 * 8, sizeof(*m->users), (void **)&m->users);
+	for (uint32_t i = 0; i < m->count && !c->failed; i++) {
+		struct wire_user *user = &m->users[i];
+
+		cursor_u32(c, &user->uid);
+		cursor_u64(c, &user->jobs);
+		cursor_u64(c, &user->regions);
+		cursor_u64(c, &user->reserved_bytes);
+		cursor_u64(c, &user->sessions);
+		cursor_u64(c, &user->quota_regions);
+		cursor_u64(c, &user->quota_bytes);
+		cursor_u64(c, &user->quota_sessions);
+	}
 }
 
 void wire_list_reply_fields(struct cursor *c, void *message)
@@ -282,7 +315,7 @@ void wire_list_reply_fields(struct cursor *c, void *message)
 	struct wire_list_reply *m = message;
 
 	cursor_u32(c, &m->next);
-	cursor_array(c, &m->count, UINT32_MAX, 2 + 4 * 4 + 3 * 8, sizeof(*m->jobs), (void **)&m->jobs);
+	cursor_array(c, &m->count, UINT32_MAX, 2 + 6 * 4 + 3 * 8, sizeof(*m->jobs), (void **)&m->jobs);
 	for (uint32_t i = 0; i < m->count && !c->failed; i++)
 		job_fields(c, &m->jobs[i]);
 }
@@ -469,6 +502,12 @@ void wire_list_reply_free(struct wire_list_reply *m)
 {
 	free(m->jobs);
 	*m = (struct wire_list_reply){0};
+}
+
+void wire_users_reply_free(struct wire_users_reply *m)
+{
+	free(m->users);
+	*m = (struct wire_users_reply){0};
 }
 
 void wire_open_reply_free(struct wire_open_reply *m)

@@ -25,7 +25,7 @@
 #include "wire/cursor.h"
 
 #define WIRE_MAGIC	  0x31574648u /* "HFW1" */
-#define WIRE_VERSION	  7
+#define WIRE_VERSION	  8
 #define WIRE_HEADER_BYTES 24
 #define WIRE_PAYLOAD_MAX  (1u << 20)
 #define WIRE_LOGIN_MAX	  8192 /* payload of HELLO and PROOF: nobody else may send more */
@@ -58,6 +58,8 @@ enum wire_type {
 	WIRE_ASKED,	/* what is asked of a job, and what of it was served */
 	WIRE_RECORD,	/* the command line that runs my job */
 	WIRE_FENCE,	/* (tools) cut all ranks of a job off */
+	WIRE_SHARE,	/* (tools) let a group share in a job */
+	WIRE_USERS,	/* (tools) what users take, and may take */
 	WIRE_TYPE_END
 };
 
@@ -104,6 +106,7 @@ struct wire_open { /* CREATE and OPEN */
 	uint8_t launch[LAUNCH_BYTES]; /* the same in all incarnations of one launch */
 	uint8_t client[16]; /* of this very process, random */
 	uint32_t incarnation;
+	uint32_t uid; /* the job's owner: WIRE_UID_SELF, or another user, who shares it */
 };
 
 struct wire_open_reply {
@@ -189,11 +192,11 @@ struct wire_close {
 	uint64_t grant;
 };
 
-struct wire_target { /* DROP, SHOW, VERIFY, LIST, FENCE; part of ASK and ASKED */
+struct wire_target { /* DROP, SHOW, VERIFY, LIST, FENCE, USERS; part of ASK, ASKED and SHARE */
 	char job[JOB_NAME_BYTES]; /* DROP: "" is the session's own region */
-	uint32_t uid;		  /* WIRE_UID_SELF, or (administrators) another user's; LIST: SELF is all
-				   * that one may see */
-	uint32_t rank;		  /* VERIFY: of the set; SHOW and LIST: index to start at */
+	uint32_t uid;		  /* WIRE_UID_SELF, or (administrators, groups) another user's; LIST, USERS: SELF
+				   * is all that one may see */
+	uint32_t rank;		  /* VERIFY: of the set; SHOW, LIST, USERS: index to start at */
 	uint64_t epoch;		  /* VERIFY; ASKED: of the checkpoint that served; SHOW: of `rank`, sets newer
 				   * than this only */
 };
@@ -229,16 +232,36 @@ struct wire_command { /* RECORD; its reply: what was recorded before; part of SH
 	struct command_line command; /* its text is malloced by unpack */
 };
 
+struct wire_share {
+	struct wire_target target;
+	uint32_t group;
+	uint32_t share; /* enum job_share */
+};
+
 struct wire_job {
 	char name[JOB_NAME_BYTES];
 	uint32_t uid, ranks, regions, sessions;
 	uint64_t complete_epoch, reserved_bytes, created_ns;
+	uint32_t group, share; /* enum job_share */
 };
 
 struct wire_list_reply {
 	uint32_t next; /* index to go on at; 0: that was all */
 	uint32_t count;
 	struct wire_job *jobs;
+};
+
+/* Quotas: 0: as much as there is. */
+struct wire_user {
+	uint32_t uid;
+	uint64_t jobs, regions, reserved_bytes, sessions;
+	uint64_t quota_regions, quota_bytes, quota_sessions;
+};
+
+struct wire_users_reply {
+	uint32_t next; /* index to go on at; 0: that was all */
+	uint32_t count;
+	struct wire_user *users; /* by uid */
 };
 
 struct wire_region {
@@ -314,6 +337,8 @@ void wire_ask_reply_fields(struct cursor *c, void *m);
 void wire_asked_fields(struct cursor *c, void *m);
 void wire_asked_reply_fields(struct cursor *c, void *m);
 void wire_command_fields(struct cursor *c, void *m);
+void wire_share_fields(struct cursor *c, void *m);
+void wire_users_reply_fields(struct cursor *c, void *m);
 void wire_nothing_fields(struct cursor *c, void *m);
 
 /* Fields of a message, for both directions. */
@@ -339,6 +364,7 @@ bool wire_job_name_ok(const char *name);
 void wire_open_reply_free(struct wire_open_reply *m);
 void wire_read_reply_free(struct wire_read_reply *m);
 void wire_list_reply_free(struct wire_list_reply *m);
+void wire_users_reply_free(struct wire_users_reply *m);
 void wire_region_free(struct wire_region *m);
 void wire_show_reply_free(struct wire_show_reply *m);
 

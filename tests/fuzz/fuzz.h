@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -19,6 +20,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 			abort();                                                                       \
 		}                                                                                      \
 	} while (0)
+
+/* The input as text, to be freed. */
+static inline char *input_text(const void *data, size_t size)
+{
+	char *text = calloc(1, size + 1);
+
+	must(text);
+	memcpy(text, data, size);
+	return text;
+}
 
 /* A memory file that holds the input; the same one each time, which stays open. */
 static inline int input_fd(const void *data, size_t size)

@@ -14,6 +14,9 @@ static void conf_within_limits(const struct conf *conf)
 		must(conf->listen[i]);
 	must(conf->size_bytes >= 1 << 20 && conf->lease_s && conf->ni_threads && conf->ni_threads <= 64);
 	must(conf->max_sessions && conf->ni_timeout_s && conf->log_level <= LOG_LEVEL_DEBUG);
+	must(!conf->admin_count || conf->admin_uids);
+	for (const struct conf_user *user = conf->users; user; user = user->next)
+		must(user->uid != UINT32_MAX);
 	must(conf->keep >= 2 && conf->keep <= SETS_MAX && conf->merge_at <= SETS_MAX);
 }
 

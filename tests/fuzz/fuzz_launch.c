@@ -33,12 +33,11 @@ static void note_try(const uint8_t *data, size_t size)
 
 static void codes_try(const uint8_t *data, size_t size)
 {
-	char *codes = strndup((const char *)data, size);
+	char *codes = input_text(data, size);
 	const struct policy_settings settings = {.max_restarts = 1, .final_codes = codes};
 	struct policy *policy = NULL;
 	struct error err;
 
-	must(codes);
 	if (!policy_new(&settings, NULL, &policy, &err))
 		policy_free(policy);
 	free(codes);
@@ -88,12 +87,10 @@ static void command_try(const uint8_t *data, size_t size)
 /* Any text, where launchers put theirs. */
 static void json_try(const uint8_t *data, size_t size)
 {
-	char *text = calloc(1, size + 1);
+	char *text = input_text(data, size);
 	struct command_line recorded = {0};
 	struct error err;
 
-	must(text);
-	memcpy(text, data, size);
 	variable_set(NULL, "HOLDFAST_COMMAND", text);
 	variable_set(NULL, "HOLDFAST_COMMAND_DIR", "/");
 	if (!record_read(&recorded, &err))

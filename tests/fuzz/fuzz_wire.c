@@ -34,6 +34,11 @@ static void free_list(void *m)
 	wire_list_reply_free(m);
 }
 
+static void free_users(void *m)
+{
+	wire_users_reply_free(m);
+}
+
 static void free_show(void *m)
 {
 	wire_show_reply_free(m);
@@ -73,6 +78,8 @@ static const struct message messages[] = {
 	MESSAGE(wire_asked, wire_asked_fields, NULL),
 	MESSAGE(wire_asked_reply, wire_asked_reply_fields, NULL),
 	MESSAGE(wire_command, wire_command_fields, free_command),
+	MESSAGE(wire_share, wire_share_fields, NULL),
+	MESSAGE(wire_users_reply, wire_users_reply_fields, free_users),
 };
 #define MESSAGES (sizeof(messages) / sizeof(messages[0]))
 

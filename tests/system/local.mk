@@ -27,6 +27,7 @@ system_tests = \
 	%D%/0300-wrong-server.t \
 	%D%/0310-keys.t \
 	%D%/0315-munge.t \
+	%D%/0317-share.t \
 	%D%/0320-mismatch.t \
 	%D%/0330-no-room.t \
 	%D%/0340-places.t \

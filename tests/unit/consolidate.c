@@ -211,7 +211,7 @@ START_TEST(one_epoch_of_each_span_is_kept)
 	static uint64_t times[EPOCHS];
 	struct client *client;
 	const struct set_info *sets;
-	unsigned epoch, kept = 0, went = 0;
+	unsigned epoch, kept = 0, may_stay = 0;
 	size_t n;
 
 	pmu_stop(&pmu);
@@ -230,14 +230,15 @@ START_TEST(one_epoch_of_each_span_is_kept)
 	n = client_sets(client, &sets);
 	for (epoch = 2; epoch < 24; epoch++) {
 		if (times[epoch] / SPAN_NS == times[epoch + 1] / SPAN_NS) {
-			went += !listed(sets, n, epoch);
+			may_stay += listed(sets, n, epoch);
 			continue;
 		}
 		ck_assert_msg(listed(sets, n, epoch), "epoch %u is gone, the last of its span", epoch);
 		kept++;
 	}
 	ck_assert_uint_gt(kept, 2);
-	ck_assert_uint_gt(went, 8);
+	/* The two that are kept anyway, and those that are too few to be merged: however long an epoch took. */
+	ck_assert_uint_le(may_stay, 8);
 	rank_end(client);
 }
 END_TEST

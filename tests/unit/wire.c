@@ -103,7 +103,8 @@ static struct wire_set example_set = {
 	.info = {7, SET_FULL, 3, 1 << 20, 1 << 20, 4096, 0xdeadbeef, 99, 3, 1 << 16},
 	.segments = segments,
 };
-static struct wire_job jobs[2] = {{"one", 1000, 4, 4, 2, 17, 1 << 30, 5}, {"two", 1001, 1, 0, 0, 0, 0, 6}};
+static struct wire_job jobs[2] = {{"one", 1000, 4, 4, 2, 17, 1 << 30, 5, 100, 2}, {"two", 1001, 1, 0, 0, 0, 0, 6, 0, 0}};
+static struct wire_user users[2] = {{1, 2, 3, 4, 5, 6, 7, 8}, {9, 0, 0, 0, 0, 0, 0, 0}};
 static struct set_info infos[2] = {{.epoch = 1, .kind = SET_FULL}, {.epoch = 2, .kind = SET_INCREMENT, .generation = 3, .block_bytes = 4096}};
 static struct wire_part parts[2] = {{{.epoch = 6, .kind = SET_FULL}, 0, 0}, {{.epoch = 7}, 1, 4096}};
 static uint64_t epochs[2] = {6, 9};
@@ -137,6 +138,8 @@ union any {
 	struct wire_asked asked;
 	struct wire_asked_reply asked_reply;
 	struct wire_command command;
+	struct wire_share share;
+	struct wire_users_reply users;
 	struct ni_request order;
 	struct ni_reply answer;
 	struct ni_merge merge;
@@ -172,6 +175,11 @@ static void free_list(void *m)
 	wire_list_reply_free(m);
 }
 
+static void free_users(void *m)
+{
+	wire_users_reply_free(m);
+}
+
 static void free_show(void *m)
 {
 	wire_show_reply_free(m);
@@ -200,7 +208,7 @@ static struct message {
 	 {.hello_reply = {1, "psk", 5, {1, 2, 3}}}},
 	{"proof", wire_proof_fields, sizeof(struct wire_proof), NULL, {.proof = {5, {1, 2, 3, 4, 5}}}},
 	{"open", wire_open_fields, sizeof(struct wire_open), NULL,
-	 {.open = {"weather", 3, 4, REGION_OVERWRITE, 1, 12, {1}, {2}, 5}}},
+	 {.open = {"weather", 3, 4, REGION_OVERWRITE, 1, 12, {1}, {2}, 5, 1000}}},
 	{"open reply", wire_open_reply_fields, sizeof(struct wire_open_reply), free_open,
 	 {.open_reply = {3, 2, 4, "ofi", "tcp", "server", {1, 4, {127, 0, 0, 1}}, {7}, 1 << 20, 2, infos}}},
 	{"begin", wire_begin_fields, sizeof(struct wire_begin), NULL, {.begin = {8, SET_FULL, 7, 1 << 20, 4096, PERSIST_FLUSH}}},
@@ -231,6 +239,8 @@ static struct message {
 	{"command", wire_command_fields, sizeof(struct wire_command), free_command,
 	 {.command = {{sizeof(command_text), command_text}}}},
 	{"no command", wire_command_fields, sizeof(struct wire_command), free_command, {.command = {{0, NULL}}}},
+	{"share", wire_share_fields, sizeof(struct wire_share), NULL, {.share = {{"job", 1, 2, 3}, 4, 1}}},
+	{"users reply", wire_users_reply_fields, sizeof(struct wire_users_reply), free_users, {.users = {1, 2, users}}},
 	{"order", ni_request_fields, sizeof(struct ni_request), NULL,
 	 {.order = {1, NI_COMMIT, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, {1}, {.epoch = 2}, "a", "b", "c", 2, {{1, 2}, {3, 4}}}}},
 	{"answer", ni_reply_fields, sizeof(struct ni_reply), NULL,
