@@ -90,6 +90,8 @@ static const struct conf_option {
 	{"merge-at", 270, NUMBER, offsetof(struct conf, merge_at), 0, SETS_MAX, "N",
 	 "Increments: when so many of a region's sets need not be kept, they are merged with those that must; 0: "
 	 "never (32)."},
+	{"scrub-interval", 281, NUMBER, offsetof(struct conf, scrub_interval_s), 0, 1000000000, "SECONDS",
+	 "Every set is read again once in this time, in the background, and checked; 0: never (604800, a week)."},
 	{"admins", 277, STRING, offsetof(struct conf, admins), 0, 0, "USER[,USER]...",
 	 "Who may list, verify, ask, fence and remove all users' jobs, besides root and the user that the server runs as."},
 	{"quota-bytes", 278, SIZE, offsetof(struct conf, quotas[QUOTA_BYTES]), 0, UINT64_MAX / 2, "SIZE",
@@ -369,6 +371,7 @@ static int defaults_set(struct conf *conf, struct error *err)
 		.keep = 4,
 		.keep_spans = 24,
 		.merge_at = 32,
+		.scrub_interval_s = 604800,
 	};
 	if (set_string(&conf->net, "ofi", err) || set_string(&conf->auth, "psk", err) ||
 	    set_string(&conf->persist, "server", err))

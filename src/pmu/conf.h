@@ -34,6 +34,7 @@ struct conf {
 	uint64_t lease_s, ni_threads, max_sessions, ni_timeout_s, idle_exit_s;
 	bool check_blocks;
 	uint64_t keep, keep_span_s, keep_spans, merge_at;
+	uint64_t scrub_interval_s; /* 0: never */
 	bool accept_damage, overwrite_device, shared_device;
 	char *admins; /* as it is written */
 	uint32_t *admin_uids;

@@ -13,6 +13,7 @@
 #include "pmm/job.h"
 #include "pmm/region.h"
 #include "pmu/request.h"
+#include "pmu/scrub.h"
 #include "pmu/server.h"
 
 static void describe_job(const struct session *session, const struct job *job, struct wire_job *out)
@@ -27,6 +28,7 @@ static void describe_job(const struct session *session, const struct job *job, s
 		.reserved_bytes = job_reserved_bytes(job),
 		.created_ns = job_created_ns(job),
 		.share = job_shared(job, &group),
+		.damaged = scrub_found_of(session->server, job),
 	};
 
 	out->group = group;
@@ -74,7 +76,8 @@ void request_list(struct session *session, const void *payload, size_t bytes)
  * The sets newer than epoch `after`, as many as fit into a page that has `filled` bytes already; at least one. The
  * segments are the pool's: packed from where they are, not freed. Tells the epoch to go on after, 0: those were all.
  */
-static uint64_t describe_sets(const struct region *region, uint64_t after, size_t *filled, struct wire_region *out)
+static uint64_t describe_sets(const struct server *server, const struct region *region, uint64_t after, size_t *filled,
+			      struct wire_region *out)
 {
 	struct wire_set set;
 
@@ -83,6 +86,7 @@ static uint64_t describe_sets(const struct region *region, uint64_t after, size_
 			continue;
 		if (out->set_count && *filled >= WIRE_LIST_BYTES)
 			return out->sets[out->set_count - 1].info.epoch;
+		set.damaged = scrub_found(server, region_job(region), region_rank(region), &set.info);
 		if (!out->set_count) /* what it would refer to is not in this page */
 			set.segments = (struct segment *)(uintptr_t)region_segments_of(region, set.info.epoch);
 		out->sets[out->set_count++] = set;
@@ -127,7 +131,7 @@ static int describe_region(const struct session *session, const struct region *r
 		out->since_ns = primary->since_ns;
 	}
 	*filled += sizeof(*out);
-	*next_epoch = describe_sets(region, after, filled, out);
+	*next_epoch = describe_sets(session->server, region, after, filled, out);
 	return 0;
 }
 
@@ -234,6 +238,7 @@ static void stat_pool(struct wire_stat_reply *reply, const struct server *server
 
 static void stat_server(struct wire_stat_reply *reply, const struct server *server)
 {
+	struct scrub_stat scrub = scrub_stat(server);
 	char key[32];
 
 	stat_add(reply, "server.version", "%s", PACKAGE_VERSION);
@@ -261,6 +266,10 @@ static void stat_server(struct wire_stat_reply *reply, const struct server *serv
 	stat_add(reply, "count.bad_seals", "%" PRIu64, server->counters.bad_seals);
 	stat_add(reply, "count.ni_deaths", "%" PRIu64, server->counters.ni_deaths);
 	stat_add(reply, "count.merges", "%" PRIu64, server->counters.merges);
+	stat_add(reply, "scrub.passes", "%" PRIu64, scrub.passes);
+	stat_add(reply, "scrub.sets", "%" PRIu64, scrub.sets);
+	stat_add(reply, "scrub.bytes", "%" PRIu64, scrub.bytes);
+	stat_add(reply, "scrub.damaged", "%" PRIu64, scrub.damaged);
 	stat_add(reply, "count.merge_bytes", "%" PRIu64, server->counters.merge_bytes);
 	for (struct ni_process *ni = NULL; (ni = ni_process_next(server, ni));) {
 		snprintf(key, sizeof(key), "ni.%u.pid", ni_process_uid(ni));

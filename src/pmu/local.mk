@@ -13,6 +13,7 @@ pmu_server_SOURCES = \
 	%D%/read.c \
 	%D%/request.c %D%/request.h \
 	%D%/rights.c %D%/rights.h \
+	%D%/scrub.c %D%/scrub.h \
 	%D%/server.c %D%/server.h \
 	%D%/session.c %D%/session.h \
 	%D%/set.c \

@@ -208,7 +208,7 @@ static int sources_of(const struct merging *m, struct ni_merge *sources, struct 
 				region_slot_file(region, SLOT_LOG), increment->place, increment->set};
 	}
 	sources->last = (struct wire_set){sources->sources[sources->source_count - 1].set,
-					  (struct segment *)region_segments_of(region, m->merge.to)};
+					  (struct segment *)region_segments_of(region, m->merge.to), 0};
 	return 0;
 }
 

@@ -402,6 +402,37 @@ struct ni_process *ni_process_next(const struct server *server, struct ni_proces
 	return ni;
 }
 
+static bool is_idle(const struct ni_process *ni)
+{
+	for (const struct order *order = ni->orders; order; order = order->next) {
+		if (order->done)
+			return false;
+	}
+	for (const struct session *s = ni->server->sessions; s; s = s->next) {
+		if (s->ni == ni)
+			return false;
+	}
+	return true;
+}
+
+void ni_process_end_idle(struct server *server, uint32_t uid)
+{
+	struct ni_process *ni = server->nis;
+	struct order *order;
+
+	while (ni && (ni->uid != uid || ni->dead))
+		ni = ni->next;
+	if (!ni || !is_idle(ni))
+		return;
+	while ((order = ni->orders)) {
+		ni->orders = order->next;
+		free(order);
+	}
+	kill(ni->pid, SIGKILL);
+	waitpid(ni->pid, NULL, 0);
+	ni_free(ni);
+}
+
 void ni_process_stop_all(struct server *server)
 {
 	uint64_t deadline = deadline_in_ms(STOP_MS);

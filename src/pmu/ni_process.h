@@ -30,6 +30,9 @@ pid_t ni_process_pid(const struct ni_process *ni);
 uint32_t ni_process_uid(const struct ni_process *ni);
 struct ni_process *ni_process_next(const struct server *server, struct ni_process *ni);
 
+/* Ends the NI of this user, where no session and no order needs it. */
+void ni_process_end_idle(struct server *server, uint32_t uid);
+
 /* Ends all NI processes: closes their sockets, waits a moment, kills what is left. */
 void ni_process_stop_all(struct server *server);
 

@@ -144,7 +144,7 @@ static bool find_read(struct session *session, struct found *found)
 static struct wire_set set_described(const struct found *found)
 {
 	return (struct wire_set){*found->set,
-				 (struct segment *)region_segments_of(found->region, found->set->epoch)};
+				 (struct segment *)region_segments_of(found->region, found->set->epoch), 0};
 }
 
 /* Gives up what was granted so far. */

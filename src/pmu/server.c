@@ -21,6 +21,7 @@
 #include "pmu/merge.h"
 #include "pmu/ni_process.h"
 #include "pmu/rights.h"
+#include "pmu/scrub.h"
 #include "pmu/session.h"
 #include "pmu/trial.h"
 
@@ -239,10 +240,11 @@ static void reload(evutil_socket_t number, short events, void *arg)
 		server->conf.keep_span_s = fresh.keep_span_s;
 		server->conf.keep_spans = fresh.keep_spans;
 		server->conf.merge_at = fresh.merge_at;
+		server->conf.scrub_interval_s = fresh.scrub_interval_s;
 		rights_take(&server->conf, &fresh);
 		log_open("pmu-server", fresh.log_level, server->conf.syslog);
 		log_info("configuration read again: keys, log-level, lease, max-sessions, ni-timeout, "
-			 "check-blocks, keep, keep-span, keep-spans, merge-at, admins and quotas are in force, the rest needs a new "
+			 "check-blocks, keep, keep-span, keep-spans, merge-at, scrub-interval, admins and quotas are in force, the rest needs a new "
 			 "start");
 	}
 	conf_free(&fresh);
@@ -261,8 +263,10 @@ static void tick(evutil_socket_t fd, short events, void *arg)
 		else if (s->state < SESSION_READY && now - s->since_ns > LOGIN_TIMEOUT_NS)
 			session_close(s, "it did not authenticate in time");
 	}
-	if (!server->stopping)
+	if (!server->stopping) {
 		merge_tick(server);
+		scrub_tick(server);
+	}
 	if (!server->stopping && is_idle_for_long(server)) {
 		log_info("stopping: there was no client for %llu s (--idle-exit)",
 			 (unsigned long long)server->conf.idle_exit_s);
@@ -420,6 +424,7 @@ int server_run(struct server *server, int (*ready)(struct server *server, struct
 	server->stopping = true;
 	ni_process_stop_all(server);
 	merge_free_all(server);
+	scrub_free(server);
 	session_free_all(server);
 	login_stop(server);
 	for (unsigned i = 0; i < 4; i++) {

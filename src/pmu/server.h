@@ -15,6 +15,7 @@
 
 struct session;
 struct merging;
+struct scrub;
 struct ni_process;
 
 struct server {
@@ -34,6 +35,7 @@ struct server {
 	uint64_t login_count; /* of session_count, who has not authenticated yet */
 	struct ni_process *nis;
 	struct merging *merges; /* regions whose sets are to be merged, in the order of their turns */
+	struct scrub *scrub; /* NULL before the first tick with it */
 	enum persist_method persist; /* what clients may do besides PERSIST_SERVER, or that */
 	uint32_t numa_node; /* of the pool's memory; NI_NUMA_UNKNOWN */
 	bool stopping;

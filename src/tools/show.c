@@ -52,11 +52,11 @@ static json_t *set_json(const struct wire_set *set, const struct segment *segmen
 							  (json_int_t)s->element_bytes, "count",
 							  (json_int_t)s->count));
 	}
-	return json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:o}", "epoch", (json_int_t)set->info.epoch, "kind",
+	return json_pack("{s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:b, s:o}", "epoch", (json_int_t)set->info.epoch, "kind",
 			 kind_name(set), "base", (json_int_t)base, "bytes", (json_int_t)set->info.data_bytes,
 			 "block_bytes", (json_int_t)set->info.block_bytes, "published",
 			 (json_int_t)(set->info.time_ns / 1000000000u), "generation",
-			 (json_int_t)set->info.generation, "segments", segments);
+			 (json_int_t)set->info.generation, "damaged", (int)set->damaged, "segments", segments);
 }
 
 static int region_json(struct pmuctl *ctl, const struct wire_region *region, void *arg)
@@ -152,10 +152,10 @@ static void set_print(const char *drawn, const struct wire_set *set)
 {
 	char size[32];
 
-	printf("  %sepoch %-6" PRIu64 " %-9s %10s in %u segment%s, %s ago (%s), by generation %" PRIu64 "\n", drawn,
+	printf("  %sepoch %-6" PRIu64 " %-9s %10s in %u segment%s, %s ago (%s), by generation %" PRIu64 "%s\n", drawn,
 	       set->info.epoch, kind_name(set), size_format(set->info.data_bytes, size, sizeof(size)),
 	       set->info.segment_count, set->info.segment_count == 1 ? "" : "s", pmuctl_age(set->info.time_ns),
-	       pmuctl_time(set->info.time_ns), set->info.generation);
+	       pmuctl_time(set->info.time_ns), set->info.generation, set->damaged ? ", DAMAGED" : "");
 }
 
 static void sets_left_out(const struct wire_set *sets, uint32_t count)

@@ -279,6 +279,7 @@ static void job_fields(struct cursor *c, struct wire_job *m)
 	cursor_u64(c, &m->created_ns);
 	cursor_u32(c, &m->group);
 	cursor_u32(c, &m->share);
+	cursor_u32(c, &m->damaged);
 }
 
 void wire_share_fields(struct cursor *c, void *message)
@@ -315,7 +316,7 @@ void wire_list_reply_fields(struct cursor *c, void *message)
 	struct wire_list_reply *m = message;
 
 	cursor_u32(c, &m->next);
-	cursor_array(c, &m->count, UINT32_MAX, 2 + 6 * 4 + 3 * 8, sizeof(*m->jobs), (void **)&m->jobs);
+	cursor_array(c, &m->count, UINT32_MAX, 2 + 7 * 4 + 3 * 8, sizeof(*m->jobs), (void **)&m->jobs);
 	for (uint32_t i = 0; i < m->count && !c->failed; i++)
 		job_fields(c, &m->jobs[i]);
 }
@@ -336,6 +337,7 @@ static void shown_set_fields(struct cursor *c, struct wire_set *m)
 	uint8_t own = m->segments || !m->info.segment_count;
 
 	cursor_u8(c, &own);
+	cursor_u8(c, &m->damaged);
 	if (own)
 		wire_set_fields(c, m);
 	else
@@ -354,7 +356,7 @@ static void region_fields(struct cursor *c, struct wire_region *m)
 	cursor_string(c, m->host, sizeof(m->host));
 	cursor_u32(c, &m->pid);
 	cursor_u64(c, &m->since_ns);
-	cursor_array(c, &m->set_count, SETS_MAX, SET_INFO_BYTES + 1, sizeof(*m->sets), (void **)&m->sets);
+	cursor_array(c, &m->set_count, SETS_MAX, SET_INFO_BYTES + 2, sizeof(*m->sets), (void **)&m->sets);
 	for (uint32_t i = 0; i < m->set_count && !c->failed; i++)
 		shown_set_fields(c, &m->sets[i]);
 }

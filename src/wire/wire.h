@@ -146,6 +146,7 @@ struct wire_begin_reply {
 struct wire_set { /* COMMIT; part of READ's and SHOW's replies */
 	struct set_info info;
 	struct segment *segments; /* info.segment_count; malloced by unpack */
+	uint8_t damaged; /* SHOW: it is known to be */
 };
 
 struct wire_commit {
@@ -243,6 +244,7 @@ struct wire_job {
 	uint32_t uid, ranks, regions, sessions;
 	uint64_t complete_epoch, reserved_bytes, created_ns;
 	uint32_t group, share; /* enum job_share */
+	uint32_t damaged;      /* sets of it that are known to be */
 };
 
 struct wire_list_reply {

@@ -103,7 +103,7 @@ static struct wire_set example_set = {
 	.info = {7, SET_FULL, 3, 1 << 20, 1 << 20, 4096, 0xdeadbeef, 99, 3, 1 << 16},
 	.segments = segments,
 };
-static struct wire_job jobs[2] = {{"one", 1000, 4, 4, 2, 17, 1 << 30, 5, 100, 2}, {"two", 1001, 1, 0, 0, 0, 0, 6, 0, 0}};
+static struct wire_job jobs[2] = {{"one", 1000, 4, 4, 2, 17, 1 << 30, 5, 100, 2, 3}, {"two", 1001, 1, 0, 0, 0, 0, 6, 0, 0, 0}};
 static struct wire_user users[2] = {{1, 2, 3, 4, 5, 6, 7, 8}, {9, 0, 0, 0, 0, 0, 0, 0}};
 static struct set_info infos[2] = {{.epoch = 1, .kind = SET_FULL}, {.epoch = 2, .kind = SET_INCREMENT, .generation = 3, .block_bytes = 4096}};
 static struct wire_part parts[2] = {{{.epoch = 6, .kind = SET_FULL}, 0, 0}, {{.epoch = 7}, 1, 4096}};

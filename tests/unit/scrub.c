@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* scrub.c - a real pmu-server re-reads what it holds, and finds what was damaged, before anybody needs it. */
+#include <fcntl.h>
+#include <glob.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "common/clock.h"
+#include "rank.h"
+#include "unit.h"
+
+#define LONG_ENOUGH_MS 60000
+
+static const char *const often[] = {"--scrub-interval", "1", "--merge-at", "0", NULL};
+static struct control control;
+
+static void setup(void)
+{
+	pmu_make(&pmu);
+	ck_assert(pmu_start(&pmu, often, NULL));
+	control.fd = -1;
+}
+
+static void teardown(void)
+{
+	control_close(&control);
+	memory_free();
+	pmu_remove(&pmu);
+}
+
+static uint64_t stat_of(const char *key)
+{
+	struct client_options options = options_of_server();
+
+	if (control.fd < 0)
+		ck_assert_msg(!control_connect(&options, deadline_in_ms(20000), &control, &err), "%s", err.text);
+	return stat_number(&control, key);
+}
+
+static void wait_until(const char *key, uint64_t least, uint64_t most)
+{
+	uint64_t deadline = deadline_in_ms(LONG_ENOUGH_MS), number = stat_of(key);
+
+	while ((number < least || number > most) && deadline_left_ms(deadline)) {
+		deadline_sleep_ms(deadline, 50);
+		number = stat_of(key);
+	}
+	ck_assert_msg(number >= least && number <= most, "%s is %llu", key, (unsigned long long)number);
+}
+
+/* So many whole passes more. */
+static void passes(unsigned count)
+{
+	wait_until("scrub.passes", stat_of("scrub.passes") + count, UINT64_MAX);
+}
+
+/* A job at rest: a full set of four blocks, epoch 1, and increments to it. */
+static void job_make(unsigned epochs)
+{
+	static const uint64_t sizes[] = {4 * BLOCK};
+	struct client *client = open_rank(0, 1);
+
+	memory_make(sizes, 1);
+	put_ok(client, 1, 0, SET_FULL);
+	for (unsigned epoch = 2; epoch <= epochs; epoch++) {
+		touch(0, epoch % 4);
+		put_increment(client, epoch);
+	}
+	client_close(client, false, &err);
+}
+
+/* Flips a bit of that set's last byte of data, which is in front of its table, in the slots' files. */
+static void flip(uint64_t epoch)
+{
+	uint8_t head[32], byte;
+	char pattern[160];
+	unsigned flipped = 0;
+	glob_t files;
+
+	snprintf(pattern, sizeof(pattern), "%s/pool/slots/*", pmu.directory);
+	ck_assert(!glob(pattern, 0, NULL, &files));
+	for (size_t i = 0; i < files.gl_pathc; i++) {
+		int fd = open(files.gl_pathv[i], O_RDWR | O_CLOEXEC);
+
+		for (off_t at = 4096; pread(fd, head, sizeof(head), at) == sizeof(head); at += 4096) {
+			if (memcmp(head, "HFTTABLE", 8) || memcmp(head + 16, &epoch, 8))
+				continue;
+			ck_assert(pread(fd, &byte, 1, at - 1) == 1);
+			byte ^= 16;
+			ck_assert(pwrite(fd, &byte, 1, at - 1) == 1);
+			flipped++;
+		}
+		close(fd);
+	}
+	globfree(&files);
+	ck_assert_uint_eq(flipped, 1);
+}
+
+/* What SHOW marks as damaged: a bit for each epoch; and what LIST counts. */
+static unsigned shown(void)
+{
+	struct wire_target target = {.job = "job", .uid = WIRE_UID_SELF};
+	struct wire_show_reply reply = {0};
+	unsigned marked = 0, count = 0;
+
+	stat_of("scrub.sets");
+	ck_assert_msg(!control_call(&control, WIRE_SHOW, wire_target_fields, &target, wire_show_reply_fields, &reply,
+				    deadline_in_ms(20000), &err), "%s", err.text);
+	for (uint32_t i = 0; i < reply.regions[0].set_count; i++) {
+		const struct wire_set *set = &reply.regions[0].sets[i];
+
+		marked |= (unsigned)set->damaged << set->info.epoch;
+		count += set->damaged;
+	}
+	ck_assert_uint_eq(reply.job.damaged, count);
+	wire_show_reply_free(&reply);
+	return marked;
+}
+
+static unsigned told(void)
+{
+	char path[160], line[512];
+	unsigned count = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/log", pmu.directory);
+	file = fopen(path, "re");
+	ck_assert(file);
+	while (fgets(line, sizeof(line), file))
+		count += strstr(line, "is damaged") != NULL;
+	fclose(file);
+	return count;
+}
+
+START_TEST(damage_is_found_before_anybody_reads_it)
+{
+	const unsigned epoch = (unsigned[]){1, 3, 4}[_i];
+	struct client *client;
+
+	job_make(4);
+	passes(1);
+	ck_assert_uint_eq(stat_of("scrub.damaged"), 0);
+	ck_assert_uint_eq(shown(), 0);
+	flip(epoch);
+	wait_until("scrub.damaged", 1, 1);
+	ck_assert_uint_eq(shown(), 1u << epoch);
+	passes(2);
+	ck_assert_uint_eq(stat_of("scrub.damaged"), 1);
+	ck_assert_uint_eq(told(), 1); /* once */
+	if (epoch == 3) {
+		flip(epoch);
+		wait_until("scrub.damaged", 0, 0);
+		ck_assert_uint_eq(shown(), 0);
+		return;
+	}
+	/* A new full set takes the place of nothing, the next one that of the damaged chain. */
+	client = open_rank(0, 1);
+	put_ok(client, 5, 4, SET_FULL);
+	put_ok(client, 6, 5, SET_FULL);
+	put_ok(client, 7, 6, SET_FULL);
+	client_close(client, false, &err);
+	ck_assert_uint_eq(stat_of("scrub.damaged"), 0);
+	ck_assert_uint_eq(shown(), 0);
+}
+END_TEST
+
+START_TEST(a_pass_reads_each_set_once_and_leaves_no_process)
+{
+	uint64_t deadline = deadline_in_ms(LONG_ENOUGH_MS);
+
+	job_make(4);
+	pmu_stop(&pmu);
+	control_close(&control);
+	ck_assert(pmu_start(&pmu, often, NULL));
+	wait_until("scrub.passes", 1, 1);
+	ck_assert_uint_eq(stat_of("scrub.sets"), 4);
+	ck_assert_uint_ge(stat_of("scrub.bytes"), 7 * BLOCK);
+	while (pmu_ni_pid(&pmu) > 0 && deadline_left_ms(deadline))
+		deadline_sleep_ms(deadline, 5);
+	ck_assert_int_le(pmu_ni_pid(&pmu), 0);
+	ck_assert_uint_eq(stat_of("count.ni_deaths"), 0);
+}
+END_TEST
+
+START_TEST(a_job_that_writes_is_not_slandered)
+{
+	static const uint64_t sizes[] = {16 * BLOCK};
+	struct client *client = open_rank(0, 1);
+	uint64_t epoch = 1, passes_wanted = unit_rounds(20, 4, 2);
+
+	memory_make(sizes, 1);
+	put_ok(client, 1, 0, SET_FULL);
+	do {
+		epoch++;
+		touch(0, epoch % 16);
+		put_ok(client, epoch, epoch - 1, epoch % 3 ? SET_INCREMENT : SET_FULL);
+		ck_assert_uint_eq(stat_of("scrub.damaged"), 0);
+	} while (epoch + 1 < EPOCHS && stat_of("scrub.passes") < passes_wanted);
+	ck_assert_uint_gt(stat_of("scrub.sets"), 0);
+	ck_assert_uint_eq(told(), 0);
+	get_ok(client, 0, epoch);
+	client_close(client, false, &err);
+}
+END_TEST
+
+START_TEST(a_killed_ni_is_no_damage)
+{
+	uint64_t deadline = deadline_in_ms(LONG_ENOUGH_MS);
+	pid_t ni;
+
+	job_make(4);
+	while ((ni = pmu_ni_pid(&pmu)) <= 0 && deadline_left_ms(deadline))
+		deadline_sleep_ms(deadline, 1);
+	ck_assert_int_gt(ni, 0);
+	kill(ni, SIGKILL);
+	passes(2);
+	ck_assert_uint_eq(stat_of("scrub.damaged"), 0);
+	ck_assert_uint_eq(shown(), 0);
+	flip(2);
+	wait_until("scrub.damaged", 1, 1);
+}
+END_TEST
+
+static Suite *unit_suite(void)
+{
+	Suite *suite = suite_create("scrub");
+	TCase *tc = tcase_create("scrub");
+
+	setenv("top_builddir", ".", 0);
+	tcase_set_timeout(tc, 200);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_loop_test(tc, damage_is_found_before_anybody_reads_it, 0, 3);
+	tcase_add_test(tc, a_pass_reads_each_set_once_and_leaves_no_process);
+	tcase_add_test(tc, a_job_that_writes_is_not_slandered);
+	tcase_add_test(tc, a_killed_ni_is_no_damage);
+	suite_add_tcase(suite, tc);
+	return suite;
+}
