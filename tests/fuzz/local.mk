@@ -52,5 +52,15 @@ endif
 %C%_fuzz_pool_LDFLAGS = $(fuzz_ldflags)
 %C%_fuzz_pool_LDADD = libpmm.la libmedia.la libwire.la libcommon.la $(PMEMOBJ_LIBS)
 
+# Speaks to a live server: no libFuzzer, but what it is built with is the server's, too. A unit test as to what it needs.
+sequence_program = %D%/sequence
+check_PROGRAMS += $(sequence_program)
+TESTS += $(sequence_program)
+%C%_sequence_SOURCES = %D%/sequence.c %D%/honest.c %D%/honest.h %D%/speaker.c %D%/speaker.h %D%/saying.c %D%/saying.h \
+	tests/unit/rank.c tests/unit/rank.h tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h
+%C%_sequence_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
+%C%_sequence_CFLAGS = $(unit_cflags)
+%C%_sequence_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
+
 fuzzers: $(fuzz_programs)
 .PHONY: fuzzers
