@@ -1,7 +1,7 @@
 # A libFuzzer target for each decoder. They are built with --enable-fuzzers as programs that look for inputs, else as
 # programs that replay those that they are given (replay.c).
 fuzz_programs = %D%/fuzz_wire %D%/fuzz_ni_wire %D%/fuzz_table %D%/fuzz_chain %D%/fuzz_conf %D%/fuzz_option %D%/fuzz_launch \
-	%D%/fuzz_pool
+	%D%/fuzz_pool %D%/fuzz_device %D%/fuzz_net %D%/fuzz_auth %D%/fuzz_text
 check_PROGRAMS += $(fuzz_programs)
 fuzz_tests = %D%/corpus.t
 TESTS += $(fuzz_tests)
@@ -51,6 +51,29 @@ endif
 %C%_fuzz_pool_CFLAGS = $(AM_CFLAGS) $(PMEMOBJ_CFLAGS)
 %C%_fuzz_pool_LDFLAGS = $(fuzz_ldflags)
 %C%_fuzz_pool_LDADD = libpmm.la libmedia.la libwire.la libcommon.la $(PMEMOBJ_LIBS)
+
+# device.c is a part of it.
+%C%_fuzz_device_SOURCES = %D%/fuzz_device.c %D%/fuzz.h $(fuzz_main)
+%C%_fuzz_device_CFLAGS = $(AM_CFLAGS) $(PMEMOBJ_CFLAGS)
+%C%_fuzz_device_LDFLAGS = $(fuzz_ldflags)
+%C%_fuzz_device_LDADD = libpmm.la libmedia.la libwire.la libcommon.la $(PMEMOBJ_LIBS)
+
+# ofi.c is a part of it.
+%C%_fuzz_net_SOURCES = %D%/fuzz_net.c %D%/fuzz.h $(fuzz_main)
+%C%_fuzz_net_CFLAGS = $(AM_CFLAGS) $(LIBFABRIC_CFLAGS) $(VERBS_CFLAGS)
+%C%_fuzz_net_LDFLAGS = $(fuzz_ldflags)
+%C%_fuzz_net_LDADD = libnet.la libcommon.la $(LIBFABRIC_LIBS) $(SODIUM_LIBS)
+
+%C%_fuzz_auth_SOURCES = %D%/fuzz_auth.c %D%/fuzz.h $(fuzz_main)
+%C%_fuzz_auth_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS)
+%C%_fuzz_auth_LDFLAGS = $(fuzz_ldflags)
+%C%_fuzz_auth_LDADD = libwire.la libcommon.la $(SODIUM_LIBS)
+
+# address.c, mapped.c and slotfile.c are parts of it.
+%C%_fuzz_text_SOURCES = %D%/fuzz_text.c %D%/fuzz.h $(fuzz_main)
+%C%_fuzz_text_CFLAGS = $(AM_CFLAGS) $(PMEMOBJ_CFLAGS)
+%C%_fuzz_text_LDFLAGS = $(fuzz_ldflags)
+%C%_fuzz_text_LDADD = libpmm.la libmedia.la libwire.la libcommon.la $(PMEMOBJ_LIBS)
 
 # Speaks to a live server: no libFuzzer, but what it is built with is the server's, too. A unit test as to what it needs.
 sequence_program = %D%/sequence
