@@ -5,7 +5,7 @@ fuzz_programs = %D%/fuzz_wire %D%/fuzz_ni_wire %D%/fuzz_table %D%/fuzz_chain %D%
 check_PROGRAMS += $(fuzz_programs)
 fuzz_tests = %D%/corpus.t
 TESTS += $(fuzz_tests)
-EXTRA_DIST += $(fuzz_tests) %D%/corpus %D%/run
+EXTRA_DIST += $(fuzz_tests) %D%/corpus %D%/run %D%/README.md
 
 if FUZZERS
 fuzz_ldflags = -fsanitize=fuzzer
