@@ -55,5 +55,5 @@ AC_DEFUN([HOLDFAST_MPI_FORTRAN], [
   AC_SUBST([MPI_FCFLAGS])
   AC_SUBST([MPI_FCLIBS])
   # The sanitizers of the C compiler are not the Fortran compiler's.
-  AM_CONDITIONAL([HAVE_FORTRAN], [test -n "$MPI_FCLIBS" && test "x$enable_sanitizers" != xyes])
+  AM_CONDITIONAL([HAVE_FORTRAN], [test -n "$MPI_FCLIBS" && { test -z "$enable_sanitizers" || test "x$enable_sanitizers" = xno; }])
 ])

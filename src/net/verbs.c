@@ -35,6 +35,12 @@ int verbs_open_channel(struct rdma_event_channel **out, struct error *err)
 	return 0;
 }
 
+void verbs_event_keep(struct verbs_event *event, const void *data, size_t bytes)
+{
+	event->bytes = bytes < sizeof(event->data) ? bytes : sizeof(event->data);
+	memcpy(event->data, data, event->bytes);
+}
+
 int verbs_take_event(struct rdma_event_channel *channel, struct verbs_event *out)
 {
 	struct rdma_cm_event *event;
@@ -49,12 +55,8 @@ int verbs_take_event(struct rdma_event_channel *channel, struct verbs_event *out
 	    .context = (uintptr_t)event->id->context,
 	    .reads = event->param.conn.responder_resources,
 	};
-	if (event->param.conn.private_data) {
-		out->bytes = event->param.conn.private_data_len;
-		if (out->bytes > sizeof(out->data))
-			out->bytes = sizeof(out->data);
-		memcpy(out->data, event->param.conn.private_data, out->bytes);
-	}
+	if (event->param.conn.private_data)
+		verbs_event_keep(out, event->param.conn.private_data, event->param.conn.private_data_len);
 	rdma_ack_cm_event(event);
 	return 1;
 }

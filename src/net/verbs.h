@@ -42,6 +42,9 @@ int verbs_failed(struct error *err, int code, const char *what);
 /* A channel that never blocks. -ENODEV: this machine has no RDMA. */
 int verbs_open_channel(struct rdma_event_channel **channel, struct error *err);
 
+/* What came with an event, as much of it as there is room for. */
+void verbs_event_keep(struct verbs_event *event, const void *data, size_t bytes);
+
 /* The next event: 1, 0 where there is none, -errno. */
 int verbs_take_event(struct rdma_event_channel *channel, struct verbs_event *event);
 

@@ -232,6 +232,7 @@ void request_open_again(struct session *session)
 	struct error err;
 	int rc;
 
+	session_leave_job(session); /* whose region it dropped */
 	rc = open_check(&session->open, &err);
 	if (!rc && session->type == WIRE_CREATE)
 		rc = create_region(session, &session->open, &err);

@@ -71,6 +71,12 @@ static void job_leave(struct session *session)
 		log_error("the empty job cannot be removed: %s", err.text);
 }
 
+void session_leave_job(struct session *session)
+{
+	job_leave(session);
+	session->job = NULL;
+}
+
 static void session_free(evutil_socket_t fd, short events, void *arg)
 {
 	struct session *session = arg, **at = &session->server->sessions, *waiting;

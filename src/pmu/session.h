@@ -108,6 +108,9 @@ void session_refuse_slowly(struct session *session, const struct error *err);
 void session_hold(struct session *session);
 bool session_unhold(struct session *session);
 
+/* It holds nothing of its job any more: the job goes where nobody does. */
+void session_leave_job(struct session *session);
+
 /* It has authenticated: false where there are too many sessions, or of this user, and it was refused. */
 bool session_login(struct session *session);
 

@@ -43,7 +43,8 @@ void cursor_u16(struct cursor *c, uint16_t *value)
 	uint16_t le = htole16(*value);
 
 	cursor_bytes(c, &le, sizeof(le));
-	*value = le16toh(le);
+	if (!c->packing)
+		*value = le16toh(le);
 }
 
 void cursor_u32(struct cursor *c, uint32_t *value)
@@ -51,7 +52,8 @@ void cursor_u32(struct cursor *c, uint32_t *value)
 	uint32_t le = htole32(*value);
 
 	cursor_bytes(c, &le, sizeof(le));
-	*value = le32toh(le);
+	if (!c->packing)
+		*value = le32toh(le);
 }
 
 void cursor_u64(struct cursor *c, uint64_t *value)
@@ -59,7 +61,8 @@ void cursor_u64(struct cursor *c, uint64_t *value)
 	uint64_t le = htole64(*value);
 
 	cursor_bytes(c, &le, sizeof(le));
-	*value = le64toh(le);
+	if (!c->packing)
+		*value = le64toh(le);
 }
 
 void cursor_i32(struct cursor *c, int32_t *value)
@@ -67,7 +70,8 @@ void cursor_i32(struct cursor *c, int32_t *value)
 	uint32_t bits = (uint32_t)*value;
 
 	cursor_u32(c, &bits);
-	*value = (int32_t)bits;
+	if (!c->packing)
+		*value = (int32_t)bits;
 }
 
 void cursor_string(struct cursor *c, char *value, size_t capacity)

@@ -4,7 +4,8 @@
  *
  * One function per message describes its fields for both directions, so that pack and unpack cannot
  * drift apart. The first field that does not fit, or is not acceptable, makes the cursor fail; it then
- * stays failed and touches nothing more. Check once, at the end.
+ * stays failed and touches nothing more. Check once, at the end. Packing only reads a message: it may be where nobody
+ * may write, or others read, too.
  */
 #ifndef HOLDFAST_CURSOR_H
 #define HOLDFAST_CURSOR_H

@@ -493,6 +493,25 @@ START_TEST(a_ni_that_never_answers_is_ended_and_another_one_started)
 }
 END_TEST
 
+/* Nothing of it would be left to find it by. */
+START_TEST(a_job_without_regions_goes_when_its_session_opens_another)
+{
+	struct wire_target own = {.uid = WIRE_UID_SELF};
+	struct wire_list_reply list = {0};
+	struct control control = login();
+
+	attach(&control, "first");
+	ck_assert(!call(&control, WIRE_DROP, wire_target_fields, &own, wire_nothing_fields, NULL));
+	attach(&control, "second");
+	ck_assert(!call(&control, WIRE_LIST, wire_target_fields, &own, wire_list_reply_fields, &list));
+	ck_assert_uint_eq(list.count, 1);
+	ck_assert_str_eq(list.jobs[0].name, "second");
+	wire_list_reply_free(&list);
+	control_close(&control);
+	check_service();
+}
+END_TEST
+
 START_TEST(an_aborted_set_cannot_be_written_any_more)
 {
 	struct liar liar = liar_begin();
@@ -785,6 +804,7 @@ static Suite *unit_suite(void)
 	tcase_add_test(tc, a_write_after_commit_changes_nothing);
 	tcase_add_test(tc, a_published_epoch_cannot_be_begun_again);
 	tcase_add_test(tc, a_ni_that_never_answers_is_ended_and_another_one_started);
+	tcase_add_test(tc, a_job_without_regions_goes_when_its_session_opens_another);
 	tcase_add_test(tc, an_aborted_set_cannot_be_written_any_more);
 	tcase_add_test(tc, a_wish_stands_until_it_is_served_or_nobody_is_left);
 	tcase_add_test(tc, who_has_no_job_can_ask_of_none);

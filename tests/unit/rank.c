@@ -14,7 +14,13 @@
 struct pmu pmu;
 struct error err;
 uint64_t block_bytes = BLOCK;
+const char *auth_name = "none", *auth_key_file;
 static uint64_t random_state = 88172645463325252u;
+
+void random_seed(uint64_t seed)
+{
+	random_state = (seed + 1) * 0x9e3779b97f4a7c15u; /* not 0, or it would stay so */
+}
 
 unsigned random_below(unsigned n)
 {
@@ -28,7 +34,8 @@ struct client_options options_of_server(void)
 {
 	return (struct client_options){
 		.server = pmu.address,
-		.auth = "none",
+		.auth = auth_name,
+		.key_file = auth_key_file,
 		.timeout_ms = 20000,
 		.reconnect_ms = 30000,
 		.block_bytes = block_bytes,

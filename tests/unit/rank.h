@@ -32,11 +32,13 @@ struct past {
 extern struct pmu pmu;
 extern struct error err;
 extern uint64_t block_bytes; /* of clients, and in the model; BLOCK at first */
+extern const char *auth_name, *auth_key_file; /* of clients; "none" at first */
 extern struct memory memory;
 extern struct past past[EPOCHS];
 
-/* The same numbers in each run. */
+/* The same numbers in each run, and others with another seed. */
 unsigned random_below(unsigned n);
+void random_seed(uint64_t seed);
 /* How to reach `pmu`. */
 struct client_options options_of_server(void);
 struct client_identity identity_of(uint32_t rank, uint32_t ranks);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include "unit.h"
 #include "wire/ni_wire.h"
 #include "wire/wire.h"
@@ -78,6 +79,30 @@ START_TEST(arrays_are_bounded_before_they_are_allocated)
 	cursor_array(&c, &count, 5, 2, 8, &array);
 	ck_assert(!c.failed && array && count == 5);
 	free(array);
+}
+END_TEST
+
+/* Segments are packed from the pool's own memory, where nothing is stored by the way. */
+START_TEST(packing_only_reads)
+{
+	const struct wire_header header = {WIRE_MAGIC, WIRE_VERSION, WIRE_STAT, 0, -1, 1};
+	const struct wire_grant grant = {1, {.address = 2, .bytes = 3}};
+	uint8_t packed[256];
+	struct cursor c = cursor_pack(packed, sizeof(packed));
+	struct {
+		struct wire_header header;
+		struct wire_grant grant;
+	} *message = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ck_assert(message != MAP_FAILED);
+	message->header = header;
+	message->grant = grant;
+	ck_assert(!mprotect(message, 4096, PROT_READ));
+	wire_header_fields(&c, &message->header);
+	cursor_u64(&c, &message->grant.grant);
+	wire_net_key_fields(&c, &message->grant.key);
+	ck_assert(cursor_ok(&c));
+	munmap(message, 4096);
 }
 END_TEST
 
@@ -455,6 +480,7 @@ static Suite *unit_suite(void)
 	unit_add(suite, "cursor", fields_are_little_endian, 10);
 	unit_add(suite, "cursor", strings_are_bounded_and_whole, 10);
 	unit_add(suite, "cursor", arrays_are_bounded_before_they_are_allocated, 10);
+	unit_add(suite, "cursor", packing_only_reads, 10);
 	unit_add(suite, "cursor", what_is_left_over_is_an_error, 10);
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, every_message_comes_back_as_it_was, 0, MESSAGES);
