@@ -283,6 +283,9 @@ static void tick(evutil_socket_t fd, short events, void *arg)
 		else if (s->state < SESSION_READY && now - s->accepted_ns > LOGIN_TIMEOUT_NS)
 			session_close(s, "it did not authenticate in time");
 	}
+	if (server->strangers > STRANGERS_TOLD)
+		log_warning("%u more sent no request of ours, within a second", server->strangers - STRANGERS_TOLD);
+	server->strangers = 0;
 	for (unsigned i = 0; i < CONF_LISTEN_MAX; i++) {
 		if (listeners[i].listener)
 			evconnlistener_enable(listeners[i].listener);

@@ -17,6 +17,9 @@ struct session;
 struct merging;
 struct ni_process;
 
+/* Of whom the log tells in a second. */
+#define STRANGERS_TOLD 5
+
 struct server {
 	struct conf conf;
 	int argc; /* for SIGHUP, to read the configuration again */
@@ -32,6 +35,7 @@ struct server {
 	struct session *sessions;
 	uint64_t session_count, last_session;
 	uint64_t login_count; /* of session_count, who has not authenticated yet */
+	unsigned strangers; /* in this second, who sent no request of ours */
 	struct ni_process *nis;
 	struct merging *merges; /* regions whose sets are to be merged, in the order of their turns */
 	enum persist_method persist; /* what clients may do besides PERSIST_SERVER, or that */

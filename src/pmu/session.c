@@ -189,7 +189,8 @@ static bool session_process(struct session *session)
 	wire_header_fields(&c, &header);
 	if (wire_header_check(&header, &err) || (header.type & WIRE_REPLY) || header.status ||
 	    header.bytes > payload_most(session)) {
-		log_warning("%s sent no request of ours; its connection is closed", session->peer);
+		if (session->server->strangers++ < STRANGERS_TOLD)
+			log_warning("%s sent no request of ours; its connection is closed", session->peer);
 		session_close(session, "malformed frame");
 		return false;
 	}

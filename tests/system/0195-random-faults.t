@@ -205,7 +205,7 @@ fault_flip()
 	flipped=$picked
 	number 4
 	rank=$drawn
-	pick 100 9000 table
+	pick 3 9000 table
 	set_flip "$rank" "$flipped" "$picked" || return 1
 	say "rank $rank, epoch $flipped of $newest, $picked"
 	before=$older
@@ -229,15 +229,17 @@ fault_point_of_rank()
 		ckpt-put
 	point=$picked
 	pick kill kill stop
+	how=$picked
 	number 4
 	rank=$drawn
 	number 5
-	say "rank $rank: $point:$picked:$((drawn + 1))"
+	point=$point:$how:$((drawn + 1))
+	say "rank $rank: $point"
 	job_kill
-	echo "$point:$picked:$((drawn + 1))" >"$run_dir/point.$rank"
+	echo "$point" >"$run_dir/point.$rank"
 	run_again || return 1
 	wait_for 10 eval 'gone "$job_pid" || point_reached' || return 0
-	if [ "$picked" = stop ]; then
+	if [ "$how" = stop ]; then
 		doze 20
 		job_kill
 		run_again

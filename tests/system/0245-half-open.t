@@ -4,7 +4,7 @@
 # shellcheck disable=SC2154 # nodes.sh has them
 . "${0%/*}/nodes.sh"
 . "${0%/*}/lib.sh"
-plan 8
+plan 9
 mishap=$(run_program mishap) || bail "mishap has not been built"
 nodes_up 1 || bail "the node cannot be made"
 (umask 077 && head -c 32 /dev/urandom | base64 >"$run_dir/key")
@@ -32,7 +32,8 @@ job_as=second
 ok "nobody else may run it" job_refused silent 2 "$mishap" none
 ok "as it is running" said second "is running: rank"
 node_cut 1
-ok "its node is cut off: its sessions end" wait_for 30 fails attached silent 2
+ok "its node is cut off: its sessions end" wait_for 30 attached silent 0
+ok "for want of a sign of life" grep -q 'session .* of job silent rank 1 .* ends: Connection timed out' "$run_dir/server.log"
 ok "and it can be run elsewhere" job silent 2 "$mishap" none
 ok "the server stops without complaint" stop_server
 done_testing

@@ -267,9 +267,10 @@ all_rounds()
 		fi
 		round=$((round + 1))
 		pick $faults
+		fault=$picked
 		before=$(newest_epoch job)
-		say "$picked, epoch ${before:-none}, $finished done"
-		"fault_$picked" || { trouble "$picked"; return 1; }
+		say "$fault, epoch ${before:-none}, $finished done"
+		"fault_$fault" || { trouble "$fault"; return 1; }
 		epochs_check || return 1
 	done
 	run_finish || return 1
