@@ -238,7 +238,7 @@ fault_point_of_rank()
 	job_kill
 	echo "$point" >"$run_dir/point.$rank"
 	run_again || return 1
-	wait_for 10 eval 'gone "$job_pid" || point_reached' || return 0
+	wait_for "$patience" eval 'gone "$job_pid" || point_reached' || { trouble "the job hangs"; return 1; }
 	if [ "$how" = stop ]; then
 		doze 20
 		job_kill
