@@ -5,6 +5,7 @@ bench_hf_bench_SOURCES = \
 	%D%/chain.c \
 	%D%/commit.c \
 	%D%/crew.c %D%/crew.h \
+	%D%/crowd.c \
 	%D%/increment.c \
 	%D%/perftest.c %D%/perftest.h \
 	%D%/relaunch.c \

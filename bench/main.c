@@ -25,6 +25,7 @@ static struct capability {
 	{"restore-ofi", transfer_bench, true},
 	{"checkpoint-verbs", verbs_bench, true},
 	{"restore-verbs", verbs_bench, true},
+	{"checkpoint-crowd", crowd_bench, true},
 	{"commit-4k", commit_bench, true},
 	{"increment-0.1pct", increment_bench, true},
 	{"increment-1pct", increment_bench, true},
@@ -59,13 +60,13 @@ static const char usage[] =
 	"usage: hf-bench [--only NAME]... [--ranks N] [--bytes N] [--runs N] [--json FILE]\n"
 	"                [--tracker NAME] [--rdma ADDRESS] [--chunk N] [--window N]\n"
 	"                [--dir DIRECTORY] [--server PROGRAM]\n"
-	"  --only    measure just this: checkpoint-ofi, restore-ofi, checkpoint-verbs, restore-verbs, commit-4k,\n"
+	"  --only    measure just this: checkpoint-ofi, restore-ofi, checkpoint-verbs, restore-verbs, checkpoint-crowd, commit-4k,\n"
 	"            increment-0.1pct, increment-1pct, increment-10pct, increment-50pct, increment-100pct, restore-chain-1, restore-chain-10,\n"
 	"            restore-chain-100, relaunch\n"
 	"  --ranks   processes; default 1 and 2 of the first two, 1 of the others, 2 of relaunch\n"
-	"  --bytes   of each process, as 256M; default 64M, 256M and 1G of the first two, 256M of increments and\n"
+	"  --bytes   of each process, as 256M; default 64M, 256M and 1G of the first two, 64M of checkpoint-crowd, 256M of increments and\n"
 	"            chains, 64M of relaunch; commit-4k has its own\n"
-	"  --runs    that count, each beside one of its limit; default 9; 15 of commit-4k, 10 of relaunch\n"
+	"  --runs    that count, each beside one of its limit; default 9; 15 of checkpoint-crowd and commit-4k, 10 of relaunch\n"
 	"  --tracker what finds the changes for increments: auto (the default), hash, uffd\n"
 	"  --rdma    an address that an RDMA device has, for checkpoint-verbs and restore-verbs\n"
 	"  --chunk   bytes of one transfer of checkpoints and restores, as 256K; default 1M, as in their limit\n"

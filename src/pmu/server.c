@@ -27,30 +27,49 @@
 
 #define LOGIN_TIMEOUT_NS 10000000000u
 #define STOP_TIMEOUT_S	 10
+#define ACCEPT_MOST	 16 /* before others have their turn */
 
 struct listener {
 	struct evconnlistener *listener;
 	char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* "" unless a UNIX socket */
+	unsigned accepted; /* in a row */
+	struct event *again;
 };
 
 static struct listener listeners[CONF_LISTEN_MAX];
 
+static void accept_again(evutil_socket_t fd, short events, void *arg)
+{
+	struct listener *l = arg;
+
+	(void)fd;
+	(void)events;
+	l->accepted = 0;
+	evconnlistener_enable(l->listener);
+}
+
+/* libevent would go on for as long as there is somebody, and nobody else would be served. */
 static void accepted(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *from,
 		     int bytes, void *arg)
 {
 	struct address peer = {.bytes = (socklen_t)bytes};
+	struct listener *l = listeners;
 
-	(void)listener;
+	while (l->listener != listener)
+		l++;
 	memcpy(&peer.storage, from, (size_t)bytes);
 	session_accept(arg, fd, &peer);
+	if (++l->accepted == ACCEPT_MOST) {
+		evconnlistener_disable(listener);
+		event_active(l->again, EV_TIMEOUT, 0);
+	}
 }
 
 static void accept_failed(struct evconnlistener *listener, void *arg)
 {
-	(void)listener;
 	(void)arg;
-	log_warning("a connection cannot be accepted: %s", strerror(errno));
-	usleep(10000); /* out of descriptors: do not spin on it */
+	log_warning("connections wait for the next second: one cannot be accepted: %s", strerror(errno));
+	evconnlistener_disable(listener); /* until the next tick */
 }
 
 /* A socket file that a dead server left is removed; one that answers is not. */
@@ -113,6 +132,9 @@ static int listen_on(struct server *server, unsigned i, struct error *err)
 				 strerror(errno));
 	if (*l->socket_path)
 		chmod(l->socket_path, 0666); /* whoever connects is known by the kernel */
+	l->again = event_new(server->base, -1, 0, accept_again, l);
+	if (!l->again)
+		return error_nomem(err, "an event");
 	evconnlistener_set_error_cb(l->listener, accept_failed);
 	/* With port 0 the kernel chose one. */
 	address.bytes = sizeof(address.storage);
@@ -157,6 +179,9 @@ static void listeners_close(void)
 			continue;
 		evconnlistener_free(listeners[i].listener);
 		listeners[i].listener = NULL;
+		if (listeners[i].again)
+			event_free(listeners[i].again);
+		listeners[i].again = NULL;
 		if (*listeners[i].socket_path)
 			unlink(listeners[i].socket_path);
 	}
@@ -253,15 +278,22 @@ static void reload(evutil_socket_t number, short events, void *arg)
 static void tick(evutil_socket_t fd, short events, void *arg)
 {
 	struct server *server = arg;
-	uint64_t now = clock_realtime_ns();
+	uint64_t now = clock_monotonic_ns();
 
 	(void)fd;
 	(void)events;
 	for (struct session *s = server->sessions; s; s = s->next) {
 		if (server->stopping && s->state != SESSION_CLOSED && !s->busy)
 			session_close(s, "the server stops");
-		else if (s->state < SESSION_READY && now - s->since_ns > LOGIN_TIMEOUT_NS)
+		else if (s->state < SESSION_READY && now - s->accepted_ns > LOGIN_TIMEOUT_NS)
 			session_close(s, "it did not authenticate in time");
+	}
+	if (server->strangers > STRANGERS_TOLD)
+		log_warning("%u more sent no request of ours, within a second", server->strangers - STRANGERS_TOLD);
+	server->strangers = 0;
+	for (unsigned i = 0; i < CONF_LISTEN_MAX; i++) {
+		if (listeners[i].listener)
+			evconnlistener_enable(listeners[i].listener);
 	}
 	if (!server->stopping) {
 		merge_tick(server);
@@ -391,6 +423,7 @@ static void session_free_all(struct server *server)
 			bufferevent_free(session->connection);
 		free(session->commit.set.segments);
 		free(session->groups);
+		event_free(session->end);
 		free(session);
 	}
 }

@@ -18,6 +18,9 @@ struct merging;
 struct scrub;
 struct ni_process;
 
+/* Of whom the log tells in a second. */
+#define STRANGERS_TOLD 5
+
 struct server {
 	struct conf conf;
 	int argc; /* for SIGHUP, to read the configuration again */
@@ -33,6 +36,7 @@ struct server {
 	struct session *sessions;
 	uint64_t session_count, last_session;
 	uint64_t login_count; /* of session_count, who has not authenticated yet */
+	unsigned strangers; /* in this second, who sent no request of ours */
 	struct ni_process *nis;
 	struct merging *merges; /* regions whose sets are to be merged, in the order of their turns */
 	struct scrub *scrub; /* NULL before the first tick with it */

@@ -95,6 +95,7 @@ static void session_free(evutil_socket_t fd, short events, void *arg)
 	server->idle_since_ns = clock_monotonic_ns();
 	free(session->commit.set.segments);
 	free(session->groups);
+	event_free(session->end);
 	request_release(server);
 	/* Nobody writes its region any more: whoever waits for that goes on. */
 	for (waiting = server->sessions; waiting; waiting = waiting->next) {
@@ -118,8 +119,7 @@ static void session_try_free(struct session *session)
 		return;
 	session->pending++; /* so that this happens once */
 	att_remove_session(&session->server->att, session);
-	event_base_once(session->server->base, -1, EV_TIMEOUT, session_free, session,
-			&(struct timeval){0, 0});
+	event_active(session->end, EV_TIMEOUT, 0);
 }
 
 static void expelled(void *arg, const struct ni_reply *reply)
@@ -197,7 +197,8 @@ static bool session_process(struct session *session)
 	wire_header_fields(&c, &header);
 	if (wire_header_check(&header, &err) || (header.type & WIRE_REPLY) || header.status ||
 	    header.bytes > payload_most(session)) {
-		log_warning("%s sent no request of ours; its connection is closed", session->peer);
+		if (session->server->strangers++ < STRANGERS_TOLD)
+			log_warning("%s sent no request of ours; its connection is closed", session->peer);
 		session_close(session, "malformed frame");
 		return false;
 	}
@@ -226,10 +227,17 @@ static bool session_process(struct session *session)
 	return true;
 }
 
+/* Who does not read its replies is asked for nothing more: written() goes on. */
+static bool may_process(const struct session *session)
+{
+	return session->state != SESSION_CLOSED && !session->busy &&
+	       !evbuffer_get_length(bufferevent_get_output(session->connection)) &&
+	       (bufferevent_get_enabled(session->connection) & EV_READ);
+}
+
 static void process_all(struct session *session)
 {
-	while (session->state != SESSION_CLOSED && !session->busy &&
-	       (bufferevent_get_enabled(session->connection) & EV_READ) && session_process(session))
+	while (may_process(session) && session_process(session))
 		continue;
 }
 
@@ -344,7 +352,8 @@ void session_refuse_slowly(struct session *session, const struct error *err)
 {
 	session->refusal = *err;
 	session_hold(session);
-	event_base_once(session->server->base, -1, EV_TIMEOUT, refusal_due, session, &(struct timeval){REFUSAL_S, 0});
+	if (event_base_once(session->server->base, -1, EV_TIMEOUT, refusal_due, session, &(struct timeval){REFUSAL_S, 0}))
+		refusal_due(-1, 0, session);
 }
 
 /* ---- orders to the NI ---- */
@@ -478,13 +487,17 @@ void session_accept(struct server *server, int fd, const struct address *peer)
 	session->server = server;
 	session->id = ++server->last_session;
 	session->since_ns = clock_realtime_ns();
+	session->accepted_ns = clock_monotonic_ns();
 	peer_describe(session, fd, peer);
 	login_make_room(server);
 	if (peer->storage.ss_family != AF_UNIX)
 		socket_options(fd, server->conf.lease_s);
+	session->end = event_new(server->base, -1, 0, session_free, session);
+	if (!session->end)
+		goto err_free;
 	session->connection = bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
 	if (!session->connection)
-		goto err_free;
+		goto err_end;
 	bufferevent_setcb(session->connection, readable, written, connection_event, session);
 	watermark_set(session);
 	bufferevent_set_timeouts(session->connection, NULL, &(struct timeval){WRITE_TIMEOUT_S, 0});
@@ -495,6 +508,8 @@ void session_accept(struct server *server, int fd, const struct address *peer)
 	server->login_count++;
 	return;
 
+err_end:
+	event_free(session->end);
 err_free:
 	free(session);
 err_close:

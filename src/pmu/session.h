@@ -37,9 +37,10 @@ struct session {
 	uint64_t id; /* the peer's number in the NI, too */
 	enum session_state state;
 	struct bufferevent *connection; /* NULL once closed */
+	struct event *end; /* there from the start: what frees the session must not want memory */
 	char peer[ADDRESS_TEXT_BYTES];
 	bool local_socket; /* uid and pid are the kernel's */
-	uint64_t since_ns;
+	uint64_t since_ns, accepted_ns; /* of the clock on the wall, for people; monotonic */
 
 	struct wire_hello hello;
 	struct wire_hello_reply challenge;

@@ -3,8 +3,8 @@
 # Whatever is killed, whenever: no complete epoch is lost, no run starts from zero, every result is right.
 TIME_LIMIT=$((120 + ${HOLDFAST_TEST_ROUNDS:-12} * 15))
 . "${0%/*}/lib.sh"
-. "${0%/*}/random-kills.sh"
-plan "$kills_tests"
+. "${0%/*}/random-faults.sh"
+plan "$faults_tests"
 program=stencil
 
 computation_expected()
@@ -14,8 +14,8 @@ computation_expected()
 
 computation_start()
 {
-	stencil_start job
+	stencil_start job "$rank_program"
 }
 
-kills_test
+faults_test
 done_testing

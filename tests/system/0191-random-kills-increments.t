@@ -4,16 +4,19 @@
 # merges sets all the time.
 TIME_LIMIT=$((120 + ${HOLDFAST_TEST_ROUNDS:-12} * 15))
 . "${0%/*}/lib.sh"
-. "${0%/*}/random-kills.sh"
-plan $((kills_tests + 2))
+. "${0%/*}/random-faults.sh"
+plan $((faults_tests + 2))
 program=particles
 server_options='--merge-at 4 --keep 2'
+more_options='--mca hook_holdfast_mode incremental'
 particles=$(run_program particles)
 
 # An epoch is made every tenth of a second or so; an increment is about a seventh of the state.
 particles_start()
 {
-	job_start "$1" 4 "$particles" --cells 262144 --shower 4 --steps 300 --every 6 --delay-ms 20
+	particles_job=$1
+	shift
+	job_start "$particles_job" 4 "$@" "$particles" --cells 262144 --shower 4 --steps 300 --every 6 --delay-ms 20
 }
 
 computation_expected()
@@ -29,11 +32,10 @@ chains_seen=0
 computation_start()
 {
 	[ "$("$pmuctl" -s "$server" show job 2>/dev/null | grep -c '^  |- epoch')" -eq 0 ] || chains_seen=$((chains_seen + 1))
-	job_options='--mca hook_holdfast_mode incremental'
-	particles_start job
+	particles_start job "$rank_program"
 }
 
-kills_test
+faults_test
 ok "chains of several increments were gone on from" test $chains_seen -ge 1
 ok "sets were merged" grep -q 'are one set of' "$run_dir/server.log"
 done_testing

@@ -16,11 +16,13 @@ system_tests = \
 	%D%/0171-exit-codes.t \
 	%D%/0190-random-kills.t \
 	%D%/0191-random-kills-increments.t \
+	%D%/0195-random-faults.t \
 	%D%/0200-segments-change.t \
 	%D%/0210-checkpoint-on-demand.t \
 	%D%/0220-leave.t \
 	%D%/0230-restart-by-hand.t \
 	%D%/0240-fence.t \
+	%D%/0245-half-open.t \
 	%D%/0250-requeue.t \
 	%D%/0260-increments.t \
 	%D%/0261-block-size.t \
@@ -61,9 +63,9 @@ system_tests = \
 	%D%/0710-verbs.t
 # One of these alone takes a minute or more.
 long_system_tests = %/0141-kill-server-at-points.t %/0520-nodes.t %/0590-random-failures.t %/0260-increments.t \
-	%/0111-kill-rank-at-points.t %/0190-random-kills.t %/0191-random-kills-increments.t %/0650-relaunch-lost-node.t
+	%/0111-kill-rank-at-points.t %/0190-random-kills.t %/0191-random-kills-increments.t %/0195-random-faults.t %/0650-relaunch-lost-node.t
 TESTS += $(system_tests)
-EXTRA_DIST += $(system_tests) %D%/lib.sh %D%/nodes.sh %D%/prte.sh %D%/random-kills.sh %D%/run.sh
+EXTRA_DIST += $(system_tests) %D%/lib.sh %D%/nodes.sh %D%/prte.sh %D%/random-faults.sh %D%/run.sh
 EXTRA_DIST += quickstart tests/check-twice tests/debian/install tests/valgrind.supp
 
 # An MPI program that does with the plug-in's job what it is told.

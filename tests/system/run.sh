@@ -169,7 +169,7 @@ descendants()
 start_server()
 {
 	rm -f "$run_dir/ready"
-	"$pmu_server" --foreground --pool "$run_dir/pool" --size 1G --listen "${server:-127.0.0.1:0}" \
+	${server_prefix-} "$pmu_server" --foreground --pool "$run_dir/pool" --size 1G --listen "${server:-127.0.0.1:0}" \
 		--auth none --ready-file "$run_dir/ready" "$@" >>"$run_dir/server.log" 2>&1 </dev/null &
 	server_pid=$!
 	run_servers="$run_servers $server_pid"

@@ -119,6 +119,12 @@ tests_unit_hostile_SOURCES = tests/unit/hostile.c tests/unit/pmu_fixture.c tests
 tests_unit_hostile_CFLAGS = $(unit_cflags)
 tests_unit_hostile_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
+unit_programs += tests/unit/faults
+tests_unit_faults_SOURCES = tests/unit/faults.c tests/unit/inject.c tests/unit/inject.h tests/unit/pmu_fixture.c \
+	tests/unit/pmu_fixture.h tests/unit/unit.h
+tests_unit_faults_CFLAGS = $(unit_cflags)
+tests_unit_faults_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
+
 unit_programs += tests/unit/login
 tests_unit_login_SOURCES = tests/unit/login.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h \
 	tests/unit/unit.h
@@ -168,3 +174,8 @@ unit_programs += tests/unit/track
 tests_unit_track_SOURCES = tests/unit/track.c tests/unit/unit.h
 tests_unit_track_CFLAGS = $(unit_cflags)
 tests_unit_track_LDADD = libtrack.la libcommon.la $(CHECK_LIBS)
+
+# What is preloaded into a process to disturb it.
+check_LTLIBRARIES += tests/unit/inject.la
+tests_unit_inject_la_SOURCES = tests/unit/inject.c tests/unit/inject.h
+tests_unit_inject_la_LDFLAGS = -module -avoid-version -shared -rpath /nowhere
