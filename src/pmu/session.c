@@ -511,6 +511,7 @@ void session_accept(struct server *server, int fd, const struct address *peer)
 err_end:
 	event_free(session->end);
 err_free:
+	free(session->groups);
 	free(session);
 err_close:
 	close(fd);
