@@ -214,14 +214,12 @@ uint64_t *epoch_known(const char *job, uint32_t rank)
 	return number < JOBS && rank < RANKS ? &known[number][rank] : &unknown;
 }
 
-static void job_name(const struct speaker *s, char name[JOB_NAME_BYTES])
+static void job_name(char name[JOB_NAME_BYTES])
 {
 	static const char *const odd[] = {"", "/", "a/b", "..", "h\n", "h\x7f", "\xff\xfe", " ", "h0 "};
 
 	if (!once_in(20))
 		snprintf(name, JOB_NAME_BYTES, "h%u", random_below(JOBS));
-	else if (s->stranger && once_in(2))
-		snprintf(name, JOB_NAME_BYTES, SPEAKER_HONEST "%u", random_below(2));
 	else if (once_in(2))
 		memset(name, 'l', JOB_NAME_BYTES - 1);
 	else
@@ -237,10 +235,14 @@ static struct wire_target target_any(const struct speaker *s)
 {
 	struct wire_target target = {.uid = WIRE_UID_SELF, .rank = random_below(RANKS)};
 
-	job_name(s, target.job);
+	job_name(target.job);
 	target.epoch = once_in(4) ? epoch_near(s) : *epoch_known(target.job, target.rank);
 	if (once_in(4))
 		target.uid = once_in(2) ? geteuid() : SPEAKER_STRANGER;
+	if (s->stranger && once_in(6)) { /* which it must not get at */
+		target.uid = geteuid();
+		snprintf(target.job, sizeof(target.job), SPEAKER_HONEST "%u", random_below(2));
+	}
 	if (once_in(10))
 		target.rank = (uint32_t)edge();
 	return target;
@@ -276,7 +278,7 @@ static void open_say(struct speaker *s, unsigned type)
 	struct wire_open *open = &s->open;
 
 	*open = (struct wire_open){.rank = random_below(RANKS), .ranks = RANKS};
-	job_name(s, open->job);
+	job_name(open->job);
 	open->mode = once_in(10) ? 1 + random_below(2) : 1 + (open->job[1] & 1u); /* the same one each time */
 	if (type == WIRE_OPEN) {
 		open->flags = random_below(4);
