@@ -5,11 +5,12 @@ check_PROGRAMS += $(crash_tests)
 TESTS += $(crash_tests)
 %C%_replay_SOURCES = \
 	%D%/image.c %D%/image.h \
+	%D%/main.c \
 	%D%/must.h \
 	%D%/oracle.c %D%/oracle.h \
 	%D%/plant.c %D%/plant.h \
 	%D%/recording.c %D%/recording.h \
-	%D%/replay.c \
+	%D%/replay.c %D%/replay.h \
 	%D%/scenario.c %D%/scenario.h \
 	%D%/state.c %D%/state.h
 %C%_replay_CFLAGS = $(AM_CFLAGS) $(PMEMOBJ_CFLAGS)

@@ -272,3 +272,18 @@ out:
 	pool_close(pool);
 	return rc;
 }
+
+void oracle_record(const char *directory, const struct promise *promise, struct recording *recording)
+{
+	struct pool *pool = NULL;
+	struct error err = {0};
+	int off = 0;
+
+	without_trial = false;
+	must(!pmemobj_ctl_set(NULL, "copy_on_write.at_open", &off));
+	recording_begin(recording, directory);
+	recording_promise(promise);
+	must(!oracle_open(directory, &pool, &err));
+	pool_close(pool);
+	recording_end();
+}

@@ -48,4 +48,9 @@ int oracle_open(const char *directory, struct pool **pool, struct error *err);
  */
 int oracle_check(const char *directory, const struct promise *promise, bool thorough, struct error *err);
 
+struct recording;
+
+/* Opens and closes the pool, as a server does, and records that; the promise holds all the time. */
+void oracle_record(const char *directory, const struct promise *promise, struct recording *recording);
+
 #endif
