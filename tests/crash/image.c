@@ -354,9 +354,9 @@ void choices_begin(struct choices *choices, const struct medium *medium, const s
 }
 
 /* The rest: nothing, everything, or any of it. */
-static uint8_t choose_rest(struct choices *choices, const struct pending *p)
+static uint8_t choose_rest(struct choices *choices, const struct pending *p, uint64_t how)
 {
-	switch (choices->number % 3) {
+	switch (how % 3) {
 	case 0:
 		return 0;
 	case 1:
@@ -366,19 +366,27 @@ static uint8_t choose_rest(struct choices *choices, const struct pending *p)
 	}
 }
 
+/* Where all that is at stake has arrived, nothing that came before it has; and the other way round. */
+static uint64_t how_rest(struct choices *choices, uint64_t everything)
+{
+	uint64_t how = random_next(&choices->random);
+
+	return choices->number == everything ? 0 : choices->number == 0 ? 1 : how;
+}
+
 static void choose_all(struct choices *choices)
 {
-	uint64_t rest = choices->number;
+	uint64_t number = choices->number, rest = how_rest(choices, choices->count - 1);
 
 	for (size_t i = 0; i < choices->medium->count; i++) {
 		const struct pending *p = &choices->medium->pending[i];
 
 		if (!is_at_stake(choices, p)) {
-			choices->choice[i] = choose_rest(choices, p);
+			choices->choice[i] = choose_rest(choices, p, rest);
 			continue;
 		}
-		choices->choice[i] = (uint8_t)(rest % (p->count + 1));
-		rest /= p->count + 1;
+		choices->choice[i] = (uint8_t)(number % (p->count + 1));
+		number /= p->count + 1;
 	}
 }
 
@@ -386,7 +394,8 @@ static void choose_all(struct choices *choices)
 static void choose_some(struct choices *choices)
 {
 	const struct medium *medium = choices->medium;
-	uint64_t how = choices->number, one, odds = 1 + random_next(&choices->random) % 15, line = UINT64_MAX;
+	uint64_t how = choices->number, rest = how_rest(choices, 1), one, line = UINT64_MAX;
+	uint64_t odds = 1 + random_next(&choices->random) % 15;
 	size_t stake = 0;
 	bool take = false;
 
@@ -399,7 +408,7 @@ static void choose_some(struct choices *choices)
 		uint64_t at = p->offset / LINE << 8 | (uint64_t)p->file << 2 | p->place;
 
 		if (!is_at_stake(choices, p)) {
-			choices->choice[i] = choose_rest(choices, p);
+			choices->choice[i] = choose_rest(choices, p, rest);
 			continue;
 		}
 		if (how < 2)

@@ -19,6 +19,8 @@
 #include "replay.h"
 #include "scenario.h"
 
+#define TIME_LIMIT_SECONDS 900 /* for what takes a minute on an idle machine */
+
 static struct {
 	const char *scenario, *plant;
 	struct selection selection;
@@ -356,6 +358,8 @@ int main(int argc, char **argv)
 	/* What libpmemobj takes at each opening and gives back stays ours. */
 	mallopt(M_TRIM_THRESHOLD, 256 << 20);
 	mallopt(M_MMAP_THRESHOLD, 256 << 20);
+	if (!options.each && !getenv("HOLDFAST_UNIT_THOROUGH"))
+		alarm(TIME_LIMIT_SECONDS);
 	log_open("replay", LOG_LEVEL_ERROR, false);
 	scratch_make();
 	for (const struct scenario *s = scenarios; s->name; s++)

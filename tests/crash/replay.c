@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "image.h"
@@ -164,6 +165,7 @@ static pid_t worker_start(const struct replay *replay, struct tally *tally, unsi
 	must(pid >= 0);
 	if (pid)
 		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	snprintf(worker.directory, sizeof(worker.directory), "%s/image-%u", replay->scratch, number);
 	image_forget(&worker.medium, worker.directory); /* what another one left */
 	worker_run(&worker);
