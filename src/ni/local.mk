@@ -3,6 +3,7 @@ libni_la_SOURCES = \
 	%D%/locality.c %D%/locality.h \
 	%D%/mapping.c %D%/mapping.h \
 	%D%/merge.c %D%/merge.h \
-	%D%/ni.c %D%/ni.h
+	%D%/ni.c %D%/ni.h \
+	%D%/slot.c %D%/slot.h
 libni_la_CFLAGS = $(AM_CFLAGS) $(HWLOC_CFLAGS)
 libni_la_LIBADD = $(HWLOC_LIBS)

@@ -9,14 +9,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "common/log.h"
-#include "common/testpoint.h"
 #include "common/worker.h"
 #include "ni/locality.h"
 #include "ni/mapping.h"
 #include "ni/merge.h"
+#include "ni/slot.h"
 #include "net/net.h"
 #include "wire/ni_wire.h"
-#include "wire/table.h"
 
 #define WORKERS 4
 
@@ -74,65 +73,14 @@ static void task_end(struct task *task)
 	free(task);
 }
 
-static int map_file(const struct ni_request *request, int fd, struct error *err)
-{
-	struct mapping *mapped;
-	int rc;
-
-	if (!(request->flags & NI_ALLOCATE)) {
-		mapped = mapping_use(request->file, 0, request->bytes);
-		mapping_release(mapped);
-		if (mapped)
-			return 0;
-	} else if (!request->extent_count) {
-		rc = media_allocate(fd, request->bytes, err);
-		if (rc)
-			return rc;
-		/* P2: the file has its full size durably before its capacity is recorded. */
-		if (fsync(fd))
-			return error_set(err, -errno, "fsync of a slot file: %s", strerror(errno));
-	}
-	if (request->extent_count > SLOT_EXTENTS)
-		return error_set(err, -EBADMSG, "a slot in %u pieces", request->extent_count);
-	return mapping_add(request->file, fd, request->bytes, request->extents, request->extent_count, err);
-}
-
 static void task_map(void *arg)
 {
 	struct task *task = arg;
 	struct error err = {0};
-	int rc = map_file(&task->request, task->fd, &err);
+	int rc = slot_prepare(&task->request, task->fd, &err);
 
 	reply_error(task->request.id, rc, &err);
 	task_end(task);
-}
-
-/* Compares every block of the set with its table; the reply gets what differs. */
-static int check_blocks(const struct task *task, struct ni_reply *reply, struct error *err)
-{
-	const struct set_info *set = &task->request.set;
-	uint8_t *base = (uint8_t *)media->base(task->mapping->map) + task->request.offset;
-	struct table table;
-	uint64_t bad_block = 0, n;
-	int rc;
-
-	rc = table_open(base + set->table_offset, set, task->request.rank, &table, err);
-	if (rc)
-		return rc;
-	reply->blocks = table.header->block_count;
-	for (uint64_t i = 0; i < table.header->extent_count; i++) {
-		const struct table_extent *extent = &table.extents[i];
-
-		n = table_compare(&table, extent->first_block, base + extent->set_offset, extent->bytes,
-				  &bad_block);
-		if (n && !reply->bad_blocks)
-			snprintf(reply->text, sizeof(reply->text),
-				 "segment %u, bytes from %llu on", extent->segment,
-				 (unsigned long long)(extent->offset + (bad_block - extent->first_block) *
-									      set->block_bytes));
-		reply->bad_blocks += n;
-	}
-	return 0;
 }
 
 static void task_verify(void *arg)
@@ -141,7 +89,7 @@ static void task_verify(void *arg)
 	struct ni_reply reply = {.id = task->request.id};
 	struct error err = {0};
 
-	if (check_blocks(task, &reply, &err)) {
+	if (slot_verify(&task->request, task->mapping, &reply, &err)) {
 		/* Without a table nothing of the set can be trusted: that is one finding, not a failure. */
 		reply.bad_blocks = reply.blocks = 1;
 		memcpy(reply.text, err.text, sizeof(reply.text));
@@ -150,41 +98,11 @@ static void task_verify(void *arg)
 	task_end(task);
 }
 
-static int commit_set(const struct task *task, struct error *err)
-{
-	const struct set_info *set = &task->request.set;
-	struct media_map *map = task->mapping->map;
-	uint64_t place = task->request.offset;
-	struct ni_reply found = {0};
-	struct table table;
-	int rc;
-
-	TEST_POINT("ni.commit.before-persist");
-	/* P3: data and table are durable before the set is published. */
-	if (!(task->request.flags & NI_DURABLE)) {
-		rc = media->persist(map, place, set->data_bytes, err);
-		if (!rc)
-			rc = media->persist(map, place + set->table_offset, set->table_bytes, err);
-		if (rc)
-			return rc;
-	}
-	TEST_POINT("ni.commit.after-persist");
-	if (!(task->request.flags & NI_CHECK_BLOCKS))
-		return table_open((uint8_t *)media->base(map) + place + set->table_offset, set,
-				  task->request.rank, &table, err);
-	rc = check_blocks(task, &found, err);
-	if (!rc && found.bad_blocks)
-		rc = error_set(err, -EILSEQ, "%llu of %llu blocks arrived damaged: %s",
-			       (unsigned long long)found.bad_blocks, (unsigned long long)found.blocks,
-			       found.text);
-	return rc;
-}
-
 static void task_commit(void *arg)
 {
 	struct task *task = arg;
 	struct error err = {0};
-	int rc = commit_set(task, &err);
+	int rc = slot_commit(&task->request, task->mapping, &err);
 
 	reply_error(task->request.id, rc, &err);
 	task_end(task);
