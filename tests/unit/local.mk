@@ -157,3 +157,8 @@ unit_programs += tests/unit/track
 tests_unit_track_SOURCES = tests/unit/track.c tests/unit/unit.h
 tests_unit_track_CFLAGS = $(unit_cflags)
 tests_unit_track_LDADD = libtrack.la libcommon.la $(CHECK_LIBS)
+
+unit_programs += tests/unit/confine
+tests_unit_confine_SOURCES = tests/unit/confine.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h tests/unit/unit.h
+tests_unit_confine_CFLAGS = $(unit_cflags)
+tests_unit_confine_LDADD = libni.la libclient.la libnet.la libwire.la libcommon.la $(SECCOMP_LIBS) $(CHECK_LIBS)

@@ -232,7 +232,7 @@ static struct message {
 	 {.command = {{sizeof(command_text), command_text}}}},
 	{"no command", wire_command_fields, sizeof(struct wire_command), free_command, {.command = {{0, NULL}}}},
 	{"order", ni_request_fields, sizeof(struct ni_request), NULL,
-	 {.order = {1, NI_COMMIT, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, {1}, {.epoch = 2}, "a", "b", "c", 2, {{1, 2}, {3, 4}}}}},
+	 {.order = {1, NI_COMMIT, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, {1}, {.epoch = 2}, "a", "b", "c", 2, {{1, 2}, {3, 4}}}}},
 	{"answer", ni_reply_fields, sizeof(struct ni_reply), NULL,
 	 {.answer = {1, -5, {1, 2, {3, 4}}, {5, 6, {7}}, 8, 9, {.epoch = 2, .table_digest = 10}, "text"}}},
 	{"merge", ni_merge_fields, sizeof(struct ni_merge), free_merge,
