@@ -39,14 +39,27 @@
 
 /* ---- privileges ---- */
 
+#define CAPS _LINUX_CAPABILITY_U32S_3
+
 /* Becoming another user takes all three: the PMM must be able to end the NI afterwards. */
 static bool may_become_another(void)
 {
 	const uint32_t needed = 1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_KILL;
 	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-	struct __user_cap_data_struct caps[_LINUX_CAPABILITY_U32S_3] = {0};
+	struct __user_cap_data_struct caps[CAPS] = {0};
 
 	return !syscall(SYS_capget, &header, caps) && (caps[0].effective & needed) == needed;
+}
+
+/* Who has none does not ask to: systemd's units may be without capset. */
+static int capabilities_drop(void)
+{
+	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct caps[CAPS] = {0}, none[CAPS] = {0};
+
+	if (!syscall(SYS_capget, &header, caps) && !memcmp(caps, none, sizeof(none)))
+		return 0;
+	return (int)syscall(SYS_capset, &header, none);
 }
 
 static int become(uint32_t uid, struct error *err)
@@ -88,8 +101,6 @@ static void raise_locked(void)
 
 int confine_privileges(uint32_t uid, uint64_t file_bytes, struct error *err)
 {
-	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {0};
 	pid_t parent = getppid();
 	int rc;
 
@@ -100,7 +111,7 @@ int confine_privileges(uint32_t uid, uint64_t file_bytes, struct error *err)
 	rc = become(uid, err);
 	if (rc)
 		return rc;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_capset, &header, none) || prctl(PR_SET_DUMPABLE, 0))
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || capabilities_drop() || prctl(PR_SET_DUMPABLE, 0))
 		return error_set(err, -errno, "cannot give up privileges: %s", strerror(errno));
 	/* Forgotten with the uid. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent)
