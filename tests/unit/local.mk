@@ -105,8 +105,8 @@ tests_unit_chain_LDADD = libwire.la libcommon.la $(CHECK_LIBS)
 
 tests_unit_hostile_SOURCES = tests/unit/hostile.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h \
 	tests/unit/unit.h
-tests_unit_hostile_CFLAGS = $(unit_cflags)
-tests_unit_hostile_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
+tests_unit_hostile_CFLAGS = $(unit_cflags) $(LIBFABRIC_CFLAGS)
+tests_unit_hostile_LDADD = libclient.la libnet.la libwire.la libcommon.la $(LIBFABRIC_LIBS) $(CHECK_LIBS)
 
 unit_programs += tests/unit/login
 tests_unit_login_SOURCES = tests/unit/login.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h \
