@@ -287,8 +287,8 @@ static int rules_add_by_argument(scmp_filter_ctx filter)
 		rc = seccomp_rule_add(filter, rules[i].action, rules[i].call, 1,
 				      SCMP_CMP(rules[i].argument, SCMP_CMP_MASKED_EQ, rules[i].mask, rules[i].wanted));
 	if (!rc) /* to read a limit, and not to set it */
-		rc = seccomp_rule_add(filter, ALLOW, SCMP_SYS(prlimit64), 2, SCMP_A0_32(SCMP_CMP_EQ, 0),
-				      SCMP_A2_64(SCMP_CMP_EQ, 0));
+		rc = seccomp_rule_add(filter, ALLOW, SCMP_SYS(prlimit64), 2, SCMP_CMP(0, SCMP_CMP_MASKED_EQ, all, 0),
+				      SCMP_CMP(2, SCMP_CMP_MASKED_EQ, UINT64_MAX, 0));
 	return rc;
 }
 

@@ -49,6 +49,17 @@ static int outcome(int (*act)(void))
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
+static int other_pid;
+
+/* Of the other process's memory. */
+static long peek(void)
+{
+	char byte;
+	struct iovec local = {&byte, 1}, remote = {&byte, 1};
+
+	return process_vm_readv(other_pid, &local, 1, &remote, 1, 0);
+}
+
 /* ---- privileges ---- */
 
 static bool status_has(pid_t pid, const char *name, const char *value)
@@ -161,7 +172,7 @@ END_TEST
 /* ---- files and system calls ---- */
 
 static char text[128];
-static int data_file, other_pid;
+static int data_file;
 
 /* As a NI is when it serves. */
 static void confine(bool filter)
@@ -186,14 +197,6 @@ static void *nothing(void *unused)
 static void *memory(int protection)
 {
 	return mmap(NULL, 4096, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-}
-
-static long peek(void)
-{
-	char byte;
-	struct iovec local = {&byte, 1}, remote = {&byte, 1};
-
-	return process_vm_readv(other_pid, &local, 1, &remote, 1, 0);
 }
 
 static long run(void)
