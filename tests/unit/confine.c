@@ -153,6 +153,20 @@ START_TEST(a_ni_of_another_users_server_stays_that_users)
 }
 END_TEST
 
+static int stay_root(void)
+{
+	if (confine_privileges(0, FILE_MAX, &err))
+		return 1;
+	return !geteuid() && status_has(getpid(), "CapPrm:", "\t0000000000000000") &&
+			       status_has(getpid(), "CapEff:", "\t0000000000000000") ? 0 : 2;
+}
+
+START_TEST(roots_own_ni_has_no_capabilities)
+{
+	ck_assert_int_eq(outcome(stay_root), 0);
+}
+END_TEST
+
 static int grow(void)
 {
 	int fd = memfd_create("slot", MFD_CLOEXEC);
@@ -612,6 +626,7 @@ static Suite *unit_suite(void)
 	if (!geteuid()) {
 		ADD(a_ni_of_roots_server_becomes_its_user_and_not_root_again);
 		ADD(a_uid_that_means_unchanged_is_refused);
+		ADD(roots_own_ni_has_no_capabilities);
 		ADD(root_that_may_not_kill_starts_nobody_elses);
 	} else {
 		fprintf(stderr, "# not root: what takes a change of the uid is skipped\n");
