@@ -32,7 +32,7 @@ void log_open(const char *ident, enum log_level level, bool to_syslog)
 	config.level = level;
 	config.to_syslog = to_syslog;
 	if (to_syslog)
-		openlog(ident, LOG_PID, LOG_DAEMON);
+		openlog(ident, LOG_PID | LOG_NDELAY, LOG_DAEMON);
 }
 
 int log_level_parse(const char *text, enum log_level *level)

@@ -2,6 +2,7 @@
 /* thread.c - threads of the library's own, in processes that are others'. */
 #include "common/thread.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <signal.h>
 #include <unistd.h>
@@ -49,6 +50,12 @@ void thread_crowd(unsigned threads, void (*work)(void *arg), void *arg)
 	work(arg);
 	while (count)
 		pthread_join(others[--count], NULL);
+}
+
+void thread_await(sem_t *posted)
+{
+	while (sem_wait(posted) && errno == EINTR)
+		continue;
 }
 
 unsigned thread_processors(unsigned sharing)

@@ -4,6 +4,7 @@
 #define HOLDFAST_THREAD_H
 
 #include <pthread.h>
+#include <semaphore.h>
 
 /*
  * Begins a thread that takes no signal that is sent to the process: those are for the application's own threads. Faults
@@ -16,6 +17,9 @@ int thread_begin(pthread_t *thread, void *(*run)(void *), void *arg);
  * can be had. `work` shares out what is to be done by itself, and must do all of it when it is alone.
  */
 void thread_crowd(unsigned threads, void (*work)(void *arg), void *arg);
+
+/* Waits until another thread has posted. */
+void thread_await(sem_t *posted);
 
 /*
  * For how many threads of this process there is a processor each, while as many processes as `sharing` (this one among

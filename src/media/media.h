@@ -91,6 +91,10 @@ int media_judge(const char *directory, enum media_survives *survives, char *why,
 /* What makes stores to a file in this directory durable. */
 int media_measure(const char *directory, enum media_granularity *granularity, struct error *err);
 
+/* From here on mappings of DAX memory have this granularity, and no other file is opened to learn it. Not for
+ * deep_flush(). Before there are threads. */
+void media_set_granularity(enum media_granularity granularity);
+
 /* What has to be flushed: "nothing", "cache lines", "pages". */
 const char *media_granularity_text(enum media_granularity granularity);
 

@@ -32,6 +32,16 @@ struct media_map {
 	uintptr_t page_mask;
 };
 
+/* Of DAX, once it is known and libpmem2 is not to ask: it reads files of /sys for it, for every mapping. */
+static bool granularity_known;
+static enum media_granularity granularity_dax;
+
+void media_set_granularity(enum media_granularity granularity)
+{
+	granularity_dax = granularity;
+	granularity_known = true;
+}
+
 /* libpmem2 returns -errno, or its own codes below -100000; those that a file can cause get an errno. */
 static int pmem2_code(int rc)
 {
@@ -134,7 +144,7 @@ err_source:
 	return rc;
 }
 
-static int map_page_cache(struct media_map *map, int fd, size_t bytes, struct error *err)
+static int file_check(int fd, size_t bytes, uintptr_t page_mask, struct error *err)
 {
 	struct stat st;
 
@@ -142,11 +152,20 @@ static int map_page_cache(struct media_map *map, int fd, size_t bytes, struct er
 		return error_set(err, -errno, "cannot map a file: %s", strerror(errno));
 	if (!S_ISREG(st.st_mode))
 		return error_set(err, -EINVAL, "cannot map what is no regular file");
-	if (bytes & map->page_mask)
+	if (bytes & page_mask)
 		return error_set(err, -EINVAL, "cannot map %zu bytes: no whole pages", bytes);
 	if ((uint64_t)st.st_size < bytes)
 		return error_set(err, -ERANGE, "cannot map %zu bytes of a file that has %lld", bytes,
 				 (long long)st.st_size);
+	return 0;
+}
+
+static int map_page_cache(struct media_map *map, int fd, size_t bytes, struct error *err)
+{
+	int rc = file_check(fd, bytes, map->page_mask, err);
+
+	if (rc)
+		return rc;
 	map->base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (map->base == MAP_FAILED)
 		return error_set(err, -errno, "cannot map a file: %s", strerror(errno));
@@ -175,13 +194,13 @@ static int reserve(size_t bytes, size_t unit, uint8_t **out, struct error *err)
 }
 
 /* Over what is reserved, so that nothing else is ever there. */
-static int pieces_map(struct media_map *map, int fd, const struct extent *extents, unsigned count,
+static int pieces_map(struct media_map *map, int fd, int flags, const struct extent *extents, unsigned count,
 		      struct error *err)
 {
 	uint8_t *at = map->base;
 
 	for (unsigned i = 0; i < count; at += extents[i++].bytes) {
-		if (mmap(at, extents[i].bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+		if (mmap(at, extents[i].bytes, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd,
 			 (off_t)extents[i].offset) == MAP_FAILED)
 			return error_set(err, -errno, "cannot map %llu bytes of a device from %llu on: %s",
 					 (unsigned long long)extents[i].bytes, (unsigned long long)extents[i].offset,
@@ -191,25 +210,35 @@ static int pieces_map(struct media_map *map, int fd, const struct extent *extent
 }
 
 /* libpmem2 tells the granularity only of what it mapped itself: of the first piece, for a moment. */
-static int pieces_register(struct media_map *map, int fd, size_t first_bytes, struct error *err)
+static int pieces_measure(int fd, size_t first_bytes, enum media_granularity *granularity, struct error *err)
 {
-	struct pmem2_source *source = NULL;
 	struct media_map probe = {0};
-	int rc;
+	int rc = map_dax(&probe, fd, first_bytes, err);
 
-	rc = map_dax(&probe, fd, first_bytes, err);
 	if (rc)
 		return rc;
+	*granularity = probe.granularity;
 	pmem2_map_delete(&probe.map);
-	rc = pmem2_source_from_fd(&source, fd);
-	if (!rc) {
-		static const enum pmem2_granularity granularity[] = {
-			[MEDIA_BYTE] = PMEM2_GRANULARITY_BYTE,
-			[MEDIA_CACHE_LINE] = PMEM2_GRANULARITY_CACHE_LINE,
-			[MEDIA_PAGE] = PMEM2_GRANULARITY_PAGE,
-		};
+	return 0;
+}
 
-		rc = pmem2_map_from_existing(&map->map, source, map->base, map->bytes, granularity[probe.granularity]);
+/* For libpmem2's functions. Where it is not to ask, it is not told either what device is behind the mapping. */
+static int pieces_register(struct media_map *map, int fd, size_t first_bytes, struct error *err)
+{
+	static const enum pmem2_granularity names[] = {
+		[MEDIA_BYTE] = PMEM2_GRANULARITY_BYTE,
+		[MEDIA_CACHE_LINE] = PMEM2_GRANULARITY_CACHE_LINE,
+		[MEDIA_PAGE] = PMEM2_GRANULARITY_PAGE,
+	};
+	enum media_granularity granularity = granularity_dax;
+	struct pmem2_source *source = NULL;
+	int rc = granularity_known ? 0 : pieces_measure(fd, first_bytes, &granularity, err);
+
+	if (rc)
+		return rc;
+	rc = granularity_known ? pmem2_source_from_anon(&source, map->bytes) : pmem2_source_from_fd(&source, fd);
+	if (!rc) {
+		rc = pmem2_map_from_existing(&map->map, source, map->base, map->bytes, names[granularity]);
 		pmem2_source_delete(&source);
 	}
 	if (rc)
@@ -218,8 +247,8 @@ static int pieces_register(struct media_map *map, int fd, size_t first_bytes, st
 	return 0;
 }
 
-static int pmem2_media_map_extents(int fd, const struct extent *extents, unsigned count, struct media_map **out,
-				   struct error *err)
+static int map_extents(int fd, int flags, const struct extent *extents, unsigned count, struct media_map **out,
+		       struct error *err)
 {
 	struct media_map *map = calloc(1, sizeof(*map));
 	size_t unit = MEDIA_UNIT_MIN;
@@ -239,7 +268,7 @@ static int pmem2_media_map_extents(int fd, const struct extent *extents, unsigne
 		goto err_free;
 	map->ours = true;
 	map->granularity = MEDIA_PAGE;
-	rc = pieces_map(map, fd, extents, count, err);
+	rc = pieces_map(map, fd, flags, extents, count, err);
 	if (!rc && is_dax(fd, extents[0].bytes))
 		rc = pieces_register(map, fd, extents[0].bytes, err);
 	if (rc)
@@ -254,6 +283,21 @@ err_free:
 	return rc;
 }
 
+static int pmem2_media_map_extents(int fd, const struct extent *extents, unsigned count, struct media_map **out,
+				   struct error *err)
+{
+	return map_extents(fd, MAP_SHARED, extents, count, out, err);
+}
+
+/* A file on DAX, without a question to libpmem2. */
+static int map_dax_known(int fd, size_t bytes, struct media_map **out, struct error *err)
+{
+	const struct extent all = {0, bytes};
+	int rc = file_check(fd, bytes, (uintptr_t)sysconf(_SC_PAGESIZE) - 1, err);
+
+	return rc ? rc : map_extents(fd, MAP_SHARED_VALIDATE | MAP_SYNC, &all, 1, out, err);
+}
+
 static int pmem2_media_map(int fd, size_t bytes, struct media_map **out, struct error *err)
 {
 	struct media_map *map;
@@ -261,6 +305,8 @@ static int pmem2_media_map(int fd, size_t bytes, struct media_map **out, struct 
 
 	if (!bytes) /* to libpmem2, all of the file */
 		return error_set(err, -EINVAL, "cannot map 0 bytes of a file");
+	if (granularity_known && is_dax(fd, bytes))
+		return map_dax_known(fd, bytes, out, err);
 	map = calloc(1, sizeof(*map));
 	if (!map)
 		return error_nomem(err, "a mapping");

@@ -35,8 +35,8 @@ struct net_params {
 	unsigned threads;     /* target: progress threads, at least 1 */
 	size_t chunk_bytes;   /* initiator: largest single transfer; 0 for the default */
 	unsigned window;      /* initiator: transfers in flight, on each rail; 0 for the default */
-	/* target: called at the start of each progress thread, to bind it near memory and device; may be
-	 * NULL. `device` is the fabric device's PCI address ("0000:3b:00.0") or "". */
+	/* target: called at the start of each progress thread, before listen() returns, to bind it near memory
+	 * and device; may be NULL. `device` is the fabric device's PCI address ("0000:3b:00.0") or "". */
 	void (*thread_start)(void *arg, unsigned thread, const char *device);
 	void *thread_arg;
 };

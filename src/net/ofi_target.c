@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "common/thread.h"
 
 #define KEY_TRIES 8
 
@@ -64,6 +65,7 @@ int ofi_listen(const struct net_params *params, struct net_target **out,
 	if (!target)
 		return error_nomem(err, "a data-plane target");
 	pthread_mutex_init(&target->lock, NULL);
+	sem_init(&target->thread_started, 0, 0);
 	target->thread_start = params->thread_start;
 	target->thread_arg = params->thread_arg;
 	target->workers = calloc(count, sizeof(*target->workers));
@@ -91,6 +93,8 @@ int ofi_listen(const struct net_params *params, struct net_target **out,
 		error_set(err, rc, "starting progress threads: %s", strerror(-rc));
 		goto err_close;
 	}
+	for (unsigned i = 0; i < count; i++)
+		thread_await(&target->thread_started);
 	*address = bound;
 	*out = target;
 	return 0;
@@ -124,6 +128,7 @@ void ofi_target_close(struct net_target *target)
 	fi_freeinfo(target->info);
 	token_clear(&target->tokens);
 	pthread_mutex_destroy(&target->lock);
+	sem_destroy(&target->thread_started);
 	free(target->workers);
 	free(target);
 }

@@ -20,6 +20,7 @@
 #define HOLDFAST_OFI_TARGET_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include "net/ofi.h"
 #include "net/ofi_handshake.h"
@@ -101,6 +102,7 @@ struct net_target {
 
 	void (*thread_start)(void *arg, unsigned thread, const char *device);
 	void *thread_arg;
+	sem_t thread_started;
 	char device[32];
 
 	struct worker *workers;

@@ -286,6 +286,7 @@ static void *worker_run(void *arg)
 
 	if (target->thread_start)
 		target->thread_start(target->thread_arg, worker->index, target->device);
+	sem_post(&target->thread_started);
 	while (!atomic_load(&target->stop)) {
 		struct session *ready = worker->ready, *session;
 

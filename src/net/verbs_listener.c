@@ -133,6 +133,7 @@ void *verbs_listener_run(void *arg)
 
 	if (target->thread_start)
 		target->thread_start(target->thread_arg, 0, target->device_name);
+	sem_post(&target->thread_started);
 	while (!atomic_load(&target->stop)) {
 		int n = poll(target->fds, 2 + target->device_count, listener_look(target));
 

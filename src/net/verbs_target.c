@@ -15,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include "common/log.h"
+#include "common/thread.h"
 
 #define BACKLOG 128
 
@@ -226,6 +227,7 @@ int verbs_listen_with(const struct net_params *params, enum verbs_windows window
 	if (!target)
 		return error_nomem(err, "a data-plane target");
 	pthread_mutex_init(&target->lock, NULL);
+	sem_init(&target->thread_started, 0, 0);
 	target->thread_start = params->thread_start;
 	target->thread_arg = params->thread_arg;
 	target->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -246,6 +248,7 @@ int verbs_listen_with(const struct net_params *params, enum verbs_windows window
 		rc = verbs_failed(err, rc, "starting the data plane's thread");
 		goto err_close;
 	}
+	thread_await(&target->thread_started);
 	*address = bound;
 	*out = target;
 	return 0;
@@ -285,6 +288,7 @@ void verbs_target_close(struct net_target *target)
 		close(target->wake_fd);
 	token_clear(&target->tokens);
 	pthread_mutex_destroy(&target->lock);
+	sem_destroy(&target->thread_started);
 	free(target->devices);
 	free(target->fds);
 	free(target);

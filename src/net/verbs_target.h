@@ -17,6 +17,7 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include "net/token.h"
 #include "net/verbs.h"
@@ -85,6 +86,7 @@ struct net_target {
 	void *thread_arg;
 	pthread_t thread;
 	bool started;
+	sem_t thread_started;
 	int wake_fd;
 	struct pollfd *fds; /* the thread's: wake_fd, events, one a device */
 	_Atomic bool stop;

@@ -3,12 +3,36 @@
 #include "ni/locality.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <hwloc.h>
 #include "common/log.h"
 #include "wire/ni_wire.h"
+
+/* One for all threads, which only read it; they wait for it before the NI serves. Devices are looked for where there is
+ * one to be near to: that takes longer than all the rest. */
+static hwloc_topology_t topology_of_node(bool devices)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static hwloc_topology_t topology;
+	static bool tried;
+
+	pthread_mutex_lock(&lock);
+	if (!tried && !hwloc_topology_init(&topology)) {
+		if (devices)
+			hwloc_topology_set_io_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_IMPORTANT);
+		if (hwloc_topology_load(topology)) {
+			hwloc_topology_destroy(topology);
+			topology = NULL;
+		}
+	}
+	tried = true;
+	pthread_mutex_unlock(&lock);
+	return topology;
+}
 
 static hwloc_obj_t numa_object(hwloc_topology_t topology, uint32_t numa_node)
 {
@@ -35,19 +59,13 @@ static bool narrow(hwloc_bitmap_t cpus, hwloc_obj_t object)
 
 void locality_bind(const char *what, unsigned index, uint32_t numa_node, const char *device)
 {
-	hwloc_topology_t topology;
-	hwloc_bitmap_t cpus;
+	hwloc_topology_t topology = topology_of_node(*device);
+	hwloc_bitmap_t cpus = topology ? hwloc_bitmap_dup(hwloc_topology_get_allowed_cpuset(topology)) : NULL;
 	bool by_memory, by_device;
 	char *list = NULL;
 
-	if (hwloc_topology_init(&topology))
-		return;
-	hwloc_topology_set_io_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_IMPORTANT);
-	if (hwloc_topology_load(topology))
-		goto out_topology;
-	cpus = hwloc_bitmap_dup(hwloc_topology_get_allowed_cpuset(topology));
 	if (!cpus)
-		goto out_topology;
+		return;
 	by_memory = narrow(cpus, numa_object(topology, numa_node));
 	by_device = narrow(cpus, device_object(topology, device));
 	hwloc_bitmap_list_asprintf(&list, cpus);
@@ -64,6 +82,4 @@ void locality_bind(const char *what, unsigned index, uint32_t numa_node, const c
 			 by_device ? "the fabric's device" : "");
 	free(list);
 	hwloc_bitmap_free(cpus);
-out_topology:
-	hwloc_topology_destroy(topology);
 }

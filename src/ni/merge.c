@@ -250,7 +250,7 @@ static void *work_run(void *arg)
 	struct set_info made;
 
 	/* Of this thread alone; where it may not, it works as the others do. */
-	setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
+	setpriority(PRIO_PROCESS, 0, NICE);
 	err.code = work_do(work, &err);
 	made = work->made;
 	work_free(work);

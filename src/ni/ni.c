@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "common/log.h"
 #include "common/worker.h"
+#include "ni/confine.h"
 #include "ni/locality.h"
 #include "ni/mapping.h"
 #include "ni/merge.h"
@@ -41,6 +42,7 @@ static struct {
 	struct net_target *target;
 	struct grant *grants;
 	struct error refusal; /* why it is not started */
+	bool unfit;	      /* never will be */
 } ni = {.refusal = {-ENOTCONN, "the NI is not started"}};
 
 static void reply_send(struct ni_reply *reply)
@@ -152,11 +154,25 @@ static void thread_start(void *arg, unsigned thread, const char *device)
 {
 	(void)arg;
 	locality_bind("NI thread", thread, ni.numa_node, device);
+	confine_thread();
 }
 
 static void unmapping(const void *base, size_t bytes)
 {
 	ni.net->forget(ni.target, base, bytes);
+}
+
+/* The data plane has opened what it needs, in all its threads. */
+static int confine(const struct ni_request *request, struct ni_reply *reply, struct error *err)
+{
+	int rc;
+
+	media_set_granularity(request->granularity);
+	confine_thread();
+	rc = worker_start(WORKERS);
+	if (rc)
+		return error_set(err, rc, "cannot start threads: %s", strerror(-rc));
+	return confine_process(request->flags & NI_SECCOMP, reply->text, sizeof(reply->text), err);
 }
 
 static int order_start(const struct ni_request *request, struct ni_reply *reply, struct error *err)
@@ -169,15 +185,23 @@ static int order_start(const struct ni_request *request, struct ni_reply *reply,
 	};
 	int rc;
 
+	if (ni.unfit) {
+		*err = ni.refusal;
+		return err->code;
+	}
 	ni.numa_node = request->numa_node;
 	ni.net = net_find(request->net);
 	if (!ni.net)
 		return error_set(err, -EINVAL, "there is no data plane '%s'", request->net);
 	rc = ni.net->listen(&params, &ni.target, &reply->address, err);
-	if (rc)
+	if (!rc)
+		rc = confine(request, reply, err);
+	if (rc) {
 		ni.refusal = *err;
-	else
+		ni.unfit = true;
+	} else {
 		mapping_tell(unmapping);
+	}
 	return rc;
 }
 
@@ -371,19 +395,15 @@ static int order_receive(struct ni_request *request, int *fd)
 	return cursor_ok(&c) ? 1 : -EBADMSG;
 }
 
-int ni_main(int socket)
+int ni_main(int socket, const struct ni_owner *owner)
 {
 	struct ni_request request;
 	int fd = -1, rc;
 
 	ni.socket = socket;
-	rc = worker_start(WORKERS);
-	if (rc) {
-		log_error("NI: cannot start threads: %s", strerror(-rc));
-		return EXIT_FAILURE;
-	}
+	ni.unfit = confine_privileges(owner->uid, owner->file_bytes, &ni.refusal) != 0;
 	while ((rc = order_receive(&request, &fd)) > 0) {
-		if (request.type == NI_START || ni.target) {
+		if (request.type == NI_START || (ni.target && !ni.unfit)) {
 			order(&request, fd);
 		} else {
 			reply_error(request.id, ni.refusal.code, &ni.refusal);

@@ -9,7 +9,16 @@
 #ifndef HOLDFAST_NI_H
 #define HOLDFAST_NI_H
 
-/* Serves the PMM at the other end of `socket` until it closes; returns the exit status. */
-int ni_main(int socket);
+#include <stdint.h>
+
+/* Whose NI it is, and how large any of its slots' files may become. */
+struct ni_owner {
+	uint32_t uid;
+	uint64_t file_bytes;
+};
+
+/* Serves the PMM at the other end of `socket` until it closes, as the owner where it may (confine.h); returns the exit
+ * status. */
+int ni_main(int socket, const struct ni_owner *owner);
 
 #endif

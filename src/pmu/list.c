@@ -274,6 +274,8 @@ static void stat_server(struct wire_stat_reply *reply, const struct server *serv
 	for (struct ni_process *ni = NULL; (ni = ni_process_next(server, ni));) {
 		snprintf(key, sizeof(key), "ni.%u.pid", ni_process_uid(ni));
 		stat_add(reply, key, "%d", (int)ni_process_pid(ni));
+		snprintf(key, sizeof(key), "ni.%u.confined", ni_process_uid(ni));
+		stat_add(reply, key, "%s", ni_process_confined(ni));
 	}
 }
 

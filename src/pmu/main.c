@@ -93,6 +93,8 @@ static int background(struct error *err)
 
 static int ni_run(char **argv)
 {
+	const struct ni_owner owner = {(uint32_t)strtoul(argv[4], NULL, 10), strtoull(argv[5], NULL, 10)};
+
 	prctl(PR_SET_NAME, "pmu-ni");
 	log_open("pmu-ni", (enum log_level)atoi(argv[2]), atoi(argv[3]));
 	/* The PMM decides when a NI ends. */
@@ -100,7 +102,7 @@ static int ni_run(char **argv)
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
-	return ni_main(NI_SOCKET);
+	return ni_main(NI_SOCKET, &owner);
 }
 
 /* A session takes some ten descriptors; the NI inherits what we may have. */
@@ -122,7 +124,7 @@ int main(int argc, char **argv)
 
 	if (sodium_init() < 0)
 		return EXIT_FAILURE;
-	if (argc == 4 && !strcmp(argv[1], "--ni-process"))
+	if (argc == 6 && !strcmp(argv[1], "--ni-process"))
 		return ni_run(argv);
 	log_open("pmu-server", LOG_LEVEL_INFO, false);
 	signal(SIGPIPE, SIG_IGN);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,7 @@ struct ni_process {
 	int socket;
 	struct event *readable, *writable, *clock;
 	struct net_address address; /* known once START is answered */
+	char confined[128];	    /* as well */
 	uint64_t last_id;
 	struct order *orders;
 	struct unsent *unsent, **unsent_last;
@@ -51,9 +53,11 @@ struct ni_process {
 
 /* ---- the child ---- */
 
-static void child_run(int socket, int lock, pid_t parent, const struct conf *conf)
+static void child_run(int socket, int lock, pid_t parent, const struct ni_process *ni)
 {
-	char level[8], syslog[8];
+	const struct conf *conf = &ni->server->conf;
+	char level[8], syslog[8], uid[16], file_bytes[24];
+	struct pool_stat stat;
 
 	if (dup2(socket, 3) < 0 || dup2(lock, 4) < 0)
 		_exit(EXIT_FAILURE);
@@ -63,7 +67,10 @@ static void child_run(int socket, int lock, pid_t parent, const struct conf *con
 		_exit(EXIT_FAILURE);
 	snprintf(level, sizeof(level), "%d", (int)conf->log_level);
 	snprintf(syslog, sizeof(syslog), "%d", conf->syslog);
-	execl("/proc/self/exe", "pmu-ni", "--ni-process", level, syslog, (char *)NULL);
+	snprintf(uid, sizeof(uid), "%" PRIu32, ni->uid);
+	pool_get_stat(ni->server->pool, &stat);
+	snprintf(file_bytes, sizeof(file_bytes), "%" PRIu64, stat.size_bytes);
+	execl("/proc/self/exe", "pmu-ni", "--ni-process", level, syslog, uid, file_bytes, (char *)NULL);
 	_exit(EXIT_FAILURE);
 }
 
@@ -80,7 +87,7 @@ static int child_start(struct ni_process *ni, struct error *err)
 	close(pair[1]);
 	ni->pid = socket_copy < 0 || lock_copy < 0 ? -1 : fork();
 	if (!ni->pid)
-		child_run(socket_copy, lock_copy, parent, &ni->server->conf);
+		child_run(socket_copy, lock_copy, parent, ni);
 	if (ni->pid < 0)
 		error_set(err, -errno, "cannot start a NI process: %s", strerror(errno));
 	if (socket_copy >= 0)
@@ -130,12 +137,14 @@ static void ni_die(struct ni_process *ni, const char *why)
 	struct ni_reply reply = {.status = -ENETRESET};
 	struct server *server = ni->server;
 	struct order *order;
+	int status;
 
 	if (ni->dead)
 		return;
 	ni->dead = true;
 	kill(ni->pid, SIGKILL);
-	waitpid(ni->pid, NULL, 0);
+	if (waitpid(ni->pid, &status, 0) == ni->pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS)
+		why = "was ended by the kernel for a system call that no NI makes: has somebody broken into it?";
 	if (!server->stopping) {
 		server->counters.ni_deaths++;
 		log_error("the NI process %d of uid %u %s; its sessions end, and a new one starts when "
@@ -317,10 +326,13 @@ static void started(void *arg, const struct ni_reply *reply)
 {
 	struct ni_process *ni = arg;
 
-	if (!reply->status)
+	if (!reply->status) {
 		ni->address = reply->address;
-	else if (!ni->dead && !ni->server->stopping)
-		log_error("the NI of uid %u cannot listen: %s", ni->uid, reply->text);
+		snprintf(ni->confined, sizeof(ni->confined), "%.100s", reply->text);
+		log_info("NI process %d serves uid %u: %s", (int)ni->pid, ni->uid, ni->confined);
+	} else if (!ni->dead && !ni->server->stopping) {
+		log_error("the NI of uid %u cannot serve: %s", ni->uid, reply->text);
+	}
 }
 
 static void start_order(struct ni_process *ni)
@@ -328,10 +340,14 @@ static void start_order(struct ni_process *ni)
 	struct conf *conf = &ni->server->conf;
 	struct ni_request request = {
 		.type = NI_START,
+		.flags = conf->ni_seccomp ? NI_SECCOMP : 0,
 		.count = (uint32_t)conf->ni_threads,
 		.numa_node = ni->server->numa_node,
 	};
+	struct pool_stat stat;
 
+	pool_get_stat(ni->server->pool, &stat);
+	request.granularity = stat.granularity;
 	snprintf(request.text, sizeof(request.text), "%s", conf->fabric_listen);
 	snprintf(request.net, sizeof(request.net), "%s", conf->net);
 	snprintf(request.provider, sizeof(request.provider), "%s", conf->fabric);
@@ -387,6 +403,11 @@ const struct net_address *ni_process_address(const struct ni_process *ni)
 pid_t ni_process_pid(const struct ni_process *ni)
 {
 	return ni->pid;
+}
+
+const char *ni_process_confined(const struct ni_process *ni)
+{
+	return ni->confined;
 }
 
 uint32_t ni_process_uid(const struct ni_process *ni)

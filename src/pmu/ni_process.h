@@ -27,6 +27,8 @@ void ni_process_order(struct ni_process *ni, struct ni_request *request, int fd,
 
 const struct net_address *ni_process_address(const struct ni_process *ni);
 pid_t ni_process_pid(const struct ni_process *ni);
+/* What it has given up, in words; "" before it serves. */
+const char *ni_process_confined(const struct ni_process *ni);
 uint32_t ni_process_uid(const struct ni_process *ni);
 struct ni_process *ni_process_next(const struct server *server, struct ni_process *ni);
 

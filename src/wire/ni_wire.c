@@ -26,6 +26,7 @@ void ni_request_fields(struct cursor *c, void *message)
 	cursor_u32(c, &m->rank);
 	cursor_u32(c, &m->count);
 	cursor_u32(c, &m->numa_node);
+	cursor_u32(c, &m->granularity);
 	cursor_bytes(c, m->token, sizeof(m->token));
 	wire_set_info_fields(c, &m->set);
 	cursor_u32(c, &m->extent_count);

@@ -19,7 +19,7 @@
 #define NI_NUMA_UNKNOWN	 UINT32_MAX
 
 enum ni_type {
-	NI_START = 1, /* listen: text = node, net, provider, count = threads; answers address */
+	NI_START = 1, /* listen: text = node, net, provider, count = threads; answers address, and in text how it is confined */
 	NI_ADMIT,     /* peer may connect with token */
 	NI_EXPEL,     /* peer is cut off */
 	NI_MAP,	      /* descriptor attached: give file its bytes (allocate where flagged), map, populate */
@@ -34,7 +34,12 @@ enum ni_type {
 	NI_CANCEL,    /* the MERGE under way ends soon, with -ECANCELED */
 };
 
-enum ni_flags { NI_ALLOCATE = 1, NI_CHECK_BLOCKS = 2, NI_DURABLE = 4 /* COMMIT: the set is, by its client */ };
+enum ni_flags {
+	NI_ALLOCATE = 1,
+	NI_CHECK_BLOCKS = 2,
+	NI_DURABLE = 4, /* COMMIT: the set is, by its client */
+	NI_SECCOMP = 8, /* START */
+};
 
 struct ni_request {
 	uint64_t id;
@@ -45,6 +50,7 @@ struct ni_request {
 	uint32_t rank;	 /* of the set */
 	uint32_t count;
 	uint32_t numa_node; /* START: of the pool's memory; NI_NUMA_UNKNOWN */
+	uint32_t granularity; /* START: of slots, enum media_granularity */
 	uint8_t token[NET_TOKEN_BYTES];
 	struct set_info set;
 	char text[256], net[NET_NAME_BYTES], provider[NET_NAME_BYTES];

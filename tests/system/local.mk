@@ -41,6 +41,7 @@ system_tests = \
 	%D%/0430-configuration.t \
 	%D%/0435-persist-refused.t \
 	%D%/0440-start.t \
+	%D%/0442-unit.t \
 	%D%/0450-unix-socket.t \
 	%D%/0460-data-directory.t \
 	%D%/0461-data-device.t \

@@ -7,6 +7,14 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <rdma/fabric.h>
+#include <rdma/fi_atomic.h>
+#include <rdma/fi_cm.h>
+#include <rdma/fi_domain.h>
+#include <rdma/fi_endpoint.h>
+#include <rdma/fi_errno.h>
+#include <rdma/fi_rma.h>
+#include <rdma/fi_tagged.h>
 #include "client/client.h"
 #include "client/control.h"
 #include "common/checksum.h"
@@ -208,15 +216,16 @@ static struct net_conn *data_connect(struct wire_open_reply *reply)
 struct liar {
 	struct control control;
 	struct net_conn *conn;
+	struct wire_open_reply opened;
 	struct wire_begin_reply begun;
 };
 
 static struct liar liar_attach(const char *job)
 {
 	struct liar liar = {.control = login()};
-	struct wire_open_reply reply = attach(&liar.control, job);
 
-	liar.conn = data_connect(&reply);
+	liar.opened = attach(&liar.control, job);
+	liar.conn = data_connect(&liar.opened);
 	return liar;
 }
 
@@ -228,14 +237,20 @@ static int liar_call(struct liar *liar, enum wire_type type, wire_fields_fn *fie
 		    type == WIRE_COMMIT ? wire_commit_reply_fields : wire_nothing_fields, &committed);
 }
 
+static void liar_begin_epoch(struct liar *liar, uint64_t epoch)
+{
+	struct wire_begin begin = {epoch, SET_FULL, epoch - 1, 1 << 20, SET_BLOCK_DEFAULT, PERSIST_SERVER};
+
+	ck_assert_msg(!call(&liar->control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields,
+			    &liar->begun), "%s", err.text);
+}
+
 /* That has begun epoch 1, too. */
 static struct liar liar_begin(void)
 {
-	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20, SET_BLOCK_DEFAULT, PERSIST_SERVER};
 	struct liar liar = liar_attach("liar");
 
-	ck_assert_msg(!call(&liar.control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields,
-			    &liar.begun), "%s", err.text);
+	liar_begin_epoch(&liar, 1);
 	return liar;
 }
 
@@ -748,6 +763,378 @@ START_TEST(another_users_job_is_as_if_it_were_not_there)
 }
 END_TEST
 
+/*
+ * ---- another user's bytes ----
+ *
+ * A victim has a set that is published, another one under way, and a grant to read the first. The intruder is a user of
+ * the same server, knows all of the victim's numbers, and has sessions of his own.
+ */
+#define VICTIM	 23456u
+#define INTRUDER 12345u
+#define SECRET	 0x77
+#define BYTES	 4096
+#define SET_SIZE (BYTES + 64 + 8 + 40 + 8)
+
+struct victim {
+	struct liar liar;
+	struct net_key write_key, read_key;
+	uint64_t grant;
+	struct wire_commit commit; /* of the set under way */
+};
+
+static struct segment secret_segment = {"data", ELEMENT_BYTE, 1, BYTES};
+
+/* On loopback without authentication the server takes our word. */
+static struct control login_as(uint32_t uid)
+{
+	struct control control;
+
+	ck_assert(!seteuid(uid));
+	control = login();
+	ck_assert(!seteuid(0));
+	return control;
+}
+
+static void write_secret(struct victim *victim, uint64_t epoch)
+{
+	static uint8_t set[SET_SIZE] __attribute__((aligned(64)));
+	struct table table = table_init(set + BYTES, SET_BLOCK_DEFAULT, 1, 1, 1);
+	struct net_transfer transfer = {.local = set, .bytes = sizeof(set), .write = true}, *done;
+	struct liar *liar = &victim->liar;
+
+	memset(set, SECRET, BYTES);
+	table.header->epoch = epoch;
+	table.segment_ids[0] = table_segment_id(&secret_segment);
+	table.extents[0].bytes = BYTES;
+	table.checksums[0] = checksum(set, BYTES);
+	liar_begin_epoch(liar, epoch);
+	ck_assert(!net_ofi.submit(liar->conn, &liar->begun.grant.key, &transfer, &err));
+	ck_assert_int_eq(net_ofi.reap(liar->conn, &done, 1, deadline_in_ms(5000), &err), 1);
+	ck_assert_int_eq(transfer.status, 0);
+	victim->commit = (struct wire_commit){.grant = liar->begun.grant.grant, .set.segments = &secret_segment};
+	victim->commit.set.info = (struct set_info){epoch, SET_FULL, 1, BYTES, BYTES, SET_SIZE - BYTES,
+						    checksum(set + BYTES, SET_SIZE - BYTES),
+						    .block_bytes = SET_BLOCK_DEFAULT};
+}
+
+static void victim_make(struct victim *victim)
+{
+	struct wire_read read = {.epoch = 1};
+	struct wire_read_reply reading = {0};
+	struct liar *liar = &victim->liar;
+
+	*victim = (struct victim){.liar.control = login_as(VICTIM)};
+	liar->opened = attach(&liar->control, "secret");
+	liar->conn = data_connect(&liar->opened);
+	write_secret(victim, 1);
+	ck_assert_msg(!liar_call(liar, WIRE_COMMIT, wire_commit_fields, &victim->commit), "%s", err.text);
+	ck_assert_msg(!call(&liar->control, WIRE_READ, wire_read_fields, &read, wire_read_reply_fields, &reading), "%s",
+		      err.text);
+	victim->read_key = reading.grants[0].key;
+	wire_read_reply_free(&reading);
+	write_secret(victim, 2);
+	victim->write_key = liar->begun.grant.key;
+	victim->grant = liar->begun.grant.grant;
+}
+
+/* He goes on, and both sets are what he wrote. */
+static void victim_is_well(struct victim *victim)
+{
+	struct client_options options = options_of_server();
+	struct client_identity identity = {.job = "secret", .ranks = 1, .mode = REGION_OVERWRITE, .force = true};
+	struct client_segment s = {.segment = secret_segment};
+	struct client *client;
+	uint8_t back[BYTES];
+	int rc;
+
+	ck_assert_msg(!liar_call(&victim->liar, WIRE_COMMIT, wire_commit_fields, &victim->commit), "%s", err.text);
+	liar_end(&victim->liar);
+	ck_assert(!seteuid(VICTIM));
+	rc = client_open(&options, &identity, &client, &err);
+	ck_assert(!seteuid(0));
+	ck_assert_msg(!rc, "%s", err.text);
+	s.at = back;
+	for (uint64_t epoch = 1; epoch <= 2; epoch++) {
+		memset(back, 0, sizeof(back));
+		ck_assert_msg(!client_get(client, 0, epoch, &s, 1, &err), "%s", err.text);
+		for (unsigned i = 0; i < BYTES; i++)
+			ck_assert_uint_eq(back[i], SECRET);
+	}
+	client_close(client, false, &err);
+}
+
+/* With a region and a token of his own, and not connected yet: each refused transfer costs him a connection. */
+static struct liar intruder_attach(void)
+{
+	static unsigned jobs;
+	struct liar intruder = {.control = login_as(INTRUDER)};
+	char job[32];
+
+	snprintf(job, sizeof(job), "own-%u", ++jobs);
+	intruder.opened = attach(&intruder.control, job);
+	return intruder;
+}
+
+static struct liar intruder_connect(void)
+{
+	struct liar intruder = intruder_attach();
+
+	intruder.conn = data_connect(&intruder.opened);
+	return intruder;
+}
+
+/* One transfer, to its end or its deadline, and the end of the connection. */
+static int intrude(struct liar *intruder, const struct net_key *key, bool write, uint64_t offset)
+{
+	static uint8_t local[BYTES];
+	struct net_transfer transfer = {.local = local, .offset = offset, .bytes = BYTES, .write = write}, *done;
+	int rc;
+
+	memset(local, 0, sizeof(local));
+	rc = net_ofi.submit(intruder->conn, key, &transfer, &err);
+	if (!rc)
+		rc = net_ofi.reap(intruder->conn, &done, 1, deadline_in_ms(5000), &err);
+	if (rc == 1)
+		rc = transfer.status;
+	liar_end(intruder);
+	for (unsigned i = 0; i < BYTES; i++)
+		ck_assert_uint_ne(local[i], SECRET);
+	return rc;
+}
+
+START_TEST(another_users_keys_open_nothing)
+{
+	struct victim victim;
+	struct liar intruder;
+
+	victim_make(&victim);
+	for (unsigned i = 0; i < 4; i++) {
+		intruder = intruder_connect();
+		ck_assert(memcmp(&intruder.opened.address, &victim.liar.opened.address, sizeof(struct net_address)));
+		ck_assert_int_lt(intrude(&intruder, i & 1 ? &victim.write_key : &victim.read_key, i & 2, 0), 0);
+	}
+	victim_is_well(&victim);
+}
+END_TEST
+
+START_TEST(ones_own_key_leads_nowhere_else)
+{
+	struct victim victim;
+	struct liar intruder;
+	struct net_key key;
+
+	victim_make(&victim);
+	for (unsigned i = 0; i < 12; i++) {
+		intruder = intruder_connect();
+		liar_begin_epoch(&intruder, 1);
+		key = intruder.begun.grant.key;
+		key.bytes = UINT64_MAX / 2; /* he lies to his own end */
+		if (i / 2 == 1)
+			key.address = victim.write_key.address + key.bytes / 2;
+		if (i / 2 == 2)
+			key.address -= BYTES;
+		if (i / 2 == 3)
+			key.address += 1u << 30;
+		if (i / 2 == 4)
+			key.keys[0]++;
+		if (i / 2 == 5)
+			key.keys[0] = victim.write_key.keys[0] ^ victim.read_key.keys[0];
+		/* The grant itself reaches just behind the end of what was begun, and no further. */
+		ck_assert_int_lt(intrude(&intruder, &key, i & 1, i / 2 == 0 ? intruder.begun.grant.key.bytes : 0), 0);
+	}
+	victim_is_well(&victim);
+}
+END_TEST
+
+/* Nobody but its user gets as far as a NI's memory. */
+START_TEST(another_users_ni_lets_nobody_in)
+{
+	struct net_params params = {.provider = "tcp"};
+	struct victim victim;
+	struct net_conn *conn;
+	uint8_t tokens[4][NET_TOKEN_BYTES] = {0};
+	struct liar intruder, unused = intruder_attach();
+
+	victim_make(&victim);
+	intruder = intruder_connect();
+	memcpy(tokens[1], unused.opened.token, NET_TOKEN_BYTES);
+	memcpy(tokens[2], intruder.opened.token, NET_TOKEN_BYTES);
+	memcpy(tokens[3], victim.liar.opened.token, NET_TOKEN_BYTES); /* it was good once */
+	for (unsigned i = 0; i < 4; i++) {
+		ck_assert_int_eq(net_ofi.connect(&params, &victim.liar.opened.address, tokens[i], deadline_in_ms(5000), &conn,
+						 &err), -EACCES);
+	}
+	/* The token is still one, where it belongs. */
+	unused.conn = data_connect(&unused.opened);
+	liar_end(&unused);
+	liar_end(&intruder);
+	victim_is_well(&victim);
+}
+END_TEST
+
+START_TEST(another_users_grant_is_none_to_name)
+{
+	struct wire_abort abort = {2};
+	struct victim victim;
+	struct liar intruder;
+	struct wire_close close = {0};
+
+	victim_make(&victim);
+	intruder = intruder_connect();
+	liar_begin_epoch(&intruder, 1);
+	ck_assert_int_eq(liar_call(&intruder, WIRE_COMMIT, wire_commit_fields, &victim.commit), -EINVAL);
+	close.grant = victim.grant;
+	liar_call(&intruder, WIRE_CLOSE, wire_close_fields, &close);
+	liar_call(&intruder, WIRE_ABORT, wire_abort_fields, &abort);
+	liar_end(&intruder);
+	victim_is_well(&victim);
+}
+END_TEST
+
+/* ---- libfabric without our client ---- */
+
+struct raw {
+	struct fi_info *info;
+	struct fid_fabric *fabric;
+	struct fid_domain *domain;
+	struct fid_eq *eq;
+	struct fid_cq *cq;
+	struct fid_ep *ep;
+};
+
+static void raw_close(struct raw *raw)
+{
+	struct fid *fids[] = {raw->ep ? &raw->ep->fid : NULL, raw->cq ? &raw->cq->fid : NULL,
+			      raw->domain ? &raw->domain->fid : NULL, raw->eq ? &raw->eq->fid : NULL,
+			      raw->fabric ? &raw->fabric->fid : NULL};
+
+	for (unsigned i = 0; i < sizeof(fids) / sizeof(fids[0]); i++) {
+		if (fids[i])
+			fi_close(fids[i]);
+	}
+	fi_freeinfo(raw->info);
+}
+
+/* Does the provider offer this? Then it is connected. */
+static bool raw_connect(struct raw *raw, const struct wire_open_reply *to, uint64_t caps)
+{
+	struct fi_cq_attr cq_attr = {.size = 16, .format = FI_CQ_FORMAT_CONTEXT, .wait_obj = FI_WAIT_FD};
+	struct fi_eq_attr eq_attr = {.wait_obj = FI_WAIT_FD};
+	struct fi_info *hints = fi_allocinfo();
+	struct fi_eq_cm_entry entry;
+	uint32_t event = 0;
+	int rc;
+
+	*raw = (struct raw){0};
+	hints->fabric_attr->prov_name = strdup("tcp");
+	hints->ep_attr->type = FI_EP_MSG;
+	hints->caps = caps;
+	hints->mode = FI_CONTEXT | FI_CONTEXT2;
+	hints->addr_format = to->address.format;
+	hints->dest_addr = malloc(to->address.bytes);
+	memcpy(hints->dest_addr, to->address.raw, to->address.bytes);
+	hints->dest_addrlen = to->address.bytes;
+	rc = fi_getinfo(FI_VERSION(1, 17), NULL, NULL, 0, hints, &raw->info);
+	fi_freeinfo(hints);
+	if (rc)
+		return false;
+	ck_assert(!fi_fabric(raw->info->fabric_attr, &raw->fabric, NULL));
+	ck_assert(!fi_eq_open(raw->fabric, &eq_attr, &raw->eq, NULL));
+	ck_assert(!fi_domain(raw->fabric, raw->info, &raw->domain, NULL));
+	ck_assert(!fi_cq_open(raw->domain, &cq_attr, &raw->cq, NULL));
+	ck_assert(!fi_endpoint(raw->domain, raw->info, &raw->ep, NULL));
+	ck_assert(!fi_ep_bind(raw->ep, &raw->eq->fid, 0));
+	ck_assert(!fi_ep_bind(raw->ep, &raw->cq->fid, FI_TRANSMIT | FI_RECV));
+	ck_assert(!fi_enable(raw->ep));
+	ck_assert(!fi_connect(raw->ep, to->address.raw, to->token, NET_TOKEN_BYTES));
+	rc = (int)fi_eq_sread(raw->eq, &event, &entry, sizeof(entry), 5000, 0);
+	ck_assert_msg(rc > 0 && event == FI_CONNECTED, "the intruder has no data connection of his own: %d", rc);
+	return true;
+}
+
+/* Till it is done, fails, or 500 ms are over: some are never answered. */
+static void raw_wait(struct raw *raw)
+{
+	struct fi_cq_entry done;
+	struct fi_cq_err_entry failed = {0};
+	uint64_t deadline = deadline_in_ms(500);
+	ssize_t n;
+
+	do
+		n = fi_cq_read(raw->cq, &done, 1);
+	while (n == -FI_EAGAIN && deadline_left_ms(deadline) && !usleep(1000));
+	if (n == -FI_EAVAIL)
+		fi_cq_readerr(raw->cq, &failed, 0);
+}
+
+static const struct {
+	const char *what;
+	uint64_t caps;
+} raw_paths[] = {
+	{"messages", FI_MSG | FI_RMA},
+	{"messages that are injected", FI_MSG | FI_RMA},
+	{"tagged messages", FI_MSG | FI_RMA | FI_TAGGED},
+	{"atomic operations", FI_MSG | FI_RMA | FI_ATOMIC},
+	{"writes with data", FI_MSG | FI_RMA},
+	{"writes", FI_MSG | FI_RMA},
+	{"reads", FI_MSG | FI_RMA},
+};
+
+static void raw_try(struct raw *raw, unsigned path, const struct net_key *key)
+{
+	static uint8_t local[BYTES];
+	static struct fi_context2 context;
+	uint64_t at = key->address, rkey = key->keys[0];
+
+	memset(local, 0, sizeof(local));
+	switch (path) {
+	case 0:
+		fi_send(raw->ep, local, BYTES, NULL, 0, &context);
+		break;
+	case 1:
+		fi_inject(raw->ep, local, 64, 0);
+		break;
+	case 2:
+		fi_tsend(raw->ep, local, BYTES, NULL, 0, at, &context);
+		break;
+	case 3:
+		fi_atomic(raw->ep, local, 1, NULL, 0, at, rkey, FI_UINT64, FI_ATOMIC_WRITE, &context);
+		break;
+	case 4:
+		fi_writedata(raw->ep, local, BYTES, NULL, rkey, 0, at, rkey, &context);
+		break;
+	case 5:
+		fi_write(raw->ep, local, BYTES, NULL, 0, at, rkey, &context);
+		break;
+	default:
+		fi_read(raw->ep, local, BYTES, NULL, 0, at, rkey, &context);
+	}
+	raw_wait(raw);
+	for (unsigned i = 0; i < BYTES; i++)
+		ck_assert_uint_ne(local[i], SECRET);
+}
+
+START_TEST(no_path_of_the_fabric_leads_to_another_user)
+{
+	struct victim victim;
+	struct liar intruder;
+	struct raw raw;
+
+	victim_make(&victim);
+	for (unsigned i = 0; i < 2 * sizeof(raw_paths) / sizeof(raw_paths[0]); i++) {
+		intruder = intruder_attach();
+		if (raw_connect(&raw, &intruder.opened, raw_paths[i / 2].caps))
+			raw_try(&raw, i / 2, i & 1 ? &victim.read_key : &victim.write_key);
+		else if (i & 1)
+			fprintf(stderr, "# libfabric's tcp offers no %s here\n", raw_paths[i / 2].what);
+		raw_close(&raw);
+		control_close(&intruder.control);
+	}
+	victim_is_well(&victim);
+	check_service();
+}
+END_TEST
+
 #ifndef __SANITIZE_ADDRESS__
 /* ---- many ---- */
 
@@ -784,7 +1171,7 @@ END_TEST
 static Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("hostile");
-	TCase *tc = tcase_create("hostile");
+	TCase *tc = tcase_create("hostile"), *users = tcase_create("users");
 
 	setenv("top_builddir", ".", 0);
 	tcase_set_timeout(tc, 120);
@@ -811,11 +1198,22 @@ static Suite *unit_suite(void)
 	tcase_add_test(tc, a_command_is_recorded_and_told);
 	tcase_add_test(tc, a_fence_cuts_off_whoever_writes);
 	tcase_add_test(tc, a_fence_is_answered_when_nobody_writes_any_more);
-	if (!geteuid()) /* it changes its uid */
+	if (!geteuid()) { /* they change it */
 		tcase_add_test(tc, another_users_job_is_as_if_it_were_not_there);
+		tcase_add_test(users, another_users_keys_open_nothing);
+		tcase_add_test(users, ones_own_key_leads_nowhere_else);
+		tcase_add_test(users, another_users_ni_lets_nobody_in);
+		tcase_add_test(users, another_users_grant_is_none_to_name);
+		tcase_add_test(users, no_path_of_the_fabric_leads_to_another_user);
+	} else {
+		fprintf(stderr, "# not root: what takes two users is skipped\n");
+	}
 #ifndef __SANITIZE_ADDRESS__ /* which multiplies what a process takes */
 	tcase_add_test(tc, sixty_four_sessions_stay_below_64_mib);
 #endif
 	suite_add_tcase(suite, tc);
+	tcase_set_timeout(users, 120);
+	tcase_add_checked_fixture(users, setup, teardown);
+	suite_add_tcase(suite, users);
 	return suite;
 }

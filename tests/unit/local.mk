@@ -116,8 +116,8 @@ tests_unit_chain_LDADD = libwire.la libcommon.la $(CHECK_LIBS)
 
 tests_unit_hostile_SOURCES = tests/unit/hostile.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h \
 	tests/unit/unit.h
-tests_unit_hostile_CFLAGS = $(unit_cflags)
-tests_unit_hostile_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
+tests_unit_hostile_CFLAGS = $(unit_cflags) $(LIBFABRIC_CFLAGS)
+tests_unit_hostile_LDADD = libclient.la libnet.la libwire.la libcommon.la $(LIBFABRIC_LIBS) $(CHECK_LIBS)
 
 unit_programs += tests/unit/faults
 tests_unit_faults_SOURCES = tests/unit/faults.c tests/unit/inject.c tests/unit/inject.h tests/unit/pmu_fixture.c \
@@ -174,6 +174,11 @@ unit_programs += tests/unit/track
 tests_unit_track_SOURCES = tests/unit/track.c tests/unit/unit.h
 tests_unit_track_CFLAGS = $(unit_cflags)
 tests_unit_track_LDADD = libtrack.la libcommon.la $(CHECK_LIBS)
+
+unit_programs += tests/unit/confine
+tests_unit_confine_SOURCES = tests/unit/confine.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h tests/unit/unit.h
+tests_unit_confine_CFLAGS = $(unit_cflags)
+tests_unit_confine_LDADD = libni.la libclient.la libnet.la libwire.la libcommon.la $(SECCOMP_LIBS) $(CHECK_LIBS)
 
 # What is preloaded into a process to disturb it.
 check_LTLIBRARIES += tests/unit/inject.la
