@@ -437,7 +437,7 @@ static void sources_of(const struct region *region, const struct merge *merge, s
 				(struct ni_source){region_slot_file(region, SLOT_LOG), increment->place, increment->set};
 	}
 	order->last = (struct wire_set){sources[order->source_count - 1].set,
-					(struct segment *)(uintptr_t)region_segments_of(region, merge->to)};
+					(struct segment *)(uintptr_t)region_segments_of(region, merge->to), 0};
 }
 
 static void merge_run(struct region *region, const struct merge *merge)

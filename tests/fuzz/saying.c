@@ -71,6 +71,7 @@ static struct asked asked_about(struct speaker *s, unsigned type, const uint8_t 
 	struct asked asked = {.type = (uint16_t)type, .id = s->last_id};
 	struct wire_target target = {0};
 	struct wire_asked about = {0};
+	struct wire_share share = {0};
 	struct wire_ask ask = {0};
 	struct wire_hello hello = {0};
 
@@ -92,6 +93,10 @@ static struct asked asked_about(struct speaker *s, unsigned type, const uint8_t 
 	case WIRE_ASK:
 		wire_unpack(payload, bytes, wire_ask_fields, &ask);
 		target = ask.target;
+		break;
+	case WIRE_SHARE:
+		wire_unpack(payload, bytes, wire_share_fields, &share);
+		target = share.target;
 		break;
 	case WIRE_ASKED:
 		wire_unpack(payload, bytes, wire_asked_fields, &about);
@@ -277,7 +282,9 @@ static void open_say(struct speaker *s, unsigned type)
 {
 	struct wire_open *open = &s->open;
 
-	*open = (struct wire_open){.rank = random_below(RANKS), .ranks = RANKS};
+	*open = (struct wire_open){.rank = random_below(RANKS), .ranks = RANKS, .uid = WIRE_UID_SELF};
+	if (once_in(6))
+		open->uid = once_in(2) ? geteuid() : SPEAKER_STRANGER;
 	job_name(open->job);
 	open->mode = once_in(10) ? 1 + random_below(2) : 1 + (open->job[1] & 1u); /* the same one each time */
 	if (type == WIRE_OPEN) {
@@ -330,7 +337,7 @@ static void commit_say(struct speaker *s)
 			{.epoch = s->begin.epoch, .kind = s->begin.kind, .data_bytes = 4096, .table_offset = 4096,
 			 .table_bytes = 64, .block_bytes = s->begin.block_bytes,
 			 .segment_count = once_in(10) ? random_below(SET_SEGMENTS_MAX + 2) : random_below(4)},
-			segments};
+			segments, 0};
 		for (uint32_t i = 0; i < commit.set.info.segment_count; i++)
 			segments[i] = (struct segment){"s", (uint32_t)random_below(ELEMENT_TYPE_END + 1), random_below(9), edge()};
 	}
@@ -359,6 +366,8 @@ static void type_say(struct speaker *s, unsigned type)
 	struct wire_close close = {once_in(6) ? edge() : once_in(6) ? s->begun.grant.grant : s->read.grant};
 	struct wire_asked asked = {target_any(s), once_in(2) ? edge() : 0};
 	struct wire_ask ask = {target_any(s), once_in(6) ? (uint32_t)edge() : 1 + random_below(3)};
+	struct wire_share share = {target_any(s), once_in(6) ? (uint32_t)edge() : SPEAKER_STRANGER,
+				   once_in(6) ? (uint32_t)edge() : random_below(3)};
 	struct wire_target target = target_any(s);
 
 	switch (type) {
@@ -395,6 +404,9 @@ static void type_say(struct speaker *s, unsigned type)
 		break;
 	case WIRE_ASK:
 		request_say(s, type, wire_ask_fields, &ask);
+		break;
+	case WIRE_SHARE:
+		request_say(s, type, wire_share_fields, &share);
 		break;
 	case WIRE_ASKED:
 		if (once_in(2))
@@ -468,7 +480,7 @@ static void set_write(struct speaker *s)
 	s->set = (struct wire_set){{.epoch = s->begin.epoch, .kind = s->begin.kind, .segment_count = 1, .data_bytes = at,
 				    .table_offset = at, .table_bytes = table_bytes,
 				    .table_digest = checksum(buffer + at, table_bytes), .block_bytes = block},
-				   &s->segment};
+				   &s->segment, 0};
 	transfer(s, &s->begun.grant.key, buffer, 0, at + table_bytes, true);
 }
 

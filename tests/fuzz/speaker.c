@@ -46,6 +46,8 @@ static const struct {
 	[WIRE_ASKED] = {ANY_LOGIN, wire_asked_reply_fields},
 	[WIRE_RECORD] = {IN(ATTACHED), wire_command_fields},
 	[WIRE_FENCE] = {IN(READY), wire_nothing_fields},
+	[WIRE_SHARE] = {IN(READY), wire_nothing_fields},
+	[WIRE_USERS] = {ANY_LOGIN, wire_users_reply_fields},
 };
 
 bool type_is_legal(const struct speaker *s, unsigned type)
@@ -117,8 +119,12 @@ static void open_granted(struct speaker *s, struct wire_open_reply *reply)
 /* A user who is no administrator sees nobody else's jobs. */
 static void list_granted(const struct speaker *s, struct wire_list_reply *reply)
 {
-	for (uint32_t i = 0; i < reply->count && s->stranger; i++)
-		ck_assert_uint_eq(reply->jobs[i].uid, s->hello.uid);
+	for (uint32_t i = 0; i < reply->count && s->stranger; i++) {
+		const struct wire_job *job = &reply->jobs[i];
+
+		ck_assert_msg(job->uid == s->hello.uid || (job->share && job->group == s->hello.gid),
+			      "job %s of uid %u is listed to uid %u", job->name, job->uid, s->hello.uid);
+	}
 	wire_list_reply_free(reply);
 }
 
@@ -138,6 +144,7 @@ static void granted(struct speaker *s, const struct asked *asked, const uint8_t 
 		struct wire_ask_reply ask;
 		struct wire_asked_reply asked;
 		struct wire_command command;
+		struct wire_users_reply users;
 	} reply;
 	const char *name = wire_type_name(asked->type);
 
@@ -186,6 +193,9 @@ static void granted(struct speaker *s, const struct asked *asked, const uint8_t 
 		break;
 	case WIRE_LIST:
 		list_granted(s, &reply.list);
+		break;
+	case WIRE_USERS:
+		wire_users_reply_free(&reply.users);
 		break;
 	case WIRE_SHOW:
 		wire_show_reply_free(&reply.show);
