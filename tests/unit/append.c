@@ -913,7 +913,8 @@ static int call(struct raw *raw, enum wire_type type, wire_fields_fn *fields, vo
 
 static struct raw raw_open(enum wire_type type, uint32_t rank, uint32_t ranks, enum region_mode mode)
 {
-	struct wire_open open = {.job = "job", .rank = rank, .ranks = ranks, .mode = mode, .flags = WIRE_OPEN_FORCE};
+	struct wire_open open = {.job = "job", .rank = rank, .ranks = ranks, .uid = WIRE_UID_SELF, .mode = mode,
+				 .flags = WIRE_OPEN_FORCE};
 	struct client_options options = options_of_server();
 	struct wire_open_reply reply = {0};
 	struct net_params params = {0};

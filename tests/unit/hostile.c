@@ -115,7 +115,7 @@ START_TEST(nothing_is_served_before_authentication)
 {
 	struct wire_header header = {.id = 1};
 	struct wire_target target = {.uid = WIRE_UID_SELF};
-	struct wire_open open = {.job = "good", .ranks = 1, .mode = REGION_OVERWRITE};
+	struct wire_open open = {.job = "good", .ranks = 1, .uid = WIRE_UID_SELF, .mode = REGION_OVERWRITE};
 	uint8_t *frame;
 	size_t bytes;
 	int fd;
@@ -193,7 +193,7 @@ END_TEST
 
 static struct wire_open_reply attach(struct control *control, const char *job)
 {
-	struct wire_open open = {.ranks = 1, .mode = REGION_OVERWRITE};
+	struct wire_open open = {.ranks = 1, .uid = WIRE_UID_SELF, .mode = REGION_OVERWRITE};
 	struct wire_open_reply reply = {0};
 
 	snprintf(open.job, sizeof(open.job), "%s", job);
@@ -460,7 +460,7 @@ END_TEST
 
 START_TEST(a_published_epoch_cannot_be_begun_again)
 {
-	struct wire_open open = {.job = "good", .ranks = 1, .mode = REGION_OVERWRITE, .flags = WIRE_OPEN_FORCE};
+	struct wire_open open = {.job = "good", .ranks = 1, .uid = WIRE_UID_SELF, .mode = REGION_OVERWRITE, .flags = WIRE_OPEN_FORCE};
 	struct wire_begin begin = {2, SET_FULL, 1, 1 << 20, SET_BLOCK_DEFAULT, PERSIST_SERVER};
 	struct wire_begin_reply begun = {0};
 	struct wire_open_reply reply = {0};
