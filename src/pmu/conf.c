@@ -20,7 +20,7 @@ enum kind { STRING, SIZE, NUMBER, FLAG, LEVEL, LISTEN };
 
 static const struct conf_option {
 	const char *name;
-	int key; /* a letter, or a number above those */
+	int letter; /* 0: none */
 	enum kind kind;
 	size_t offset;
 	uint64_t min, max; /* NUMBER, SIZE */
@@ -31,78 +31,78 @@ static const struct conf_option {
 	 "The pool's directory; made where it does not exist. Required."},
 	{"data", 'd', STRING, offsetof(struct conf, data), 0, 0, "DIR-OR-DEVICE",
 	 "Where the slots are kept, when the pool is made (the pool's directory): a directory, or a devdax device."},
-	{"overwrite-device", 271, FLAG, offsetof(struct conf, overwrite_device), 0, 0, NULL,
+	{"overwrite-device", 0, FLAG, offsetof(struct conf, overwrite_device), 0, 0, NULL,
 	 "Take the device for a new pool although it is not empty: what it holds is lost."},
-	{"shared-device", 272, FLAG, offsetof(struct conf, shared_device), 0, 0, NULL,
+	{"shared-device", 0, FLAG, offsetof(struct conf, shared_device), 0, 0, NULL,
 	 "Let several users' checkpoints lie on one device: no kernel keeps their network interfaces apart then."},
 	{"size", 's', SIZE, offsetof(struct conf, size_bytes), 1 << 20, UINT64_MAX / 2, "SIZE",
 	 "Bytes for checkpoints (8G)."},
-	{"metadata-size", 256, SIZE, offsetof(struct conf, metadata_bytes), 16 << 20, 1ull << 40, "SIZE",
+	{"metadata-size", 0, SIZE, offsetof(struct conf, metadata_bytes), 16 << 20, 1ull << 40, "SIZE",
 	 "Bytes for metadata, when the pool is made (64M)."},
 	{"listen", 'l', LISTEN, 0, 0, 0, "ADDR[:PORT]",
 	 "Address for clients, or unix:PATH; may be given up to 8 times (127.0.0.1:7300). Port 0: any."},
-	{"net", 257, STRING, offsetof(struct conf, net), 0, 0, "NAME",
+	{"net", 0, STRING, offsetof(struct conf, net), 0, 0, "NAME",
 	 "Back end of the data plane: ofi is libfabric, verbs RDMA devices (ofi)."},
 	{"fabric", 'f', STRING, offsetof(struct conf, fabric), 0, 0, "NAME",
 	 "libfabric provider of the data plane, with --net ofi (tcp)."},
-	{"fabric-listen", 258, STRING, offsetof(struct conf, fabric_listen), 0, 0, "ADDR[,ADDR]...",
+	{"fabric-listen", 0, STRING, offsetof(struct conf, fabric_listen), 0, 0, "ADDR[,ADDR]...",
 	 "Address of the data plane (that of the first --listen); with --net verbs up to 4, of several devices or ports, over "
 	 "which each client spreads its transfers."},
-	{"persist", 273, STRING, offsetof(struct conf, persist), 0, 0, "METHOD",
+	{"persist", 0, STRING, offsetof(struct conf, persist), 0, 0, "METHOD",
 	 "How sets become durable, with --net verbs on persistent memory: server, flush (clients do it by RDMA FLUSH) or "
 	 "read (by a read; right only where what the network card writes passes the caches by, DDIO off) (server)."},
 	{"auth", 'a', STRING, offsetof(struct conf, auth), 0, 0, "munge|psk|none",
 	 "How clients prove who they are (psk). none: on loopback and UNIX sockets only."},
-	{"munge-socket", 276, STRING, offsetof(struct conf, munge_socket), 0, 0, "FILE",
+	{"munge-socket", 0, STRING, offsetof(struct conf, munge_socket), 0, 0, "FILE",
 	 "The socket of munged, for --auth munge (MUNGE's own choice)."},
 	{"key-file", 'k', STRING, offsetof(struct conf, key_file), 0, 0, "FILE",
 	 "The key of psk; only its owner may be able to read it."},
-	{"old-key-file", 274, STRING, offsetof(struct conf, old_key_file), 0, 0, "FILE",
+	{"old-key-file", 0, STRING, offsetof(struct conf, old_key_file), 0, 0, "FILE",
 	 "Another key that clients may have, while a new one takes its place."},
-	{"user-keys", 275, STRING, offsetof(struct conf, user_keys), 0, 0, "DIR",
+	{"user-keys", 0, STRING, offsetof(struct conf, user_keys), 0, 0, "DIR",
 	 "Keys of users, each in a file named after the uid: who has one proves that, and not the key of all."},
 	{"ready-file", 'r', STRING, offsetof(struct conf, ready_file), 0, 0, "FILE",
 	 "Written once clients may connect: one line an address."},
 	{"foreground", 'F', FLAG, offsetof(struct conf, foreground), 0, 0, NULL,
 	 "Do not go to the background."},
-	{"syslog", 259, FLAG, offsetof(struct conf, syslog), 0, 0, NULL,
+	{"syslog", 0, FLAG, offsetof(struct conf, syslog), 0, 0, NULL,
 	 "Log to syslog; else to stderr, and to syslog in the background."},
 	{"log-level", 'L', LEVEL, offsetof(struct conf, log_level), 0, 0, "LEVEL",
 	 "error, warning, info or debug (info)."},
-	{"lease", 260, NUMBER, offsetof(struct conf, lease_s), 1, 86400, "SECONDS",
+	{"lease", 0, NUMBER, offsetof(struct conf, lease_s), 1, 86400, "SECONDS",
 	 "A client that is silent for this long is dead (10)."},
-	{"ni-threads", 261, NUMBER, offsetof(struct conf, ni_threads), 1, 64, "N",
+	{"ni-threads", 0, NUMBER, offsetof(struct conf, ni_threads), 1, 64, "N",
 	 "Threads of each user's network interface (2)."},
-	{"ni-timeout", 262, NUMBER, offsetof(struct conf, ni_timeout_s), 1, 86400, "SECONDS",
+	{"ni-timeout", 0, NUMBER, offsetof(struct conf, ni_timeout_s), 1, 86400, "SECONDS",
 	 "A network interface that takes longer for one order is ended and started anew (300)."},
-	{"ni-seccomp", 277, FLAG, offsetof(struct conf, ni_seccomp), 0, 0, "yes|no",
+	{"ni-seccomp", 0, FLAG, offsetof(struct conf, ni_seccomp), 0, 0, "yes|no",
 	 "Whether network interfaces give up all system calls that they have no use for (yes)."},
-	{"max-sessions", 263, NUMBER, offsetof(struct conf, max_sessions), 1, 1 << 20, "N",
+	{"max-sessions", 0, NUMBER, offsetof(struct conf, max_sessions), 1, 1 << 20, "N",
 	 "Clients at one time (4096)."},
-	{"idle-exit", 266, NUMBER, offsetof(struct conf, idle_exit_s), 0, 1000000000, "SECONDS",
+	{"idle-exit", 0, NUMBER, offsetof(struct conf, idle_exit_s), 0, 1000000000, "SECONDS",
 	 "End when there has been no client for this long; 0: never (0)."},
-	{"check-blocks", 264, FLAG, offsetof(struct conf, check_blocks), 0, 0, NULL,
+	{"check-blocks", 0, FLAG, offsetof(struct conf, check_blocks), 0, 0, NULL,
 	 "Check every block's checksum before a set is published."},
-	{"keep", 267, NUMBER, offsetof(struct conf, keep), 2, SETS_MAX, "N",
+	{"keep", 0, NUMBER, offsetof(struct conf, keep), 2, SETS_MAX, "N",
 	 "Increments: the newest complete epochs of a job that are kept (4)."},
-	{"keep-span", 268, NUMBER, offsetof(struct conf, keep_span_s), 0, 1000000000, "SECONDS",
+	{"keep-span", 0, NUMBER, offsetof(struct conf, keep_span_s), 0, 1000000000, "SECONDS",
 	 "Increments: of older epochs, the last one of each span of this length is kept, too; 0: none (0)."},
-	{"keep-spans", 269, NUMBER, offsetof(struct conf, keep_spans), 1, SETS_MAX, "N",
+	{"keep-spans", 0, NUMBER, offsetof(struct conf, keep_spans), 1, SETS_MAX, "N",
 	 "How many spans back (24)."},
-	{"merge-at", 270, NUMBER, offsetof(struct conf, merge_at), 0, SETS_MAX, "N",
+	{"merge-at", 0, NUMBER, offsetof(struct conf, merge_at), 0, SETS_MAX, "N",
 	 "Increments: when so many of a region's sets need not be kept, they are merged with those that must; 0: "
 	 "never (32)."},
-	{"scrub-interval", 281, NUMBER, offsetof(struct conf, scrub_interval_s), 0, 1000000000, "SECONDS",
+	{"scrub-interval", 0, NUMBER, offsetof(struct conf, scrub_interval_s), 0, 1000000000, "SECONDS",
 	 "Every set is read again once in this time, in the background, and checked; 0: never (604800, a week)."},
-	{"admins", 277, STRING, offsetof(struct conf, admins), 0, 0, "USER[,USER]...",
+	{"admins", 0, STRING, offsetof(struct conf, admins), 0, 0, "USER[,USER]...",
 	 "Who may list, verify, ask, fence and remove all users' jobs, besides root and the user that the server runs as."},
-	{"quota-bytes", 278, SIZE, offsetof(struct conf, quotas[QUOTA_BYTES]), 0, UINT64_MAX / 2, "SIZE",
+	{"quota-bytes", 0, SIZE, offsetof(struct conf, quotas[QUOTA_BYTES]), 0, UINT64_MAX / 2, "SIZE",
 	 "Bytes that the regions of each user may take; 0: as much as there is (0). [user NAME] in the file has others."},
-	{"quota-regions", 279, NUMBER, offsetof(struct conf, quotas[QUOTA_REGIONS]), 0, 1ull << 40, "N",
+	{"quota-regions", 0, NUMBER, offsetof(struct conf, quotas[QUOTA_REGIONS]), 0, 1ull << 40, "N",
 	 "Regions of each user, one for each rank of his jobs; 0: as many as there is room for (0)."},
-	{"quota-sessions", 280, NUMBER, offsetof(struct conf, quotas[QUOTA_SESSIONS]), 0, 1ull << 40, "N",
+	{"quota-sessions", 0, NUMBER, offsetof(struct conf, quotas[QUOTA_SESSIONS]), 0, 1ull << 40, "N",
 	 "Sessions of each user at one time; 0: as many as there may be (0)."},
-	{"accept-damage", 265, FLAG, offsetof(struct conf, accept_damage), 0, 0, NULL,
+	{"accept-damage", 0, FLAG, offsetof(struct conf, accept_damage), 0, 0, NULL,
 	 "Start although slot files are missing or short; their sets are given up."},
 	{0},
 };
@@ -195,6 +195,12 @@ static int option_set(struct conf *conf, const struct conf_option *o, const char
 
 /* ---- the command line ---- */
 
+/* argp's: above all letters, where there is none. */
+static int option_key(const struct conf_option *o)
+{
+	return o->letter ? o->letter : 256 + (int)(o - options);
+}
+
 static error_t argp_option(int key, char *argument, struct argp_state *state)
 {
 	struct reading *reading = state->input;
@@ -208,7 +214,7 @@ static error_t argp_option(int key, char *argument, struct argp_state *state)
 		return 0;
 	}
 	for (const struct conf_option *o = options; o->name; o++) {
-		if (o->key != key)
+		if (option_key(o) != key)
 			continue;
 		if (reading->given_count == sizeof(reading->given) / sizeof(reading->given[0]))
 			argp_error(state, "too many options");
@@ -233,7 +239,7 @@ static void command_line_read(int argc, char **argv, struct reading *reading)
 	};
 
 	for (size_t i = 0; options[i].name; i++)
-		table[i + 1] = (struct argp_option){options[i].name, options[i].key, options[i].argument, 0,
+		table[i + 1] = (struct argp_option){options[i].name, option_key(&options[i]), options[i].argument, 0,
 						    options[i].help, 0};
 	argp_err_exit_status = EXIT_FAILURE;
 	argp_parse(&argp, argc, argv, 0, NULL, reading);

@@ -60,29 +60,31 @@ static void teardown(void)
 	free(data);
 }
 
+/* Lines of the server's log that have it. */
+static unsigned log_lines(const char *text)
+{
+	char path[160], line[512];
+	unsigned count = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/log", pmu.directory);
+	file = fopen(path, "re");
+	ck_assert(file);
+	while (fgets(line, sizeof(line), file))
+		count += strstr(line, text) != NULL;
+	fclose(file);
+	return count;
+}
+
 /* SIGHUP, and wait until it is read. */
 static void reload(void)
 {
-	char log[160], line[512];
-	unsigned before = 0, now = 0;
-	bool again = false;
-	FILE *file;
+	unsigned before = log_lines("configuration read again");
 
-	snprintf(log, sizeof(log), "%s/log", pmu.directory);
-	for (unsigned i = 0; i < 1000 && !(again && now > before); i++) {
-		file = fopen(log, "re");
-		ck_assert(file);
-		for (now = 0; fgets(line, sizeof(line), file);)
-			now += strstr(line, "configuration read again") != NULL;
-		fclose(file);
-		if (!again) {
-			before = now;
-			kill(pmu.pid, SIGHUP);
-		}
-		again = true;
+	kill(pmu.pid, SIGHUP);
+	for (unsigned i = 0; i < 1000 && log_lines("configuration read again") == before; i++)
 		usleep(10000);
-	}
-	ck_assert_msg(now > before, "the configuration was not read again");
+	ck_assert_uint_gt(log_lines("configuration read again"), before);
 }
 
 /* From here on we are that user. */
@@ -492,10 +494,13 @@ START_TEST(an_unknown_user_is_an_error)
 	be(0, 0);
 	pmu_stop(&pmu);
 	ck_assert(!pmu_start(&pmu, (const char *[]){"--admins", "root,no-such-user", NULL}, NULL));
+	ck_assert_uint_eq(log_lines("admins: there is no user 'no-such-user'"), 1);
 	conf_write("[user no-such-user]\nquota-bytes = 1M\n");
 	ck_assert(!pmu_start(&pmu, (const char *[]){"--config", conf, NULL}, NULL));
+	ck_assert_uint_eq(log_lines("[user no-such-user]: there is no such user"), 1);
 	conf_write("[user 2001]\nlease = 5\n");
 	ck_assert(!pmu_start(&pmu, (const char *[]){"--config", conf, NULL}, NULL));
+	ck_assert_uint_eq(log_lines("'lease' is none of quota-bytes"), 1);
 	conf_write("[user 2001]\nquota-bytes = 1M\n[user root]\nquota-sessions = 3\n");
 	ck_assert(pmu_start(&pmu, (const char *[]){"--config", conf, NULL}, NULL));
 }
