@@ -285,6 +285,8 @@ int job_share(struct job *job, uint32_t group, enum job_share share, struct erro
 
 	if (share > JOB_SHARE_RUN)
 		return error_set(err, -EINVAL, "job %s: there is no right %u that a group could have", job->name, share);
+	if (share && group == UINT32_MAX)
+		return error_set(err, -EINVAL, "job %s: there is no group %u", job->name, group);
 	return transaction(job->pool, job_share_change, &change, err, "change a job's group");
 }
 

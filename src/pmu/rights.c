@@ -20,7 +20,7 @@ static bool has_group(const struct session *session, uint32_t group)
 		if (session->groups[i] == group)
 			return true;
 	}
-	return group == session->gid && group != RIGHTS_NO_GROUP;
+	return group == session->gid; /* no job is shared with RIGHTS_NO_GROUP */
 }
 
 bool rights_share(const struct session *session, const struct job *job, enum job_share share)

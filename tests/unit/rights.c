@@ -368,6 +368,7 @@ START_TEST(who_is_let_out_again_is_cut_off)
 	get_ok(client, 1, MIB);
 	client_close(client, false, &err);
 	ck_assert_int_eq(share(WIRE_UID_SELF, GROUP, 3), -EINVAL);
+	ck_assert_int_eq(share(WIRE_UID_SELF, UINT32_MAX, JOB_SHARE_READ), -EINVAL);
 }
 END_TEST
 
