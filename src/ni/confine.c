@@ -3,6 +3,7 @@
 #include "config.h"
 #include "ni/confine.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -125,6 +126,26 @@ int confine_privileges(uint32_t uid, uint64_t file_bytes, struct error *err)
 /* ---- files ---- */
 
 static atomic_int files_failed; /* errno */
+static atomic_bool devices_open;
+
+/* The kernel lets nobody command an RDMA device whose credentials changed since he opened it, and Landlock changes them. */
+static bool has_rdma_devices(void)
+{
+	static const char place[] = "/dev/infiniband/";
+	char name[280], target[sizeof(place)];
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *entry;
+	bool found = false;
+
+	while (dir && !found && (entry = readdir(dir))) {
+		snprintf(name, sizeof(name), "/proc/self/fd/%s", entry->d_name);
+		found = readlink(name, target, sizeof(target)) >= (ssize_t)strlen(place) &&
+			!strncmp(target, place, strlen(place));
+	}
+	if (dir)
+		closedir(dir);
+	return found;
+}
 
 static int landlock_version(void)
 {
@@ -145,6 +166,10 @@ void confine_thread(void)
 
 	if (!abi)
 		return;
+	if (has_rdma_devices()) {
+		atomic_store(&devices_open, true);
+		return;
+	}
 	fd = (int)syscall(SYS_landlock_create_ruleset, &rules, abi < 4 ? sizeof(rules.fs) : sizeof(rules), 0);
 	if (fd < 0 || syscall(SYS_landlock_restrict_self, fd, 0))
 		atomic_store(&files_failed, errno);
@@ -332,7 +357,9 @@ int confine_process(bool filter, char *text, size_t capacity, struct error *err)
 		return error_set(err, rc,
 				 "cannot give up system calls (seccomp): %s; where this kernel has no seccomp filters, "
 				 "--ni-seccomp=no does without", strerror(-rc));
-	if (abi)
+	if (atomic_load(&devices_open))
+		snprintf(files, sizeof(files), "no Landlock (RDMA)");
+	else if (abi)
 		snprintf(files, sizeof(files), "Landlock %d", abi);
 	snprintf(text, capacity, "uid %u, no capabilities, %s, %s%s", (unsigned)geteuid(), files,
 		 filter && !SANITIZED ? "seccomp" : "no seccomp", SANITIZED ? " (a build with sanitizers)" : "");

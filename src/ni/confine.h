@@ -21,8 +21,8 @@
  */
 int confine_privileges(uint32_t uid, uint64_t file_bytes, struct error *err);
 
-/* The calling thread, and those that it begins, open no file any more (Landlock), nor a TCP connection. Where it fails,
- * confine_process() does. */
+/* The calling thread, and those that it begins, open no file any more (Landlock), nor a TCP connection. Not where RDMA
+ * devices are open: system calls alone do it then. Where it fails, confine_process() does. */
 void confine_thread(void);
 
 /* All threads: no system calls but those that a NI in service makes, if `filter` (seccomp). `text` tells what the
