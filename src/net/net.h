@@ -22,7 +22,7 @@
 #include "common/fabric.h"
 #include "common/persist.h"
 
-#define NET_ABI		  6
+#define NET_ABI		  7
 
 struct net_params {
 	const char *provider; /* ofi: "tcp", ...; NULL or "" for the default; verbs has none */
@@ -75,6 +75,7 @@ struct net_limits {
 	unsigned window; /* on all rails together */
 	/* How many ranges a transfer may have here and there; pieces that touch are one range. */
 	unsigned local_ranges, remote_ranges;
+	bool opens_devices; /* the target opens its RDMA device, where it has one, for each connection anew */
 	unsigned persist; /* 1 << each method that persist_range() has here */
 	bool seals;	  /* it takes a seal */
 };

@@ -208,6 +208,7 @@ int ofi_register(struct fid_domain *domain, const struct fi_info *info, struct f
 const struct net_ops net_ofi = {
     .abi = NET_ABI,
     .name = "ofi",
+    .opens_devices = true,
     .listen = ofi_listen,
     .target_admit = ofi_target_admit,
     .target_expel = ofi_target_expel,

@@ -344,7 +344,7 @@ static int filter_install(void)
 	return rc;
 }
 
-int confine_process(bool filter, char *text, size_t capacity, struct error *err)
+int confine_process(bool filter, bool reopens, char *text, size_t capacity, struct error *err)
 {
 	const int abi = landlock_version(), failed = atomic_load(&files_failed);
 	char files[32] = "no Landlock";
@@ -352,7 +352,8 @@ int confine_process(bool filter, char *text, size_t capacity, struct error *err)
 
 	if (failed)
 		return error_set(err, -failed, "cannot give up files (Landlock): %s", strerror(failed));
-	rc = filter && !SANITIZED ? filter_install() : 0;
+	filter = filter && !SANITIZED && !(reopens && atomic_load(&devices_open));
+	rc = filter ? filter_install() : 0;
 	if (rc)
 		return error_set(err, rc,
 				 "cannot give up system calls (seccomp): %s; where this kernel has no seccomp filters, "
@@ -362,6 +363,6 @@ int confine_process(bool filter, char *text, size_t capacity, struct error *err)
 	else if (abi)
 		snprintf(files, sizeof(files), "Landlock %d", abi);
 	snprintf(text, capacity, "uid %u, no capabilities, %s, %s%s", (unsigned)geteuid(), files,
-		 filter && !SANITIZED ? "seccomp" : "no seccomp", SANITIZED ? " (a build with sanitizers)" : "");
+		 filter ? "seccomp" : "no seccomp", SANITIZED ? " (a build with sanitizers)" : "");
 	return 0;
 }

@@ -25,8 +25,8 @@ int confine_privileges(uint32_t uid, uint64_t file_bytes, struct error *err);
  * devices are open: system calls alone do it then. Where it fails, confine_process() does. */
 void confine_thread(void);
 
-/* All threads: no system calls but those that a NI in service makes, if `filter` (seccomp). `text` tells what the
- * process has given up. */
-int confine_process(bool filter, char *text, size_t capacity, struct error *err);
+/* All threads: no system calls but those that a NI in service makes, if `filter` (seccomp). Where RDMA devices are open,
+ * and `reopens` says that they will be opened again, there is none either. `text` tells what the process has given up. */
+int confine_process(bool filter, bool reopens, char *text, size_t capacity, struct error *err);
 
 #endif

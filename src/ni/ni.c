@@ -172,7 +172,7 @@ static int confine(const struct ni_request *request, struct ni_reply *reply, str
 	rc = worker_start(WORKERS);
 	if (rc)
 		return error_set(err, rc, "cannot start threads: %s", strerror(-rc));
-	return confine_process(request->flags & NI_SECCOMP, reply->text, sizeof(reply->text), err);
+	return confine_process(request->flags & NI_SECCOMP, ni.net->opens_devices, reply->text, sizeof(reply->text), err);
 }
 
 static int order_start(const struct ni_request *request, struct ni_reply *reply, struct error *err)

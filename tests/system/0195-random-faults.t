@@ -8,7 +8,7 @@ TIME_LIMIT=$((180 + ${HOLDFAST_TEST_ROUNDS:-20} * 20))
 . "${0%/*}/lib.sh"
 . "${0%/*}/random-faults.sh"
 rounds=${HOLDFAST_TEST_ROUNDS:-20}
-plan $((faults_tests + 2))
+plan "$faults_tests"
 program=stencil
 pause=8
 lease=4

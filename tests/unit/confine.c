@@ -194,7 +194,7 @@ static void confine(bool filter)
 	if (confine_privileges(geteuid(), FILE_MAX, &err))
 		_exit(100);
 	confine_thread();
-	if (confine_process(filter, text, sizeof(text), &err))
+	if (confine_process(filter, true, text, sizeof(text), &err))
 		_exit(101);
 }
 
