@@ -75,7 +75,6 @@ struct net_limits {
 	unsigned window; /* on all rails together */
 	/* How many ranges a transfer may have here and there; pieces that touch are one range. */
 	unsigned local_ranges, remote_ranges;
-	bool opens_devices; /* the target opens its RDMA device, where it has one, for each connection anew */
 	unsigned persist; /* 1 << each method that persist_range() has here */
 	bool seals;	  /* it takes a seal */
 };
@@ -91,6 +90,7 @@ struct net_seal {
 struct net_ops {
 	unsigned abi;
 	const char *name;
+	bool opens_devices; /* the target opens its RDMA device, where it has one, for each connection anew */
 	unsigned persist; /* 1 << each method that its clients may have, besides PERSIST_SERVER */
 
 	/* ---- target ---- */

@@ -53,7 +53,7 @@ if have_test_points; then
 	ok "a server starts that dies when a second rank attaches" start_server
 	unset HOLDFAST_TEST_POINT
 	ok "a server that is lost in the first start: 78" exits 78 lost 3
-	ok "and told why" said lost "the server cannot be reached"
+	ok "and told why" said lost "cannot be reached"
 else
 	skip 3 "built without test points"
 fi
