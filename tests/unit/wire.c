@@ -271,7 +271,7 @@ static struct message {
 	{"answer", ni_reply_fields, sizeof(struct ni_reply), NULL,
 	 {.answer = {1, -5, {1, 2, {3, 4}}, {5, 6, {7}}, 8, 9, {.epoch = 2, .table_digest = 10}, "text"}}},
 	{"merge", ni_merge_fields, sizeof(struct ni_merge), free_merge,
-	 {.merge = {1 << 20, 2, sources, {{.epoch = 7, .segment_count = 3}, segments}}}},
+	 {.merge = {1 << 20, 2, sources, {{.epoch = 7, .segment_count = 3}, segments, 0}}}},
 };
 #define MESSAGES (sizeof(messages) / sizeof(messages[0]))
 
