@@ -318,7 +318,7 @@ START_TEST(bad_connections_leave_nothing_behind)
 	}
 	fprintf(stderr, "# %u bad connections, %u checkpoints meanwhile\n", count, put);
 	ck_assert_uint_gt(put, 0);
-	for (unsigned i = 0; i < 500 && descriptors_of(pmu.pid) > descriptors; i++)
+	for (unsigned i = 0; i < 1500 && descriptors_of(pmu.pid) > descriptors; i++) /* who said half a HELLO has 10 s */
 		usleep(20000);
 	ck_assert_uint_le(descriptors_of(pmu.pid), descriptors);
 	after = pmu_anonymous_bytes(pmu.pid);
