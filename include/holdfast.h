@@ -43,7 +43,7 @@ enum hf_code {
 	HF_EAUTH = -7,     /* the server does not accept who we are */
 	HF_EPROTO = -8,    /* the peer is no pmu-server, or speaks another version */
 	HF_EBUSY = -9,     /* the job's primaries are alive; the message says who, where, since when */
-	HF_ENOSPC = -10,   /* the pool has no room for the set; the newest complete epoch is untouched */
+	HF_ENOSPC = -10,   /* the pool has no room for the set, or its user may have no more; the newest complete epoch is untouched */
 	HF_EFENCED = -11,  /* a backup took this rank's region over: stop, another process goes on */
 	HF_ERANKS = -12,   /* the stored job has another number of ranks */
 	HF_EMODE = -13,    /* the stored region has another mode */

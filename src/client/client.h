@@ -8,8 +8,9 @@
  * meantime gives -ESTALE (fenced) from every later call.
  *
  * Errors are -errno: -ESTALE fenced, -EBUSY the primary is alive elsewhere, -ENOSPC, -ENOENT no such set
- * or job, -EILSEQ checksums do not match, -EACCES not authenticated, or not allowed, -EDQUOT the user has all that he may, -EPROTO no pmu-server or another
- * version, -ENXIO server not reachable or away for too long (-ECONNRESET and its like: it was there, and the
+ * or job, -EILSEQ checksums do not match, -EACCES not authenticated, or not allowed,
+ * -EDQUOT the user has all that he may, -EPROTO no pmu-server or another version, -ENXIO server not reachable
+ * or away for too long (-ECONNRESET and its like: it was there, and the
  * connection to it, or to its data port, was lost or refused again and again), -ETIMEDOUT, -ERANGE other number of ranks,
  * -EMEDIUMTYPE other mode, -EUSERS the server has as many sessions as it may, -EINVAL, -ENOMEM, -EIO. `err` has the sentence.
  */

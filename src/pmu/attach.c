@@ -77,7 +77,6 @@ static int create_region(struct session *session, const struct wire_open *open, 
 	if (rc)
 		return rc;
 	fresh = !job;
-
 	if (fresh) {
 		rc = device_check(session, err);
 		if (rc)
