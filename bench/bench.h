@@ -26,6 +26,7 @@ struct plan {
 
 /* One function for each family of rows. */
 int transfer_bench(const struct plan *plan, struct error *err);
+int local_bench(const struct plan *plan, struct error *err);
 int verbs_bench(const struct plan *plan, struct error *err);
 int crowd_bench(const struct plan *plan, struct error *err);
 int commit_bench(const struct plan *plan, struct error *err);

@@ -23,6 +23,8 @@ static struct capability {
 } capabilities[] = {
 	{"checkpoint-ofi", transfer_bench, true},
 	{"restore-ofi", transfer_bench, true},
+	{"checkpoint-local", local_bench, true},
+	{"restore-local", local_bench, true},
 	{"checkpoint-verbs", verbs_bench, true},
 	{"restore-verbs", verbs_bench, true},
 	{"checkpoint-crowd", crowd_bench, true},
@@ -60,11 +62,11 @@ static const char usage[] =
 	"usage: hf-bench [--only NAME]... [--ranks N] [--bytes N] [--runs N] [--json FILE]\n"
 	"                [--tracker NAME] [--rdma ADDRESS] [--chunk N] [--window N]\n"
 	"                [--dir DIRECTORY] [--server PROGRAM]\n"
-	"  --only    measure just this: checkpoint-ofi, restore-ofi, checkpoint-verbs, restore-verbs, checkpoint-crowd, commit-4k,\n"
-	"            increment-0.1pct, increment-1pct, increment-10pct, increment-50pct, increment-100pct, restore-chain-1, restore-chain-10,\n"
+	"  --only    measure just this: checkpoint-ofi, restore-ofi, checkpoint-local, restore-local, checkpoint-verbs, restore-verbs,\n"
+	"            checkpoint-crowd, commit-4k, increment-0.1pct, increment-1pct, increment-10pct, increment-50pct, increment-100pct, restore-chain-1, restore-chain-10,\n"
 	"            restore-chain-100, relaunch\n"
-	"  --ranks   processes; default 1 and 2 of the first two, 1 of the others, 2 of relaunch\n"
-	"  --bytes   of each process, as 256M; default 64M, 256M and 1G of the first two, 64M of checkpoint-crowd, 256M of increments and\n"
+	"  --ranks   processes; default 1 and 2 of the first four, 1 of the others, 2 of relaunch\n"
+	"  --bytes   of each process, as 256M; default 64M, 256M and 1G of the first four, 64M of checkpoint-crowd, 256M of increments and\n"
 	"            chains, 64M of relaunch; commit-4k has its own\n"
 	"  --runs    that count, each beside one of its limit; default 9; 15 of checkpoint-crowd and commit-4k, 10 of relaunch\n"
 	"  --tracker what finds the changes for increments: auto (the default), hash, uffd\n"

@@ -2,7 +2,8 @@
 /*
  * transfer.c - full sets through Holdfast, beside memcpy and what the network can do, in turns: checkpoint-ofi and
  * restore-ofi beside libfabric RMA alone, by the same processes from the same buffers; checkpoint-verbs and
- * restore-verbs beside perftest over the same device.
+ * restore-verbs beside perftest over the same device; checkpoint-local and restore-local beside memcpy to and from
+ * memory of the same kind.
  */
 #include "bench.h"
 
@@ -36,6 +37,7 @@ struct family {
 
 static const struct family ofi = {"ofi", "checkpoint-ofi", "restore-ofi"};
 static const struct family verbs = {"verbs", "checkpoint-verbs", "restore-verbs"};
+static const struct family local = {"local", "checkpoint-local", "restore-local"};
 
 /* One number of ranks with one size. Set up by the parent, inherited by its children. */
 struct transfer {
@@ -70,8 +72,8 @@ static int member_begin(void *arg, unsigned rank, void **state, struct error *er
 					 .net = t->family->net,
 					 .provider = t->family == &ofi ? PROVIDER : NULL,
 					 .auth = "none",
-					 .chunk_bytes = t->plan->chunk ? t->plan->chunk : RMA_CHUNK_BYTES,
-					 .window = t->plan->window ? t->plan->window : RMA_WINDOW};
+					 .chunk_bytes = t->plan->chunk,
+					 .window = t->plan->window};
 	struct client_identity identity = {.job = "transfer",
 					   .rank = rank,
 					   .ranks = t->ranks,
@@ -82,6 +84,10 @@ static int member_begin(void *arg, unsigned rank, void **state, struct error *er
 
 	if (!m)
 		return error_nomem(err, "a rank");
+	if (t->family != &local) { /* as its limit has them */
+		options.chunk_bytes = options.chunk_bytes ? options.chunk_bytes : RMA_CHUNK_BYTES;
+		options.window = options.window ? options.window : RMA_WINDOW;
+	}
 	m->rank = rank;
 	m->bytes = t->bytes;
 	m->file = t->files[rank];
@@ -151,6 +157,17 @@ static int do_copy(void *state, uint64_t unused, double *value, struct error *er
 	(void)value;
 	(void)err;
 	memcpy(m->file, m->buffer, m->bytes);
+	return 0;
+}
+
+static int do_copy_back(void *state, uint64_t unused, double *value, struct error *err)
+{
+	struct member *m = state;
+
+	(void)unused;
+	(void)value;
+	(void)err;
+	memcpy(m->buffer, m->file, m->bytes);
 	return 0;
 }
 
@@ -250,9 +267,13 @@ static int turn(struct transfer *t, bool write, uint64_t epoch, bool backwards, 
 	double seconds;
 	int rc = 0;
 
+	if (t->family == &local)
+		tasks[1] = write ? do_copy : do_copy_back;
 	for (unsigned i = 0; !rc && i < 3; i++) {
 		unsigned which = backwards ? 2 - i : i;
 
+		if (which == 2 && t->family == &local) /* it is the limit */
+			continue;
 		if (which == 1 && t->family == &verbs) {
 			rc = perftest_run(t->plan->rdma, write, t->bytes, &speed[which], err);
 			continue;
@@ -269,7 +290,7 @@ static int measure(struct transfer *t, struct error *err)
 	unsigned runs = t->plan->runs ? t->plan->runs : RUNS;
 	struct samples put = {0}, get = {0};
 	uint64_t epoch = 0;
-	double speed[3];
+	double speed[3] = {0};
 	int rc = 0;
 
 	for (unsigned i = 0; !rc && i < WARM_RUNS + runs; i++) {
@@ -323,7 +344,7 @@ static int transfer(const struct plan *plan, const struct family *family, unsign
 	return rc ? error_context(err, "%u rank(s) of %s", ranks, size) : 0;
 }
 
-int transfer_bench(const struct plan *plan, struct error *err)
+static int transfer_all(const struct plan *plan, const struct family *family, struct error *err)
 {
 	static const uint64_t sizes[] = {64ull << 20, 256ull << 20, 1ull << 30};
 	int rc = 0;
@@ -332,13 +353,23 @@ int transfer_bench(const struct plan *plan, struct error *err)
 		if (plan->ranks ? ranks != plan->ranks : ranks > 2)
 			continue;
 		if (plan->bytes) {
-			rc = transfer(plan, &ofi, ranks, plan->bytes, err);
+			rc = transfer(plan, family, ranks, plan->bytes, err);
 			continue;
 		}
 		for (unsigned i = 0; !rc && i < sizeof(sizes) / sizeof(sizes[0]); i++)
-			rc = transfer(plan, &ofi, ranks, sizes[i], err);
+			rc = transfer(plan, family, ranks, sizes[i], err);
 	}
 	return rc;
+}
+
+int transfer_bench(const struct plan *plan, struct error *err)
+{
+	return transfer_all(plan, &ofi, err);
+}
+
+int local_bench(const struct plan *plan, struct error *err)
+{
+	return transfer_all(plan, &local, err);
 }
 
 int verbs_bench(const struct plan *plan, struct error *err)

@@ -34,6 +34,8 @@ struct get {
 	uint64_t block_bytes; /* of all sets of the chain */
 	/* Of one transfer: whole blocks where there is room for one. Smaller ones are checked when all are there. */
 	size_t step_bytes;
+	uint64_t *checksums; /* as the data plane makes them, of the parts one behind the other; NULL: it does not */
+	uint64_t *first_checksum; /* of each part */
 	uint8_t *buffer; /* for ranges */
 };
 
@@ -71,14 +73,16 @@ static int check_wanted(const struct get *get, size_t at, struct error *err)
 
 /* ---- checking ---- */
 
-/* `bytes` at `data` are of the piece, from `offset` of the segment on: whole blocks. */
+/* `bytes` at `data`, with these checksums (NULL: not made yet), are of the piece, from `offset` of the segment on: whole
+ * blocks. */
 static int piece_compare(const struct get *get, const struct chain_piece *piece, uint64_t offset, const void *data,
-			 uint64_t bytes, struct error *err)
+			 const uint64_t *checksums, uint64_t bytes, struct error *err)
 {
 	const struct table *table = &get->tables[piece->set];
 	uint64_t first = piece->first_block + (offset - piece->offset) / get->block_bytes, bad = 0;
 
-	if (!table_compare(table, first, data, bytes, &bad))
+	if (!(checksums ? table_compare_checksums(table, first, checksums, bytes, &bad)
+			: table_compare(table, first, data, bytes, &bad)))
 		return 0;
 	return error_set(err, -EILSEQ,
 			 "segment '%s' of rank %u is damaged in epoch %llu, from byte %llu on (checksum; as written in "
@@ -93,16 +97,16 @@ static bool check_at_once(const struct get *get)
 	return get->step_bytes >= get->block_bytes;
 }
 
-static int piece_arrived(void *arg, const struct mover_piece *moved, struct error *err)
+static int piece_arrived(void *arg, const struct net_piece *moved, void *context, struct error *err)
 {
-	const struct chain_piece *piece = moved->context;
+	const struct chain_piece *piece = context;
 	const struct get *get = arg;
 	uint64_t in_piece;
 
 	if (!piece || !check_at_once(get))
 		return 0; /* a table, which its digest covers; or what is checked when all is there */
 	in_piece = moved->offset - get->set.parts[piece->set].place - piece->set_offset;
-	return piece_compare(get, piece, piece->offset + in_piece, moved->local, moved->bytes, err);
+	return piece_compare(get, piece, piece->offset + in_piece, moved->local, moved->checksums, moved->bytes, err);
 }
 
 /* ---- moving ---- */
@@ -116,12 +120,17 @@ static int move_bytes(struct get *get, struct mover *mover, uint32_t set, uint64
 	int rc = 0;
 
 	for (done = 0; done < bytes && !rc; done += n) {
+		struct net_piece moved = {into + done, part->place + offset + done, 0, NULL};
+
 		n = bytes - done;
 		if (n > get->step_bytes)
 			n = get->step_bytes;
+		moved.bytes = n;
+		if (piece && get->checksums)
+			moved.checksums = get->checksums + get->first_checksum[set] + piece->first_block +
+					  (offset + done - piece->set_offset) / get->block_bytes;
 		TEST_POINT("client.get.mid-read");
-		rc = mover_start(mover, &get->set.grants[part->grant].key, false, into + done,
-				 part->place + offset + done, n, (void *)(uintptr_t)piece, err);
+		rc = mover_start(mover, &get->set.grants[part->grant].key, false, &moved, (void *)(uintptr_t)piece, err);
 	}
 	return rc;
 }
@@ -243,8 +252,8 @@ static int check_pieces(const struct get *get, const struct client_segment *cons
 
 		if (wanted[piece->segment])
 			rc = piece_compare(get, piece, piece->offset,
-					   (const uint8_t *)wanted[piece->segment]->at + piece->offset, piece->bytes,
-					   err);
+					   (const uint8_t *)wanted[piece->segment]->at + piece->offset, NULL,
+					   piece->bytes, err);
 	}
 	return rc;
 }
@@ -378,7 +387,7 @@ static int read_window(struct get *get, struct mover *mover, uint32_t segment, u
 		n = get->pieces[i].offset + get->pieces[i].bytes - from;
 		if (n > end - from)
 			n = end - from;
-		rc = piece_compare(get, &get->pieces[i], from, get->buffer + (from - start), n, err);
+		rc = piece_compare(get, &get->pieces[i], from, get->buffer + (from - start), NULL, n, err);
 	}
 	return rc;
 }
@@ -431,21 +440,57 @@ static int read_range(struct client *client, struct get *get, struct mover *move
 
 /* ---- an attempt ---- */
 
+/* The data plane makes them on the way: one for each block of the chain. */
+static int room_for_checksums(struct get *get, struct error *err)
+{
+	uint64_t count = 0;
+
+	get->first_checksum = calloc(get->set.part_count, sizeof(*get->first_checksum));
+	for (uint32_t i = 0; i < get->set.part_count && get->first_checksum; i++) {
+		get->first_checksum[i] = count;
+		count += get->tables[i].header->block_count;
+	}
+	get->checksums = calloc(count + 1, sizeof(*get->checksums));
+	return get->first_checksum && get->checksums ? 0 : error_nomem(err, "checksums");
+}
+
+/* What looks like damage may be a set that is being overwritten, where nobody stops who reads it: then it is asked for
+ * again. */
+static int judge_damage(struct client *client, const struct get *get, struct error *err)
+{
+	struct error lost;
+	int rc;
+
+	for (uint32_t i = 0; i < get->set.grant_count && client->net->check; i++) {
+		rc = client->net->check(client->conn, &get->set.grants[i].key, &lost);
+		if (rc) {
+			*err = lost;
+			return rc;
+		}
+	}
+	return -EILSEQ;
+}
+
 static int get_move(struct client *client, struct get *get, struct error *err)
 {
 	static const struct mover_calls calls = {.done = piece_arrived};
 	struct mover *mover = NULL;
 	int rc;
 
-	rc = mover_new(client->net, client->conn, client->options.timeout_ms, &calls, get, &mover, err);
+	rc = mover_new(client->net, client->conn, client->options.timeout_ms, get->set.set.info.block_bytes, &calls, get,
+		       &mover, err);
 	if (!rc) {
 		get->step_bytes = mover_chunk_bytes(mover);
 		rc = read_tables(client, get, mover, err);
 	}
 	if (!rc && check_at_once(get))
 		get->step_bytes -= get->step_bytes % get->block_bytes;
+	if (!rc && mover_checksums(mover, get->block_bytes))
+		rc = room_for_checksums(get, err);
 	if (!rc)
 		rc = get->into ? read_range(client, get, mover, err) : read_all(client, get, mover, err);
+	if (rc == -EILSEQ)
+		rc = judge_damage(client, get, err);
 	if (rc)
 		session_drop(client); /* nothing may still arrive in the application's memory, nor in ours */
 	mover_free(mover);
@@ -458,7 +503,11 @@ static void get_reset(struct get *get)
 	free(get->table_buffer);
 	free(get->tables);
 	free(get->pieces);
+	free(get->checksums);
+	free(get->first_checksum);
 	free(get->buffer);
+	get->checksums = NULL;
+	get->first_checksum = NULL;
 	get->table_buffer = NULL;
 	get->tables = NULL;
 	get->pieces = NULL;

@@ -26,6 +26,7 @@ struct mover {
 	const struct net_ops *net;
 	struct net_conn *conn;
 	uint64_t timeout_ms;
+	size_t block_bytes;
 	const struct mover_calls *calls;
 	void *arg;
 	struct net_limits limits;
@@ -36,7 +37,7 @@ struct mover {
 	struct slot *slots;
 };
 
-int mover_new(const struct net_ops *net, struct net_conn *conn, uint64_t timeout_ms,
+int mover_new(const struct net_ops *net, struct net_conn *conn, uint64_t timeout_ms, size_t block_bytes,
 	      const struct mover_calls *calls, void *arg, struct mover **out, struct error *err)
 {
 	struct mover *m = calloc(1, sizeof(*m));
@@ -47,6 +48,7 @@ int mover_new(const struct net_ops *net, struct net_conn *conn, uint64_t timeout
 	m->net = net;
 	m->conn = conn;
 	m->timeout_ms = timeout_ms;
+	m->block_bytes = block_bytes;
 	m->calls = calls;
 	m->arg = arg;
 	net->limits(conn, &m->limits);
@@ -69,9 +71,14 @@ size_t mover_chunk_bytes(const struct mover *m)
 	return m->limits.chunk_bytes;
 }
 
+bool mover_checksums(const struct mover *m, size_t block_bytes)
+{
+	return m->limits.checksums && block_bytes == m->block_bytes && m->limits.chunk_bytes >= block_bytes;
+}
+
 static struct net_piece first_piece(const struct net_transfer *transfer)
 {
-	return (struct net_piece){transfer->local, transfer->offset, transfer->bytes};
+	return (struct net_piece){transfer->local, transfer->offset, transfer->bytes, transfer->checksums};
 }
 
 static size_t transfer_bytes(const struct net_transfer *transfer)
@@ -89,10 +96,9 @@ static int slot_done(struct mover *m, const struct slot *slot, struct error *err
 	int rc = 0;
 
 	for (unsigned i = 0; i <= slot->transfer.more_count && m->calls->done && !rc; i++) {
-		struct net_piece moved = i ? slot->more[i - 1] : first_piece(&slot->transfer);
-		struct mover_piece piece = {moved.local, moved.offset, moved.bytes, slot->contexts[i]};
+		struct net_piece piece = i ? slot->more[i - 1] : first_piece(&slot->transfer);
 
-		rc = m->calls->done(m->arg, &piece, err);
+		rc = m->calls->done(m->arg, &piece, slot->contexts[i], err);
 	}
 	return rc;
 }
@@ -173,6 +179,8 @@ static int open_begin(struct mover *m, const struct net_key *key, bool write, co
 		.local = piece->local,
 		.offset = piece->offset,
 		.bytes = piece->bytes,
+		.checksums = piece->checksums,
+		.block_bytes = m->block_bytes,
 		.more = slot->more,
 		.write = write,
 		.context = slot,
@@ -200,16 +208,15 @@ int mover_flush(struct mover *m, struct error *err)
 	return rc;
 }
 
-int mover_start(struct mover *m, const struct net_key *key, bool write, void *local, uint64_t offset,
-		size_t bytes, void *context, struct error *err)
+int mover_start(struct mover *m, const struct net_key *key, bool write, const struct net_piece *piece,
+		void *context, struct error *err)
 {
-	const struct net_piece piece = {local, offset, bytes};
 	int rc = 0;
 
-	if (!open_add(m, key, write, &piece, context)) {
+	if (!open_add(m, key, write, piece, context)) {
 		rc = mover_flush(m, err);
 		if (!rc)
-			rc = open_begin(m, key, write, &piece, context, err);
+			rc = open_begin(m, key, write, piece, context, err);
 	}
 	return rc || m->open.bytes < m->limits.chunk_bytes ? rc : mover_flush(m, err);
 }

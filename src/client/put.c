@@ -23,6 +23,7 @@ struct put {
 	void **registrations; /* count + 1 */
 	/* how far the checksums are, which a second attempt needs not make again; bytes of the next extent */
 	uint64_t hashed_extents, hashed_bytes, hashed_blocks;
+	bool moved_hashed; /* in this attempt the data plane makes those that are not known */
 };
 
 static uint64_t segment_bytes(const struct segment *segment)
@@ -191,6 +192,12 @@ static uint64_t block_checksum(const struct put *put, const struct client_segmen
 	return sum;
 }
 
+/* Does the data plane make the extent's checksums? */
+static bool extent_moved_hashed(const struct put *put, const struct table_extent *extent)
+{
+	return put->moved_hashed && !put->segments[extent->segment].checksums;
+}
+
 /* Checksums the next block; false: all are done. */
 static bool put_hash_block(void *arg)
 {
@@ -201,6 +208,11 @@ static bool put_hash_block(void *arg)
 	if (put->hashed_extents == put->table.header->extent_count)
 		return false;
 	n = extent->bytes - put->hashed_bytes;
+	if (extent_moved_hashed(put, extent)) {
+		put->hashed_blocks += table_blocks(n, put->block_bytes);
+		put->hashed_extents++;
+		return true;
+	}
 	if (n > put->block_bytes)
 		n = put->block_bytes;
 	put->table.checksums[put->hashed_blocks++] =
@@ -225,17 +237,26 @@ static bool put_hash_some(void *arg)
 	return put_hash_block(arg);
 }
 
+/* `checksums` are those of blocks of `block_bytes`, or NULL. */
 static int put_bytes(struct mover *mover, const struct net_key *key, uint8_t *at, uint64_t offset,
-		     uint64_t bytes, struct error *err)
+		     uint64_t bytes, uint64_t *checksums, uint64_t block_bytes, struct error *err)
 {
+	size_t chunk = mover_chunk_bytes(mover);
 	uint64_t done, n;
 	int rc;
 
+	if (checksums)
+		chunk -= chunk % block_bytes;
 	for (done = 0; done < bytes; done += n) {
+		struct net_piece piece = {at + done, offset + done, 0, NULL};
+
 		n = bytes - done;
-		if (n > mover_chunk_bytes(mover))
-			n = mover_chunk_bytes(mover);
-		rc = mover_start(mover, key, true, at + done, offset + done, n, NULL, err);
+		if (n > chunk)
+			n = chunk;
+		piece.bytes = n;
+		if (checksums)
+			piece.checksums = checksums + done / block_bytes;
+		rc = mover_start(mover, key, true, &piece, NULL, err);
 		if (rc)
 			return rc;
 		TEST_POINT("client.put.mid-write");
@@ -276,6 +297,8 @@ static int put_table(struct client *client, struct put *put, struct mover *mover
 	/* Of a small set it all goes in one transfer; else nothing waits for checksums. */
 	for (unsigned i = 0; put_hash_block(put) && !rc; i++)
 		rc = i ? mover_flush(mover, err) : 0;
+	if (!rc && put->moved_hashed)
+		rc = mover_drain(mover, err);
 	if (rc)
 		return rc;
 	put->info.table_digest = checksum(put->table_buffer, put->info.table_bytes);
@@ -284,11 +307,22 @@ static int put_table(struct client *client, struct put *put, struct mover *mover
 	memcpy(seal.bytes, put->table_buffer, sizeof(seal.bytes));
 	if (seals)
 		memset(put->table_buffer, 0, sizeof(seal.bytes));
-	rc = put_bytes(mover, key, put->table_buffer, put->info.table_offset, put->info.table_bytes, err);
+	rc = put_bytes(mover, key, put->table_buffer, put->info.table_offset, put->info.table_bytes, NULL, 0,
+		       err);
 	if (!rc)
 		rc = mover_drain(mover, err);
 	memcpy(put->table_buffer, seal.bytes, sizeof(seal.bytes));
 	return rc ? rc : put_persist(client, put, key, seals ? &seal : NULL, err);
+}
+
+/* What an earlier attempt left to the data plane may have to be made here. */
+static void put_share_hashing(struct put *put, const struct mover *mover)
+{
+	bool before = put->moved_hashed;
+
+	put->moved_hashed = mover_checksums(mover, put->block_bytes);
+	if (before || put->moved_hashed)
+		put->hashed_extents = put->hashed_bytes = put->hashed_blocks = 0;
 }
 
 static int put_write(struct client *client, struct put *put, const struct wire_grant *grant,
@@ -299,11 +333,15 @@ static int put_write(struct client *client, struct put *put, const struct wire_g
 	struct mover *mover = NULL;
 	int rc;
 
-	rc = mover_new(client->net, client->conn, client->options.timeout_ms, &calls, put, &mover, err);
+	rc = mover_new(client->net, client->conn, client->options.timeout_ms, put->block_bytes, &calls, put, &mover, err);
+	if (!rc)
+		put_share_hashing(put, mover);
 	for (; extent < put->table.extents + put->table.header->extent_count && !rc; extent++)
 		rc = put_bytes(mover, &grant->key,
 			       (uint8_t *)put->segments[extent->segment].at + extent->offset,
-			       extent->set_offset, extent->bytes, err);
+			       extent->set_offset, extent->bytes,
+			       extent_moved_hashed(put, extent) ? put->table.checksums + extent->first_block : NULL,
+			       put->block_bytes, err);
 	if (!rc)
 		rc = put_table(client, put, mover, &grant->key, err);
 	if (rc)

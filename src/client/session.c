@@ -16,6 +16,7 @@
 #define CONNECT_MS	  5000u /* of timeout_ms, for one connection and its handshake */
 #define FIRST_MS	  5000u /* for a first attachment to come about */
 #define PAUSE_MS	  100u
+#define LOCAL_MS	  2000u /* for the data plane of this node, before that of others is taken */
 #define SLOW_BYTES_PER_MS 20000u
 
 uint64_t session_deadline(const struct client *client, uint64_t bytes)
@@ -100,19 +101,37 @@ static enum persist_method persist_agree(const struct client *client, const char
 	return method;
 }
 
+/* As a process on the server's own node, where it is one. */
+static int local_connect(struct client *client, const struct net_params *params, const struct wire_open_reply *reply,
+			 uint64_t deadline, struct error *err)
+{
+	int rc = net_local.connect(params, &reply->local, reply->token, deadline, &client->conn, err);
+
+	if (!rc)
+		client->net = &net_local;
+	return rc;
+}
+
 static int data_connect(struct client *client, struct wire_open_reply *reply, uint64_t deadline,
 			struct error *err)
 {
 	const struct client_options *options = &client->options;
-	bool own = options->provider && *options->provider;
+	bool own = options->provider && *options->provider, named = options->net && *options->net;
 	struct net_params params = {
 		.provider = own ? options->provider : reply->provider,
 		.device = options->device,
 		.chunk_bytes = options->chunk_bytes,
 		.window = options->window,
 	};
-	const char *name = options->net && *options->net ? options->net : reply->net;
+	bool chosen = named || own || (options->device && *options->device);
+	const char *name = named ? options->net : reply->net;
+	int rc;
 
+	if (reply->local.bytes && (!chosen || !strcmp(name, net_local.name))) {
+		rc = local_connect(client, &params, reply, chosen ? deadline : deadline_in_ms(LOCAL_MS), err);
+		if (!rc || chosen)
+			return rc;
+	}
 	client->net = net_find(name);
 	if (!client->net)
 		return error_set(err, -EINVAL,

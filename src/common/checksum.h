@@ -8,4 +8,13 @@
 
 uint64_t checksum(const void *data, size_t bytes);
 
+/* The same of data that comes in parts: begin, add each, end. One thread at a time. */
+struct checksum {
+	_Alignas(64) uint8_t state[576];
+};
+
+void checksum_begin(struct checksum *sum);
+void checksum_add(struct checksum *sum, const void *data, size_t bytes);
+uint64_t checksum_end(const struct checksum *sum);
+
 #endif

@@ -2,6 +2,7 @@ noinst_LTLIBRARIES += libcommon.la
 libcommon_la_SOURCES = \
 	%D%/address.c %D%/address.h \
 	%D%/checksum.c %D%/checksum.h \
+	%D%/copy.c %D%/copy.h %D%/datagram.c %D%/datagram.h \
 	%D%/clock.c %D%/clock.h \
 	%D%/command.c %D%/command.h \
 	%D%/error.c %D%/error.h \

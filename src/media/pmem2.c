@@ -17,9 +17,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
+#include "common/copy.h"
 
 struct media_map {
 	struct pmem2_map *map; /* NULL: the page cache */
@@ -377,40 +375,12 @@ static int pmem2_media_deep_flush(struct media_map *map, size_t offset, size_t b
 	return rc ? pmem2_error(err, rc, "cannot flush the memory controller's buffers") : 0;
 }
 
-/* On pages libpmem2's memcpy would also msync, and drop the error; so this is our own. */
-static void copy_streaming(uint8_t *to, const uint8_t *from, size_t bytes)
-{
-#ifdef __SSE2__
-	size_t head = -(uintptr_t)to & 15;
-
-	if (bytes >= 4096) {
-		memcpy(to, from, head);
-		to += head;
-		from += head;
-		bytes -= head;
-		for (; bytes >= 64; to += 64, from += 64, bytes -= 64) {
-			__m128i a = _mm_loadu_si128((const __m128i *)from);
-			__m128i b = _mm_loadu_si128((const __m128i *)(from + 16));
-			__m128i c = _mm_loadu_si128((const __m128i *)(from + 32));
-			__m128i d = _mm_loadu_si128((const __m128i *)(from + 48));
-
-			_mm_stream_si128((__m128i *)to, a);
-			_mm_stream_si128((__m128i *)(to + 16), b);
-			_mm_stream_si128((__m128i *)(to + 32), c);
-			_mm_stream_si128((__m128i *)(to + 48), d);
-		}
-		_mm_sfence(); /* another thread may be the one that persists */
-	}
-#endif
-	memcpy(to, from, bytes);
-}
-
 static void pmem2_media_copy(struct media_map *map, size_t offset, const void *source, size_t bytes)
 {
 	assert(offset <= map->bytes && bytes <= map->bytes - offset);
 	if (!bytes)
 		return;
-	if (map->granularity == MEDIA_PAGE)
+	if (map->granularity == MEDIA_PAGE) /* there libpmem2's would also msync, and drop the error */
 		copy_streaming(map->base + offset, source, bytes);
 	else
 		map->memcpy(map->base + offset, source, bytes, PMEM2_F_MEM_NONTEMPORAL);

@@ -1,5 +1,5 @@
 noinst_LTLIBRARIES += libnet.la
-libnet_la_SOURCES = %D%/net.c %D%/net.h %D%/ofi.c %D%/ofi.h %D%/ofi_conn.c \
+libnet_la_SOURCES = %D%/local.c %D%/local.h %D%/local_target.c %D%/net.c %D%/net.h %D%/ofi.c %D%/ofi.h %D%/ofi_conn.c \
 	%D%/ofi_handshake.c %D%/ofi_handshake.h %D%/ofi_listener.c %D%/ofi_target.c \
 	%D%/ofi_target.h %D%/ofi_worker.c %D%/piece.c %D%/piece.h %D%/token.c %D%/token.h \
 	%D%/verbs.c %D%/verbs.h %D%/verbs_binding.c %D%/verbs_conn.c %D%/verbs_conn.h %D%/verbs_listener.c \

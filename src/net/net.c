@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static const struct net_ops *const backends[] = {&net_ofi, &net_verbs};
+static const struct net_ops *const backends[] = {&net_ofi, &net_verbs, &net_local};
 
 const struct net_ops *net_find(const char *name)
 {

@@ -22,7 +22,7 @@
 #include "common/fabric.h"
 #include "common/persist.h"
 
-#define NET_ABI		  7
+#define NET_ABI		  8
 
 struct net_params {
 	const char *provider; /* ofi: "tcp", ...; NULL or "" for the default; verbs has none */
@@ -54,6 +54,9 @@ struct net_piece {
 	void *local;
 	uint64_t offset; /* in the grant */
 	size_t bytes;
+	/* With limits.checksums: gets the checksum of each block of what was moved, the last one maybe shorter; NULL: they
+	 * are not wanted. */
+	uint64_t *checksums;
 };
 
 struct net_transfer {
@@ -62,6 +65,8 @@ struct net_transfer {
 	void *local;
 	uint64_t offset;
 	size_t bytes;
+	uint64_t *checksums;
+	size_t block_bytes; /* of checksums */
 	const struct net_piece *more; /* must stay as long as the transfer is in flight */
 	unsigned more_count;
 	bool write;
@@ -77,6 +82,7 @@ struct net_limits {
 	unsigned local_ranges, remote_ranges;
 	unsigned persist; /* 1 << each method that persist_range() has here */
 	bool seals;	  /* it takes a seal */
+	bool checksums;	  /* it makes checksums of what it moves, which costs little then */
 };
 
 #define NET_SEAL_BYTES 8
@@ -103,6 +109,8 @@ struct net_ops {
 	/* Cuts the peer off (connection closed, grants revoked, token forgotten). After its return
 	 * nothing that the peer sent, or still sends, is stored. Unknown peers are fine. */
 	void (*target_expel)(struct net_target *target, uint64_t peer);
+	/* The memory base[0..bytes) is what the file `fd`, the caller's, begins with. NULL: that does not matter. */
+	int (*remember)(struct net_target *target, void *base, size_t bytes, int fd, struct error *err);
 	/* Exposes base[0..bytes) to the peer, under a fresh random key where the fabric lets us choose.
 	 * -ENOTCONN: the peer has not connected, or is gone. The memory must stay until the revoke. */
 	int (*expose)(struct net_target *target, uint64_t peer, void *base, size_t bytes, unsigned rights,
@@ -143,6 +151,9 @@ struct net_ops {
 	 * full, reap first. Other errors: nothing was started. */
 	int (*submit)(struct net_conn *conn, const struct net_key *key, struct net_transfer *transfer,
 		      struct error *err);
+	/* Is the grant still there? NULL: it need not be asked, for transfers fail where it is not. Else what they read
+	 * after its end may be another set's: 0, -ECONNRESET (it is not), -ETIMEDOUT. */
+	int (*check)(struct net_conn *conn, const struct net_key *key, struct error *err);
 	/* Waits until at least one transfer completed or the deadline passed; stores up to `max` completed
 	 * ones. Returns how many (> 0), -ETIMEDOUT, or -errno where the connection is lost: then all that
 	 * is in flight is forgotten and only close() remains. A refused transfer may take the connection
@@ -171,6 +182,6 @@ const struct net_ops *net_find(const char *name);
  */
 void net_prepare(void);
 
-extern const struct net_ops net_ofi, net_verbs;
+extern const struct net_ops net_ofi, net_verbs, net_local;
 
 #endif

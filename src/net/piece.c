@@ -7,7 +7,7 @@
 struct net_piece piece_at(const struct net_transfer *transfer, unsigned i)
 {
 	return i ? transfer->more[i - 1]
-		 : (struct net_piece){transfer->local, transfer->offset, transfer->bytes};
+		 : (struct net_piece){transfer->local, transfer->offset, transfer->bytes, transfer->checksums};
 }
 
 int pieces_check(const struct net_transfer *transfer, const struct net_key *key, size_t chunk_bytes,

@@ -10,11 +10,14 @@ static struct {
 	struct mapping *first; /* guarded by lock */
 } table = {PTHREAD_MUTEX_INITIALIZER, NULL};
 
-static void (*tell)(const void *base, size_t bytes);
+static int (*tell_mapped)(void *base, size_t bytes, int fd, struct error *err);
+static void (*tell_unmapping)(const void *base, size_t bytes);
 
-void mapping_tell(void (*unmapping)(const void *base, size_t bytes))
+void mapping_tell(int (*mapped)(void *base, size_t bytes, int fd, struct error *err),
+		  void (*unmapping)(const void *base, size_t bytes))
 {
-	tell = unmapping;
+	tell_mapped = mapped;
+	tell_unmapping = unmapping;
 }
 
 static struct mapping *table_take(uint64_t file)
@@ -44,6 +47,8 @@ int mapping_add(uint64_t file, int fd, uint64_t bytes, const struct extent *exte
 		goto err_free;
 	if (!count)
 		rc = media_populate(mapping->map, err);
+	if (!rc && !count && tell_mapped)
+		rc = tell_mapped(media->base(mapping->map), media->bytes(mapping->map), fd, err);
 	if (rc)
 		goto err_unmap;
 	pthread_mutex_lock(&table.lock);
@@ -87,8 +92,8 @@ void mapping_release(struct mapping *mapping)
 	pthread_mutex_unlock(&table.lock);
 	if (left)
 		return;
-	if (tell)
-		tell(media->base(mapping->map), media->bytes(mapping->map));
+	if (tell_unmapping)
+		tell_unmapping(media->base(mapping->map), media->bytes(mapping->map));
 	media->unmap(mapping->map);
 	free(mapping);
 }

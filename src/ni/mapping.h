@@ -18,8 +18,12 @@ struct mapping {
 	struct mapping *next; /* in the table, while it is there */
 };
 
-/* What to tell, from any thread, before memory is unmapped; NULL, as at first: nobody. Before there are mappings. */
-void mapping_tell(void (*unmapping)(const void *base, size_t bytes));
+/*
+ * What to tell, from any thread, of files that were mapped (`fd` is the caller's; a failure is that of the mapping), and
+ * before any memory is unmapped; NULL, as at first: nobody. Before there are mappings.
+ */
+void mapping_tell(int (*mapped)(void *base, size_t bytes, int fd, struct error *err),
+		  void (*unmapping)(const void *base, size_t bytes));
 
 /*
  * Maps `bytes` of fd as slot file `file`, all pages present; replaces what was there under this number. `count` extents

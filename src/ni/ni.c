@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "common/datagram.h"
 #include "common/log.h"
 #include "common/worker.h"
 #include "ni/confine.h"
@@ -23,6 +24,7 @@
 /* A range of a slot that a peer may reach. The main thread's alone. */
 struct grant {
 	uint64_t id, peer;
+	const struct net_ops *by;
 	struct net_grant *net;
 	struct mapping *mapping;
 	struct grant *next;
@@ -40,6 +42,7 @@ static struct {
 	uint32_t numa_node;
 	const struct net_ops *net;
 	struct net_target *target;
+	struct net_target *local; /* of net_local, for clients on this node; NULL: they are served like others */
 	struct grant *grants;
 	struct error refusal; /* why it is not started */
 	bool unfit;	      /* never will be */
@@ -136,7 +139,7 @@ static void grant_end(struct grant **at)
 	struct grant *grant = *at;
 
 	*at = grant->next;
-	ni.net->revoke(grant->net);
+	grant->by->revoke(grant->net);
 	mapping_release(grant->mapping);
 	free(grant);
 }
@@ -157,9 +160,16 @@ static void thread_start(void *arg, unsigned thread, const char *device)
 	confine_thread();
 }
 
+static int mapped(void *base, size_t bytes, int fd, struct error *err)
+{
+	return ni.local ? net_local.remember(ni.local, base, bytes, fd, err) : 0;
+}
+
 static void unmapping(const void *base, size_t bytes)
 {
 	ni.net->forget(ni.target, base, bytes);
+	if (ni.local)
+		net_local.forget(ni.local, base, bytes);
 }
 
 /* The data plane has opened what it needs, in all its threads. */
@@ -194,26 +204,54 @@ static int order_start(const struct ni_request *request, struct ni_reply *reply,
 	if (!ni.net)
 		return error_set(err, -EINVAL, "there is no data plane '%s'", request->net);
 	rc = ni.net->listen(&params, &ni.target, &reply->address, err);
+	if (!rc && (request->flags & NI_LOCAL))
+		rc = net_local.listen(&params, &ni.local, &reply->local, err);
 	if (!rc)
 		rc = confine(request, reply, err);
 	if (rc) {
 		ni.refusal = *err;
 		ni.unfit = true;
 	} else {
-		mapping_tell(unmapping);
+		mapping_tell(mapped, unmapping);
 	}
 	return rc;
+}
+
+/* It may connect to either. */
+static int order_admit(const struct ni_request *request, struct error *err)
+{
+	int rc = ni.net->target_admit(ni.target, request->peer, request->token, err);
+
+	return rc || !ni.local ? rc : net_local.target_admit(ni.local, request->peer, request->token, err);
 }
 
 static void order_expel(uint64_t peer)
 {
 	ni.net->target_expel(ni.target, peer);
+	if (ni.local)
+		net_local.target_expel(ni.local, peer);
 	for (struct grant **at = &ni.grants; *at;) {
 		if ((*at)->peer == peer)
 			grant_end(at);
 		else
 			at = &(*at)->next;
 	}
+}
+
+/* By the data plane that the peer is connected to. */
+static int grant_expose(struct grant *grant, const struct ni_request *request, struct ni_reply *reply, struct error *err)
+{
+	void *base = (uint8_t *)media->base(grant->mapping->map) + request->offset;
+
+	grant->by = &net_local;
+	if (ni.local && !net_local.expose(ni.local, request->peer, base, request->bytes, request->rights, &grant->net,
+					  &reply->key, err)) {
+		reply->flags = NI_LOCAL;
+		return 0;
+	}
+	grant->by = ni.net;
+	return ni.net->expose(ni.target, request->peer, base, request->bytes, request->rights, &grant->net, &reply->key,
+			      err);
 }
 
 static int order_expose(const struct ni_request *request, struct ni_reply *reply, struct error *err)
@@ -230,9 +268,7 @@ static int order_expose(const struct ni_request *request, struct ni_reply *reply
 		rc = error_set(err, -ENOENT, "slot %llx is not mapped", (unsigned long long)request->file);
 		goto err_free;
 	}
-	rc = ni.net->expose(ni.target, request->peer,
-			    (uint8_t *)media->base(grant->mapping->map) + request->offset, request->bytes,
-			    request->rights, &grant->net, &reply->key, err);
+	rc = grant_expose(grant, request, reply, err);
 	if (rc)
 		goto err_release;
 	grant->next = ni.grants;
@@ -307,7 +343,7 @@ static void order(const struct ni_request *request, int fd)
 		reply.status = order_start(request, &reply, &err);
 		break;
 	case NI_ADMIT:
-		reply.status = ni.net->target_admit(ni.target, request->peer, request->token, &err);
+		reply.status = order_admit(request, &err);
 		break;
 	case NI_EXPEL:
 		order_expel(request->peer);
@@ -365,30 +401,14 @@ static void order(const struct ni_request *request, int fd)
 static int order_receive(struct ni_request *request, int *fd)
 {
 	uint8_t message[NI_MESSAGE_BYTES];
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec iov = {message, sizeof(message)};
-	struct msghdr msg = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *cmsg;
 	struct cursor c;
 	ssize_t n;
 
 	do {
-		n = recvmsg(ni.socket, &msg, MSG_CMSG_CLOEXEC);
+		n = datagram_receive(ni.socket, message, sizeof(message), fd);
 	} while (n < 0 && errno == EINTR);
 	if (n <= 0)
 		return n ? -errno : 0;
-	*fd = -1;
-	cmsg = CMSG_FIRSTHDR(&msg);
-	if (cmsg && cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS)
-		memcpy(fd, CMSG_DATA(cmsg), sizeof(*fd));
 	memset(request, 0, sizeof(*request));
 	c = cursor_unpack(message, (size_t)n);
 	ni_request_fields(&c, request);

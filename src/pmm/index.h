@@ -99,6 +99,7 @@ struct region {
 	struct log_range placed; /* the room of the increment that is being written */
 	struct merge merge;	 /* under way; to = 0: none */
 	bool merge_lost;	 /* a set that it is made of is gone */
+	bool suspect[SLOTS_MAX]; /* somebody may have the slot's file mapped, and still write to it */
 };
 
 struct increment {

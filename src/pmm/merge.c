@@ -226,7 +226,7 @@ bool region_merge_plan(const struct region *region, const struct retention *rete
 		.to_digest = view.sets[run.last].set->table_digest,
 		.slot = run.first == view.chain ? 1 - view.slot : SLOT_LOG,
 	};
-	return true;
+	return !region->suspect[merge->slot];
 }
 
 /* ---- room ---- */

@@ -737,15 +737,31 @@ static int region_forget_change(struct pool *pool, void *arg)
 	return 0;
 }
 
+void region_suspect(struct region *region, unsigned slot)
+{
+	assert(slot < region_slots(region));
+	region->suspect[slot] = true;
+}
+
+bool region_is_suspect(const struct region *region, unsigned slot)
+{
+	assert(slot < region_slots(region));
+	return region->suspect[slot];
+}
+
 int region_forget_slot(struct region *region, unsigned slot, struct error *err)
 {
 	struct region_change change = {.region = region, .slot = slot};
+	uint64_t file = region->record->slots[slot].file;
 	int rc;
 
 	memcpy(change.extents, region->record->slots[slot].extents, sizeof(change.extents));
-	rc = transaction(region->job->pool, region_forget_change, &change, err, "empty a damaged slot");
+	rc = transaction(region->job->pool, region_forget_change, &change, err, "empty a slot");
 	if (rc)
 		return region_context(region, err, rc);
+	if (!pool_on_device(region->job->pool))
+		slotfile_remove(region->job->pool, file);
+	region->suspect[slot] = false;
 	device_hold(region->job->pool, region->record->job, change.extents);
 	if (slot == SLOT_LOG)
 		increments_cut(region, 0, region->increment_count);

@@ -100,7 +100,16 @@ unsigned region_slot_extents(const struct region *region, unsigned slot, struct 
 /* Is any of the slot's [offset, offset + bytes) known to be bad? Nobody may touch it then. */
 bool region_range_bad(const struct region *region, unsigned slot, uint64_t offset, uint64_t bytes);
 
-/* Forgets file (or place on the device) and set of a slot: they are damaged. */
+/*
+ * A client on this node that is gone, or cut off, may have the slot's file mapped and go on writing to what it was
+ * granted: no new set goes there until the slot has another file (region_forget_slot()). Of a server that ended, the
+ * kernel knows: when a pool is opened, slots without a set, and logs, are suspect where somebody has their file open to
+ * write it.
+ */
+void region_suspect(struct region *region, unsigned slot);
+bool region_is_suspect(const struct region *region, unsigned slot);
+
+/* Forgets file (or place on the device) and set of a slot: they are damaged, or it is suspect. */
 int region_forget_slot(struct region *region, unsigned slot, struct error *err);
 
 /* Withdraws the slot's set from the metadata, before its bytes are overwritten, and in append mode the increments

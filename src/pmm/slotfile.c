@@ -162,6 +162,31 @@ static void slotfile_judge(const struct pool *pool, const struct slot_record *sl
 			 slot->capacity - (uint64_t)st.st_size, slot->capacity);
 }
 
+/* Does anybody have the file open to write it? A lease tells: one for writing is given to who is alone. */
+static bool has_writers(const struct pool *pool, uint64_t number)
+{
+	struct error ignored;
+	bool alone;
+	int fd;
+
+	if (slotfile_open(pool, number, &fd, &ignored))
+		return false;
+	alone = !fcntl(fd, F_SETLEASE, F_WRLCK) && !fcntl(fd, F_SETLEASE, F_UNLCK);
+	close(fd);
+	return !alone;
+}
+
+static void slot_check_writers(struct region *region, unsigned slot)
+{
+	const struct slot_record *record = &region->record->slots[slot];
+
+	if (record->set.epoch || !record->capacity || !has_writers(region->job->pool, record->file))
+		return;
+	log_info("pool %s: job %s, rank %u, slot %u: a former client still has its file open; a new set gets another one",
+		 region->job->pool->directory, job_name(region->job), region_rank(region), slot);
+	region_suspect(region, slot);
+}
+
 static int slot_check(struct region *region, unsigned slot, bool accept_damage, struct error *err)
 {
 	const struct slot_record *record = &region->record->slots[slot];
@@ -170,8 +195,10 @@ static int slot_check(struct region *region, unsigned slot, bool accept_damage, 
 	const char *lost = "no set is lost";
 
 	slotfile_judge(pool, record, how, sizeof(how));
-	if (!how[0])
+	if (!how[0]) {
+		slot_check_writers(region, slot);
 		return 0;
+	}
 	if (record->set.epoch) {
 		snprintf(what, sizeof(what), "epoch %" PRIu64, record->set.epoch);
 		lost = "THIS SET IS WITHDRAWN";

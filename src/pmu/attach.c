@@ -180,6 +180,9 @@ static void admitted(struct session *session, const struct ni_reply *reply)
 	snprintf(answer.provider, sizeof(answer.provider), "%s", conf->fabric);
 	snprintf(answer.persist, sizeof(answer.persist), "%s", persist_name(session->server->persist));
 	answer.address = *ni_process_address(session->ni);
+	/* To the user's own processes: what is mapped once stays so. */
+	if (session->uid == job_uid(session->job))
+		answer.local = *ni_process_local(session->ni);
 	memcpy(answer.token, session->token, sizeof(answer.token));
 	answer.launch_generation = region_launch_generation(session->region);
 	answer.log_room = request_log_room(session->region);

@@ -48,6 +48,8 @@ static const struct conf_option {
 	{"fabric-listen", 0, STRING, offsetof(struct conf, fabric_listen), 0, 0, "ADDR[,ADDR]...",
 	 "Address of the data plane (that of the first --listen); with --net verbs up to 4, of several devices or ports, over "
 	 "which each client spreads its transfers."},
+	{"local", 0, FLAG, offsetof(struct conf, local), 0, 0, "yes|no",
+	 "Whether clients on this node, as the user whose job it is, map their own slots and copy by themselves (yes)."},
 	{"persist", 0, STRING, offsetof(struct conf, persist), 0, 0, "METHOD",
 	 "How sets become durable, with --net verbs on persistent memory: server, flush (clients do it by RDMA FLUSH) or "
 	 "read (by a read; right only where what the network card writes passes the caches by, DDIO off) (server)."},
@@ -377,6 +379,7 @@ static int defaults_set(struct conf *conf, struct error *err)
 		.max_sessions = 4096,
 		.ni_timeout_s = 300,
 		.ni_seccomp = true,
+		.local = true,
 		.keep = 4,
 		.keep_spans = 24,
 		.merge_at = 32,

@@ -32,7 +32,7 @@ struct conf {
 	bool foreground, syslog;
 	enum log_level log_level;
 	uint64_t lease_s, ni_threads, max_sessions, ni_timeout_s, idle_exit_s;
-	bool check_blocks, ni_seccomp;
+	bool check_blocks, ni_seccomp, local;
 	uint64_t keep, keep_span_s, keep_spans, merge_at;
 	uint64_t scrub_interval_s; /* 0: never */
 	bool accept_damage, overwrite_device, shared_device;

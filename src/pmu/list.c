@@ -250,6 +250,7 @@ static void stat_server(struct wire_stat_reply *reply, const struct server *serv
 	stat_add(reply, "server.persist_method", "%s", persist_name(server->persist));
 	stat_add(reply, "server.net", "%s%s%s", server->conf.net, *server->conf.fabric ? "/" : "",
 		 server->conf.fabric);
+	stat_add(reply, "server.local", "%s", server->local ? "yes" : "no");
 	stat_add(reply, "server.sessions", "%" PRIu64, server->session_count);
 	stat_add(reply, "server.grants", "%" PRIu64, server->att.count);
 	stat_add(reply, "count.commits", "%" PRIu64, server->counters.commits);
@@ -257,6 +258,7 @@ static void stat_server(struct wire_stat_reply *reply, const struct server *serv
 		snprintf(key, sizeof(key), "count.commits_%s", persist_name(method));
 		stat_add(reply, key, "%" PRIu64, server->counters.commits_by[method]);
 	}
+	stat_add(reply, "count.commits_local", "%" PRIu64, server->counters.commits_local);
 	stat_add(reply, "count.commit_bytes", "%" PRIu64, server->counters.commit_bytes);
 	stat_add(reply, "count.aborts", "%" PRIu64, server->counters.aborts);
 	stat_add(reply, "count.takeovers", "%" PRIu64, server->counters.takeovers);

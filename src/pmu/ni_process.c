@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "common/clock.h"
+#include "common/datagram.h"
 #include "common/log.h"
 #include "pmu/server.h"
 #include "pmu/session.h"
@@ -42,7 +43,7 @@ struct ni_process {
 	pid_t pid;
 	int socket;
 	struct event *readable, *writable, *clock;
-	struct net_address address; /* known once START is answered */
+	struct net_address address, local; /* known once START is answered */
 	char confined[128];	    /* as well */
 	uint64_t last_id;
 	struct order *orders;
@@ -164,28 +165,6 @@ static void ni_die(struct ni_process *ni, const char *why)
 }
 
 /* ---- orders and answers ---- */
-
-static ssize_t datagram_send(int socket, const void *message, size_t bytes, int fd)
-{
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct iovec iov = {(void *)(uintptr_t)message, bytes};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-	struct cmsghdr *cmsg;
-
-	if (fd >= 0) {
-		msg.msg_control = &control;
-		msg.msg_controllen = sizeof(control);
-		cmsg = CMSG_FIRSTHDR(&msg);
-		cmsg->cmsg_level = SOL_SOCKET;
-		cmsg->cmsg_type = SCM_RIGHTS;
-		cmsg->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
-	}
-	return sendmsg(socket, &msg, MSG_NOSIGNAL);
-}
 
 static int datagram_queue(struct ni_process *ni, const void *message, size_t bytes, int fd)
 {
@@ -328,6 +307,7 @@ static void started(void *arg, const struct ni_reply *reply)
 
 	if (!reply->status) {
 		ni->address = reply->address;
+		ni->local = reply->local;
 		snprintf(ni->confined, sizeof(ni->confined), "%.100s", reply->text);
 		log_info("NI process %d serves uid %u: %s", (int)ni->pid, ni->uid, ni->confined);
 	} else if (!ni->dead && !ni->server->stopping) {
@@ -340,7 +320,7 @@ static void start_order(struct ni_process *ni)
 	struct conf *conf = &ni->server->conf;
 	struct ni_request request = {
 		.type = NI_START,
-		.flags = conf->ni_seccomp ? NI_SECCOMP : 0,
+		.flags = (conf->ni_seccomp ? NI_SECCOMP : 0u) | (ni->server->local ? NI_LOCAL : 0u),
 		.count = (uint32_t)conf->ni_threads,
 		.numa_node = ni->server->numa_node,
 	};
@@ -398,6 +378,11 @@ err_free:
 const struct net_address *ni_process_address(const struct ni_process *ni)
 {
 	return &ni->address;
+}
+
+const struct net_address *ni_process_local(const struct ni_process *ni)
+{
+	return &ni->local;
 }
 
 pid_t ni_process_pid(const struct ni_process *ni)

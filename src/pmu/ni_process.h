@@ -26,6 +26,8 @@ void ni_process_order(struct ni_process *ni, struct ni_request *request, int fd,
 		      void *arg);
 
 const struct net_address *ni_process_address(const struct ni_process *ni);
+/* For clients on this node; bytes 0: they have none of their own. */
+const struct net_address *ni_process_local(const struct ni_process *ni);
 pid_t ni_process_pid(const struct ni_process *ni);
 /* What it has given up, in words; "" before it serves. */
 const char *ni_process_confined(const struct ni_process *ni);

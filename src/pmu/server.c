@@ -366,7 +366,7 @@ static int start(struct server *server, struct error *err)
 	if (!server->auth)
 		return error_set(err, -EINVAL, "--auth: there is no method '%s'; use munge, psk or none",
 				 conf->auth);
-	if (!net_find(conf->net))
+	if (!net_find(conf->net) || net_find(conf->net) == &net_local)
 		return error_set(err, -EINVAL, "--net: there is no data plane '%s'", conf->net);
 	server->persist = persist_find(conf->persist);
 	if (server->persist == PERSIST_END)
@@ -397,6 +397,8 @@ static int start(struct server *server, struct error *err)
 		log_info("slots lie on device %s; to make stores durable it takes a flush of %s", stat.device,
 			 media_granularity_text(stat.granularity));
 	snprintf(slots, sizeof(slots), "%s/%s", conf->pool, *stat.device ? "device" : "slots");
+	/* A device's descriptor is that of all slots. */
+	server->local = conf->local && !*stat.device;
 	server->numa_node = numa_node_of(slots);
 	rc = persist_check(server, &stat, slots, err);
 	if (rc)

@@ -41,12 +41,13 @@ struct server {
 	struct merging *merges; /* regions whose sets are to be merged, in the order of their turns */
 	struct scrub *scrub; /* NULL before the first tick with it */
 	enum persist_method persist; /* what clients may do besides PERSIST_SERVER, or that */
+	bool local; /* clients on this node may map slots */
 	uint32_t numa_node; /* of the pool's memory; NI_NUMA_UNKNOWN */
 	bool stopping;
 	uint64_t started_ns;
 	uint64_t idle_since_ns; /* monotonic: the end of the last session, or the start */
 	struct { /* since the start, for STAT */
-		uint64_t commits, commit_bytes, commits_by[PERSIST_END], aborts, takeovers, reads, refused_logins, hurried_logins,
+		uint64_t commits, commit_bytes, commits_by[PERSIST_END], commits_local, aborts, takeovers, reads, refused_logins, hurried_logins,
 		    bad_seals, ni_deaths, merges, merge_bytes;
 	} counters;
 };

@@ -132,6 +132,13 @@ static void expelled(void *arg, const struct ni_reply *reply)
 	session_try_free(session);
 }
 
+void session_slot_left(struct session *session)
+{
+	if (session->local && session->region)
+		region_suspect(session->region, session->slot);
+	session->local = false;
+}
+
 void session_close(struct session *session, const char *why)
 {
 	struct ni_request request = {.type = NI_EXPEL, .peer = session->id};
@@ -147,6 +154,7 @@ void session_close(struct session *session, const char *why)
 			  why);
 	if (session->state == SESSION_WRITING)
 		session->server->counters.aborts++;
+	session_slot_left(session);
 	session->state = SESSION_CLOSED;
 	bufferevent_free(session->connection);
 	session->connection = NULL;

@@ -75,7 +75,8 @@ struct session {
 	unsigned slot, step;
 	uint64_t place; /* in the slot; not 0 in the log only */
 	uint64_t capacity_bytes, grant, withdrawn_first, withdrawn_last;
-	bool replaced; /* the slot lay on bad blocks, and what it held is withdrawn */
+	bool replaced; /* the slot lay on bad blocks, or was suspect, and what it held is withdrawn */
+	bool local;    /* the client has mapped the slot, or may have */
 
 	/* READ, VERIFY, FENCE */
 	struct wire_read read;
@@ -108,6 +109,9 @@ void session_refuse_slowly(struct session *session, const struct error *err);
 /* Somebody else has to do with it: it is not freed before the last session_unhold(), which tells whether it is still open. */
 void session_hold(struct session *session);
 bool session_unhold(struct session *session);
+
+/* The set that was begun is given up; its client may not know. */
+void session_slot_left(struct session *session);
 
 /* It holds nothing of its job any more: the job goes where nobody does. */
 void session_leave_job(struct session *session);

@@ -63,6 +63,7 @@ static void exposed(struct session *session, const struct ni_reply *reply)
 					  session->withdrawn_last};
 	struct error err;
 
+	session->local = reply->flags & NI_LOCAL;
 	if (reply->status) {
 		att_remove(&session->server->att, session->grant);
 		error_set(&err, reply->status, "%s", reply->text);
@@ -100,6 +101,7 @@ static int range_expose(struct session *session, uint64_t file, uint64_t offset,
 	if (!entry)
 		return error_nomem(err, "a grant");
 	session->grant = request.grant = entry->grant;
+	session->local = true; /* as long as the NI has not said */
 	session_order(session, &request, -1, exposed);
 	return 0;
 }
@@ -257,6 +259,10 @@ static void begin_increment(struct session *session)
 		error_set(&err, -ENOSPC, "rank %u: its log lies on bad blocks of the device: a full set has room",
 			  session->open.rank);
 		session_fail(session, &err);
+	} else if (region_is_suspect(session->region, SLOT_LOG)) {
+		error_set(&err, -ENOSPC, "rank %u: a former client may still write to its log: a full set has room",
+			  session->open.rank);
+		session_fail(session, &err);
 	} else if (session->mapped[SLOT_LOG]) {
 		increment_expose(session);
 	} else {
@@ -270,13 +276,15 @@ void request_begin(struct session *session, const void *payload, size_t bytes)
 		request_begin_again(session);
 }
 
-/* Gives up a slot that lies on bad blocks, and what it holds: it gets another place when it is allocated anew. */
+/* Gives up a slot that lies on bad blocks, or that somebody may still write to, and what it holds: it gets another place,
+ * or file, when it is allocated anew. */
 static int slot_replace(struct session *session, unsigned slot, struct error *err)
 {
 	struct region *region = session->region;
 	struct ni_request unmap = {.type = NI_UNMAP, .file = region_slot_file(region, slot)};
+	bool suspect = region_is_suspect(region, slot);
 
-	if (!region_range_bad(region, slot, 0, region_slot_capacity(region, slot)))
+	if (!suspect && !region_range_bad(region, slot, 0, region_slot_capacity(region, slot)))
 		return 0;
 	if (slot == session->slot) {
 		chain_of_slot(session);
@@ -285,8 +293,12 @@ static int slot_replace(struct session *session, unsigned slot, struct error *er
 	request_revoke(session->server, unmap.file, 0, UINT64_MAX);
 	ni_process_order(session->ni, &unmap, -1, NULL, NULL);
 	session->mapped[slot] = false;
-	log_warning("job %s rank %u: slot %u lies on bad blocks of the device, and gets another place", session->open.job,
-		    session->open.rank, slot);
+	if (suspect)
+		log_info("job %s rank %u: slot %u gets a new file, for a former client may still write to the old one",
+			 session->open.job, session->open.rank, slot);
+	else
+		log_warning("job %s rank %u: slot %u lies on bad blocks of the device, and gets another place",
+			    session->open.job, session->open.rank, slot);
 	return region_forget_slot(region, slot, err);
 }
 
@@ -425,10 +437,12 @@ static void persisted(struct session *session, const struct ni_reply *reply)
 	struct region *region = session->region;
 	struct wire_commit *commit = &session->commit;
 	struct server *server = session->server;
+	bool local = session->local;
 	struct error err;
 
-	/* The grant is gone, whatever came of the rest. */
+	/* The grant is gone, whatever came of the rest, and who asks for a COMMIT writes no more. */
 	att_remove(&server->att, session->grant);
+	session->local = false;
 	session->state = SESSION_ATTACHED;
 	if (reply->status) {
 		error_set(&err, reply->status, "%s", reply->text);
@@ -446,6 +460,7 @@ static void persisted(struct session *session, const struct ni_reply *reply)
 	TEST_POINT("pmm.commit.after-publish");
 	server->counters.commits++;
 	server->counters.commits_by[session->begin.persist]++;
+	server->counters.commits_local += local;
 	server->counters.commit_bytes += commit->set.info.data_bytes;
 	log_debug("job %s rank %u: epoch %llu is published", session->open.job, session->open.rank,
 		  (unsigned long long)commit->set.info.epoch);
@@ -481,6 +496,7 @@ void request_commit(struct session *session, const void *payload, size_t bytes)
 static void aborted(struct session *session, const struct ni_reply *reply)
 {
 	(void)reply; /* a NI that cannot expel is dead, and its mappings with it */
+	session_slot_left(session);
 	att_remove_session(&session->server->att, session);
 	session->state = SESSION_ATTACHED;
 	session->server->counters.aborts++;

@@ -45,7 +45,9 @@ void ni_reply_fields(struct cursor *c, void *message)
 
 	cursor_u64(c, &m->id);
 	cursor_i32(c, &m->status);
+	cursor_u32(c, &m->flags);
 	wire_net_address_fields(c, &m->address);
+	wire_net_address_fields(c, &m->local);
 	wire_net_key_fields(c, &m->key);
 	cursor_u64(c, &m->blocks);
 	cursor_u64(c, &m->bad_blocks);

@@ -39,6 +39,7 @@ enum ni_flags {
 	NI_CHECK_BLOCKS = 2,
 	NI_DURABLE = 4, /* COMMIT: the set is, by its client */
 	NI_SECCOMP = 8, /* START */
+	NI_LOCAL = 16,	/* START: clients on this node may map slots; EXPOSE's reply: this one does */
 };
 
 struct ni_request {
@@ -61,7 +62,8 @@ struct ni_request {
 struct ni_reply {
 	uint64_t id;
 	int32_t status;
-	struct net_address address;
+	uint32_t flags;
+	struct net_address address, local; /* START: of the data plane, and of that for clients on this node */
 	struct net_key key;
 	uint64_t blocks, bad_blocks;
 	struct set_info set; /* MERGE: data_bytes, table_* */

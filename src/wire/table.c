@@ -127,3 +127,15 @@ uint64_t table_compare(const struct table *table, uint64_t block, const void *da
 	}
 	return differ;
 }
+
+uint64_t table_compare_checksums(const struct table *table, uint64_t block, const uint64_t *checksums, uint64_t bytes,
+				 uint64_t *bad)
+{
+	uint64_t differ = 0, count = table_blocks(bytes, table->header->block_bytes);
+
+	for (uint64_t i = 0; i < count; i++) {
+		if (checksums[i] != table->checksums[block + i] && !differ++)
+			*bad = block + i;
+	}
+	return differ;
+}

@@ -93,4 +93,8 @@ int table_check_info(const struct set_info *info, uint64_t capacity, struct erro
 uint64_t table_compare(const struct table *table, uint64_t block, const void *data, uint64_t bytes,
 		       uint64_t *bad);
 
+/* The same, of blocks whose checksums somebody has made: as many as `bytes` bytes have. */
+uint64_t table_compare_checksums(const struct table *table, uint64_t block, const uint64_t *checksums, uint64_t bytes,
+				 uint64_t *bad);
+
 #endif

@@ -158,6 +158,7 @@ void wire_open_reply_fields(struct cursor *c, void *message)
 	cursor_string(c, m->provider, sizeof(m->provider));
 	cursor_string(c, m->persist, sizeof(m->persist));
 	wire_net_address_fields(c, &m->address);
+	wire_net_address_fields(c, &m->local);
 	cursor_bytes(c, m->token, sizeof(m->token));
 	cursor_u64(c, &m->log_room);
 	cursor_array(c, &m->set_count, SETS_MAX, SET_INFO_BYTES, sizeof(*m->sets), (void **)&m->sets);

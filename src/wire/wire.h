@@ -25,7 +25,7 @@
 #include "wire/cursor.h"
 
 #define WIRE_MAGIC	  0x31574648u /* "HFW1" */
-#define WIRE_VERSION	  8
+#define WIRE_VERSION	  9
 #define WIRE_HEADER_BYTES 24
 #define WIRE_PAYLOAD_MAX  (1u << 20)
 #define WIRE_LOGIN_MAX	  8192 /* payload of HELLO and PROOF: nobody else may send more */
@@ -117,6 +117,7 @@ struct wire_open_reply {
 	char provider[WIRE_NAME_BYTES];
 	char persist[WIRE_NAME_BYTES];
 	struct net_address address; /* a wildcard IP means: that of the control connection */
+	struct net_address local;   /* for who is on the server's node: of net "local"; bytes 0: there is none */
 	uint8_t token[NET_TOKEN_BYTES];
 	uint64_t log_room; /* append mode: bytes of the largest increment that fits now */
 	uint32_t set_count;

@@ -14,6 +14,8 @@ computation_expected()
 
 computation_start()
 {
+	pick ofi local # of the fabric, and of this node
+	HOLDFAST_NET=$picked
 	stencil_start job "$rank_program"
 }
 

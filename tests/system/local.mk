@@ -26,6 +26,7 @@ system_tests = \
 	%D%/0250-requeue.t \
 	%D%/0260-increments.t \
 	%D%/0261-block-size.t \
+	%D%/0280-local.t \
 	%D%/0300-wrong-server.t \
 	%D%/0310-keys.t \
 	%D%/0315-munge.t \

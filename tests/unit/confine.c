@@ -451,7 +451,7 @@ static void teardown(void)
 /* On loopback without authentication the server takes our word. A job with a set, and its NI. */
 static struct client *user_put(uint32_t uid, uint64_t epoch, pid_t *ni)
 {
-	struct client_options options = {.server = pmu.address, .auth = "none", .reconnect_ms = 5000};
+	struct client_options options = {.server = pmu.address, .net = "ofi", .auth = "none", .reconnect_ms = 5000};
 	struct client_identity identity = {.job = "job", .ranks = 1, .mode = REGION_OVERWRITE};
 	struct client_segment s = {.segment = {"data", ELEMENT_BYTE, 1, 100}};
 	static uint8_t data[100];

@@ -65,7 +65,7 @@ static uint64_t patience_ms = 10000;
 
 static struct client_options options_of_server(void)
 {
-	return (struct client_options){.server = pmu.address, .auth = "none", .timeout_ms = patience_ms, .reconnect_ms = patience_ms};
+	return (struct client_options){.server = pmu.address, .net = "ofi", .auth = "none", .timeout_ms = patience_ms, .reconnect_ms = patience_ms};
 }
 
 static struct control login(void)

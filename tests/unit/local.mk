@@ -137,6 +137,16 @@ tests_unit_munge_SOURCES = tests/unit/munge.c tests/unit/pmu_fixture.c tests/uni
 tests_unit_munge_CFLAGS = $(unit_cflags)
 tests_unit_munge_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
+unit_programs += tests/unit/copy
+tests_unit_copy_SOURCES = tests/unit/copy.c tests/unit/unit.h
+tests_unit_copy_CFLAGS = $(unit_cflags)
+tests_unit_copy_LDADD = libcommon.la $(CHECK_LIBS)
+
+unit_programs += tests/unit/local
+tests_unit_local_SOURCES = tests/unit/local.c tests/unit/unit.h
+tests_unit_local_CFLAGS = $(unit_cflags)
+tests_unit_local_LDADD = libnet.la libcommon.la $(CHECK_LIBS)
+
 unit_programs += tests/unit/memory
 tests_unit_memory_SOURCES = tests/unit/memory.c tests/unit/unit.h
 tests_unit_memory_CFLAGS = $(unit_cflags)

@@ -342,10 +342,10 @@ END_TEST
 #define PIECES 4
 
 static const struct net_piece scattered[PIECES] = {
-	{(void *)(uintptr_t)9000, 100, 1000}, /* places in the local memory for now */
-	{(void *)(uintptr_t)10000, 1100, 4096},
-	{(void *)(uintptr_t)77, 70000, 1},
-	{(void *)(uintptr_t)30000, 20000, 5000},
+	{(void *)(uintptr_t)9000, 100, 1000, NULL}, /* places in the local memory for now */
+	{(void *)(uintptr_t)10000, 1100, 4096, NULL},
+	{(void *)(uintptr_t)77, 70000, 1, NULL},
+	{(void *)(uintptr_t)30000, 20000, 5000, NULL},
 };
 
 /* One transfer of all of them, or what submit or reap said. */
@@ -364,7 +364,7 @@ static int transfer_pieces(struct net_conn *conn, const struct net_key *key, boo
 	int rc;
 
 	for (unsigned i = 1; i < count; i++)
-		more[i - 1] = (struct net_piece){local + (uintptr_t)places[i].local, places[i].offset, places[i].bytes};
+		more[i - 1] = (struct net_piece){local + (uintptr_t)places[i].local, places[i].offset, places[i].bytes, NULL};
 	rc = net->submit(conn, key, &transfer, &err);
 	if (rc)
 		return rc;
@@ -426,27 +426,27 @@ START_TEST(pieces_beyond_a_limit_are_refused)
 	register_memory(conn, local, 2 * MIB);
 	grant = expose(0, memory, MIB, NET_READ | NET_WRITE, &key);
 	for (unsigned i = 0; i < 2 * NET_PIECES_MAX; i++)
-		pieces[i] = (struct net_piece){(void *)(uintptr_t)(i * 16), i * 16, 16};
+		pieces[i] = (struct net_piece){(void *)(uintptr_t)(i * 16), i * 16, 16, NULL};
 	/* Side by side they are one range. */
 	ck_assert_int_eq(transfer_pieces(conn, &key, true, local, pieces, NET_PIECES_MAX), 0);
 	ck_all(memory, NET_PIECES_MAX * 16, 0);
 	ck_all(memory + NET_PIECES_MAX * 16, MIB - NET_PIECES_MAX * 16, MARK);
 	memset(memory, MARK, MIB);
 	ck_assert_int_eq(transfer_pieces(conn, &key, true, local, pieces, NET_PIECES_MAX + 1), -EINVAL);
-	pieces[1] = (struct net_piece){0, MIB - 8, 9};
+	pieces[1] = (struct net_piece){0, MIB - 8, 9, NULL};
 	ck_assert_int_eq(transfer_pieces(conn, &key, true, local, pieces, 2), -ERANGE);
-	pieces[1] = (struct net_piece){0, MIB + 1, 1};
+	pieces[1] = (struct net_piece){0, MIB + 1, 1, NULL};
 	ck_assert_int_eq(transfer_pieces(conn, &key, true, local, pieces, 2), -ERANGE);
-	pieces[1] = (struct net_piece){0, 0, 0};
+	pieces[1] = (struct net_piece){0, 0, 0, NULL};
 	ck_assert_int_eq(transfer_pieces(conn, &key, true, local, pieces, 2), -EINVAL);
-	pieces[1] = (struct net_piece){0, 0, limits.chunk_bytes - 15};
+	pieces[1] = (struct net_piece){0, 0, limits.chunk_bytes - 15, NULL};
 	ck_assert_int_eq(transfer_pieces(conn, &key, true, local, pieces, 2), -EINVAL);
 	for (unsigned i = 0; i < NET_PIECES_MAX; i++)
-		pieces[i] = (struct net_piece){(void *)(uintptr_t)(i * 32), i * 16, 16};
+		pieces[i] = (struct net_piece){(void *)(uintptr_t)(i * 32), i * 16, 16, NULL};
 	if (limits.local_ranges < NET_PIECES_MAX)
 		ck_assert_int_eq(transfer_pieces(conn, &key, true, local, pieces, limits.local_ranges + 1), -EINVAL);
 	for (unsigned i = 0; i < NET_PIECES_MAX; i++)
-		pieces[i] = (struct net_piece){(void *)(uintptr_t)(i * 16), i * 32, 16};
+		pieces[i] = (struct net_piece){(void *)(uintptr_t)(i * 16), i * 32, 16, NULL};
 	if (limits.remote_ranges < NET_PIECES_MAX)
 		ck_assert_int_eq(transfer_pieces(conn, &key, true, local, pieces, limits.remote_ranges + 1), -EINVAL);
 	ck_all(memory, MIB, MARK);

@@ -30,10 +30,14 @@ unsigned random_below(unsigned n)
 	return (unsigned)(random_state >> 33) % n;
 }
 
+const char *net_name = "ofi";
+
 struct client_options options_of_server(void)
 {
 	return (struct client_options){
 		.server = pmu.address,
+		.net = net_name,
+		.chunk_bytes = 1 << 20,
 		.auth = auth_name,
 		.key_file = auth_key_file,
 		.timeout_ms = 20000,

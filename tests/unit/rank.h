@@ -33,6 +33,7 @@ extern struct pmu pmu;
 extern struct error err;
 extern uint64_t block_bytes; /* of clients, and in the model; BLOCK at first */
 extern const char *auth_name, *auth_key_file; /* of clients; "none" at first */
+extern const char *net_name; /* of clients; "ofi" at first */
 extern struct memory memory;
 extern struct past past[EPOCHS];
 

@@ -235,7 +235,7 @@ static struct message {
 	{"open", wire_open_fields, sizeof(struct wire_open), NULL,
 	 {.open = {"weather", 3, 4, REGION_OVERWRITE, 1, 12, {1}, {2}, 5, 1000}}},
 	{"open reply", wire_open_reply_fields, sizeof(struct wire_open_reply), free_open,
-	 {.open_reply = {3, 2, 4, "ofi", "tcp", "server", {1, 4, {127, 0, 0, 1}}, {7}, 1 << 20, 2, infos}}},
+	 {.open_reply = {3, 2, 4, "ofi", "tcp", "server", {1, 4, {127, 0, 0, 1}}, {2, 1, {9}}, {7}, 1 << 20, 2, infos}}},
 	{"begin", wire_begin_fields, sizeof(struct wire_begin), NULL, {.begin = {8, SET_FULL, 7, 1 << 20, 4096, PERSIST_FLUSH}}},
 	{"begin reply", wire_begin_reply_fields, sizeof(struct wire_begin_reply), NULL,
 	 {.begin_reply = {{1, {2, 3, {4, 5, 6, 7}}}, 6, 9}}},
@@ -269,7 +269,7 @@ static struct message {
 	{"order", ni_request_fields, sizeof(struct ni_request), NULL,
 	 {.order = {1, NI_COMMIT, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, {1}, {.epoch = 2}, "a", "b", "c", 2, {{1, 2}, {3, 4}}}}},
 	{"answer", ni_reply_fields, sizeof(struct ni_reply), NULL,
-	 {.answer = {1, -5, {1, 2, {3, 4}}, {5, 6, {7}}, 8, 9, {.epoch = 2, .table_digest = 10}, "text"}}},
+	 {.answer = {1, -5, 16, {1, 2, {3, 4}}, {2, 1, {9}}, {5, 6, {7}}, 8, 9, {.epoch = 2, .table_digest = 10}, "text"}}},
 	{"merge", ni_merge_fields, sizeof(struct ni_merge), free_merge,
 	 {.merge = {1 << 20, 2, sources, {{.epoch = 7, .segment_count = 3}, segments, 0}}}},
 };
