@@ -64,7 +64,7 @@ if have_test_points; then
 		epoch=$(newest_epoch "$mode")
 		job_as=$mode-new
 		job_options="$job_options --mca hook_holdfast_takeover 1"
-		stencil_delay_ms=10
+		stencil_delay_ms=60
 		stencil_start "$mode"
 		stencil_delay_ms=0
 		ok "$mode: a run that takes over makes checkpoints" wait_for 60 epoch_reached "$mode" $((epoch + 3))
