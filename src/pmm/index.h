@@ -81,6 +81,7 @@ struct job {
 	unsigned epoch_count, epoch_capacity;
 	uint64_t complete_epoch;
 	struct job_wish wish;
+	unsigned sessions;
 };
 
 /* Bytes of the log. Where they are none, begin and end are the same. */
@@ -99,6 +100,7 @@ struct region {
 	struct log_range placed; /* the room of the increment that is being written */
 	struct merge merge;	 /* under way; to = 0: none */
 	bool merge_lost;	 /* a set that it is made of is gone */
+	void *holder;		 /* the pool's user's */
 };
 
 struct increment {
