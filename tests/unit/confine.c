@@ -85,7 +85,7 @@ static int be_somebody(void)
 	int signal_number = 0;
 	uid_t uids[3];
 
-	if (confine_privileges(SOMEBODY, FILE_MAX, &err))
+	if (setgroups(2, (gid_t[]){1, 2}) || confine_privileges(SOMEBODY, FILE_MAX, &err))
 		return 1;
 	getresuid(&uids[0], &uids[1], &uids[2]);
 	if (uids[0] != SOMEBODY || uids[1] != SOMEBODY || uids[2] != SOMEBODY || getgroups(0, NULL) || getegid() == 0)
@@ -155,9 +155,10 @@ END_TEST
 
 static int stay_root(void)
 {
-	if (confine_privileges(0, FILE_MAX, &err))
+	/* Who changes his uid is not dumpable anyway; here nobody does. */
+	if (prctl(PR_GET_DUMPABLE) != 1 || confine_privileges(0, FILE_MAX, &err))
 		return 1;
-	return !geteuid() && status_has(getpid(), "CapPrm:", "\t0000000000000000") &&
+	return !prctl(PR_GET_DUMPABLE) && !geteuid() && status_has(getpid(), "CapPrm:", "\t0000000000000000") &&
 			       status_has(getpid(), "CapEff:", "\t0000000000000000") ? 0 : 2;
 }
 
