@@ -42,7 +42,7 @@ struct party {
 	char scratch[256];
 	struct server *server;
 	struct crew *crew;
-	double *seconds; /* of each session's sets in the last run; shared with the processes */
+	double *seconds; /* of each session's sets, in all runs that count; shared with the processes */
 };
 
 /* ---- in a process ---- */
@@ -266,24 +266,28 @@ static void party_end(struct party *p)
 		munmap(p->seconds, p->sessions * sizeof(*p->seconds));
 }
 
-/* `speed`: GB/s of all. `fairness`: the slowest session's speed over the fastest one's. */
-static int party_run(struct party *p, double *speed, double *fairness, struct error *err)
+/* `speed`: GB/s of all. */
+static int party_run(struct party *p, double *speed, struct error *err)
 {
 	uint64_t puts = PUTS / p->sessions;
-	double seconds, least = 0, most = 0;
-	int rc;
+	double seconds;
+	int rc = crew_do(p->crew, do_puts, puts, &seconds, NULL, err);
 
-	memset(p->seconds, 0, p->sessions * sizeof(*p->seconds));
-	rc = crew_do(p->crew, do_puts, puts, &seconds, NULL, err);
-	if (rc)
-		return rc;
-	for (unsigned i = 0; i < p->sessions; i++) {
-		least = !i || p->seconds[i] < least ? p->seconds[i] : least;
+	if (!rc)
+		*speed = (double)(puts * p->sessions * p->bytes) / seconds / 1e9;
+	return rc;
+}
+
+/* The slowest session's speed over the fastest one's. */
+static double fairness_of(const struct party *p)
+{
+	double least = p->seconds[0], most = p->seconds[0];
+
+	for (unsigned i = 1; i < p->sessions; i++) {
+		least = p->seconds[i] < least ? p->seconds[i] : least;
 		most = p->seconds[i] > most ? p->seconds[i] : most;
 	}
-	*speed = (double)(puts * p->sessions * p->bytes) / seconds / 1e9;
-	*fairness = least / most;
-	return 0;
+	return least / most;
 }
 
 /* The median time of a request that a tool makes of the job with the many ranks, in us. */
@@ -366,28 +370,29 @@ static int measure(struct party *many, struct party *two, const struct plan *pla
 	};
 	unsigned runs = plan->runs ? plan->runs : RUNS;
 	struct samples samples = {0};
-	double speed, limit, fairness, unused, fair[SAMPLES_MAX];
+	double speed, limit, unused;
 	int rc = sessions_open(two, &unused, err);
 
 	if (!rc)
 		rc = sessions_open(many, &details[MEMORY].number, err);
 	for (unsigned i = 0; !rc && i < WARM_RUNS + runs; i++) {
+		if (i == WARM_RUNS)
+			memset(many->seconds, 0, many->sessions * sizeof(*many->seconds));
 		if (i % 2)
-			rc = party_run(many, &speed, &fairness, err);
+			rc = party_run(many, &speed, err);
 		if (!rc)
-			rc = party_run(two, &limit, &unused, err);
+			rc = party_run(two, &limit, err);
 		if (!rc && !(i % 2))
-			rc = party_run(many, &speed, &fairness, err);
-		if (!rc && i >= WARM_RUNS) {
-			fair[samples.count] = fairness;
+			rc = party_run(many, &speed, err);
+		if (!rc && i >= WARM_RUNS)
 			samples_add(&samples, speed, limit, 0);
-		}
 	}
-	if (!rc)
-		rc = calls_measure(many, details, err);
 	if (rc)
 		return rc;
-	details[FAIRNESS].number = median(fair, samples.count);
+	details[FAIRNESS].number = fairness_of(many);
+	rc = calls_measure(many, details, err);
+	if (rc)
+		return rc;
 	return report_row(plan->report,
 			  &(struct row){name, many->sessions, many->bytes, .unit = "GB/s", .details = details}, &samples, err);
 }
