@@ -22,7 +22,7 @@ static struct session *listener_redeem(struct net_target *target, const void *da
 	if (!session)
 		return NULL;
 	pthread_mutex_lock(&target->lock);
-	if (!token_redeem(&target->tokens, data, bytes, &session->peer)) {
+	if (!token_redeem(&target->tokens, data, bytes, &session->peer, &session->group)) {
 		pthread_mutex_unlock(&target->lock);
 		free(session);
 		return NULL;
@@ -34,8 +34,7 @@ static struct session *listener_redeem(struct net_target *target, const void *da
 	worker->load++;
 	session->target = target;
 	session->worker = worker;
-	session->cq_source = (struct source){.kind = SOURCE_CQ, .session = session};
-	session->eq_source = (struct source){.kind = SOURCE_EQ, .session = session};
+	session->source = (struct source){.kind = SOURCE_SESSION, .session = session};
 	session->references = 2; /* the worker's and the caller's */
 	session->next = target->sessions;
 	target->sessions = session;

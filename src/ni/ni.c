@@ -307,7 +307,7 @@ static void order(const struct ni_request *request, int fd)
 		reply.status = order_start(request, &reply, &err);
 		break;
 	case NI_ADMIT:
-		reply.status = ni.net->target_admit(ni.target, request->peer, request->token, &err);
+		reply.status = ni.net->target_admit(ni.target, request->peer, request->group, request->token, &err);
 		break;
 	case NI_EXPEL:
 		order_expel(request->peer);

@@ -220,6 +220,7 @@ static int open_finish(struct session *session, struct error *err)
 	if (!session->ni)
 		return err->code;
 	randombytes_buf(session->token, sizeof(session->token));
+	request.group = session->uid; /* whose processes keep nothing from each other */
 	memcpy(request.token, session->token, sizeof(request.token));
 	session_order(session, &request, -1, admitted);
 	return 0;
