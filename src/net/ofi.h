@@ -17,6 +17,7 @@
 /* What the target says when it rejects a token, so that it differs from a port nobody listens on.
  */
 #define OFI_REJECTED "holdfast: token"
+#define OFI_FULL     "holdfast: room " /* as long */
 
 /* Room for an event and the private data of a connection request; providers pass 256 bytes at most.
  */

@@ -66,7 +66,7 @@ static void listener_request(struct net_target *target, struct fi_info *info, co
 		if (rc) {
 			log_error("data plane: %s for peer %llu failed: %s", what,
 				  (unsigned long long)session->peer, fi_strerror(-rc));
-			fi_reject(target->pep, handle, NULL, 0);
+			fi_reject(target->pep, handle, OFI_FULL, sizeof(OFI_FULL));
 			ofi_session_close(session);
 		}
 	}

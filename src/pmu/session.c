@@ -3,11 +3,13 @@
 #include "pmu/session.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <event2/buffer.h>
@@ -21,7 +23,12 @@
 #define WRITE_TIMEOUT_S 30
 #define REFUSAL_S	1
 #define GROUPS_MAX	1024
-#define LOGINS_MAX	1024 /* who authenticate at one time */
+#define LOGINS_MAX	1024 /* who authenticate at one time, at most */
+#define LOGINS_SHARE	8    /* and this part of the descriptors */
+
+/* At a NI, most have a domain together with others, and an endpoint and an event queue of their own. */
+#define DESCRIPTORS_OF_SESSION 5
+#define DESCRIPTORS_KEPT       64 /* for the pool, NIs, and slots on their way to them */
 
 static const char *const state_names[] = {
 	[SESSION_NEW] = "NEW",		 [SESSION_CHALLENGED] = "CHALLENGED",
@@ -475,12 +482,22 @@ static void peer_describe(struct session *session, int fd, const struct address 
 		 session->local_socket ? (int)cred.pid : -1);
 }
 
+/* How many of either kind there are descriptors for: each takes one here, and a session some at its NI, which has as many. */
+static uint64_t room(uint64_t kept, unsigned of_each)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY)
+		return UINT64_MAX;
+	return limit.rlim_cur > kept ? (limit.rlim_cur - kept) / of_each : 1;
+}
+
 /* Those who have not authenticated can keep nobody else out: the one who is longest about it makes room. */
 static void login_make_room(struct server *server)
 {
 	struct session *oldest = NULL;
 
-	if (server->login_count < LOGINS_MAX)
+	if (server->login_count < LOGINS_MAX && server->login_count < room(0, LOGINS_SHARE))
 		return;
 	for (struct session *s = server->sessions; s; s = s->next) {
 		if (!s->logged_in && s->state != SESSION_CLOSED)
@@ -491,11 +508,27 @@ static void login_make_room(struct server *server)
 		session_close(oldest, "others want to authenticate, too");
 }
 
+static bool has_descriptors(const struct session *session, struct error *err)
+{
+	const struct server *server = session->server;
+
+	if (server->session_count - server->login_count < room(DESCRIPTORS_KEPT, DESCRIPTORS_OF_SESSION))
+		return true;
+	error_set(err, -EUSERS, "this server has %" PRIu64 " sessions, as many as it has descriptors for: end some, or raise its limit "
+		  "of descriptors (LimitNOFILE of its unit, ulimit -n)", server->session_count - server->login_count);
+	return false;
+}
+
 bool session_login(struct session *session)
 {
 	struct server *server = session->server;
 	struct error err;
 
+	if (!has_descriptors(session, &err)) {
+		log_warning("%s is turned away: %s", session->peer, err.text);
+		session_refuse(session, &err);
+		return false;
+	}
 	if (server->session_count - server->login_count >= server->conf.max_sessions) {
 		error_set(&err, -EUSERS, "this server has %llu sessions, as many as it may have: end some, or raise its "
 			  "--max-sessions", (unsigned long long)server->conf.max_sessions);
