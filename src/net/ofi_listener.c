@@ -27,17 +27,20 @@ static struct session *listener_redeem(struct net_target *target, const void *da
 		free(session);
 		return NULL;
 	}
+	session->target = target;
+	if (!ofi_session_list(session)) {
+		pthread_mutex_unlock(&target->lock);
+		free(session);
+		return NULL;
+	}
 	for (unsigned i = 1; i < target->worker_count; i++) {
 		if (target->workers[i].load < worker->load)
 			worker = &target->workers[i];
 	}
 	worker->load++;
-	session->target = target;
 	session->worker = worker;
 	session->source = (struct source){.kind = SOURCE_SESSION, .session = session};
 	session->references = 2; /* the worker's and the caller's */
-	session->next = target->sessions;
-	target->sessions = session;
 	pthread_mutex_unlock(&target->lock);
 	return session;
 }

@@ -77,6 +77,8 @@ struct session {
 
 	/* target.lock */
 	struct session *next, *next_dead;
+	struct session **at;   /* where the list points to it */
+	struct session *elder; /* of the same peer, which is not closed yet */
 	unsigned references;
 
 	struct source source;
@@ -137,6 +139,7 @@ struct net_target {
 	pthread_mutex_t lock;
 	struct token *tokens;
 	struct session *sessions;
+	void *by_peer; /* tree of them: the newest of each peer */
 };
 
 /* ---- ofi_worker.c ---- */
@@ -150,6 +153,8 @@ void ofi_worker_unlock(struct worker *worker);
 void ofi_worker_wake(struct worker *worker);
 int ofi_worker_watch(struct worker *worker, int fd, struct source *source);
 
+/* A new session becomes one of the target's; false: no memory. With target.lock held. */
+bool ofi_session_list(struct session *session);
 /* The session of this peer, with a reference; NULL where there is none. */
 struct session *ofi_session_find(struct net_target *target, uint64_t peer);
 void ofi_session_release(struct session *session);

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <search.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -113,13 +114,58 @@ void ofi_session_release(struct session *session)
 		free(session);
 }
 
+static int by_peer(const void *a, const void *b)
+{
+	const struct session *one = a, *two = b;
+
+	return one->peer < two->peer ? -1 : one->peer > two->peer;
+}
+
+bool ofi_session_list(struct session *session)
+{
+	struct net_target *target = session->target;
+	struct session **node = tsearch(session, &target->by_peer, by_peer);
+
+	if (!node)
+		return false;
+	if (*node != session) {
+		session->elder = *node;
+		*node = session;
+	}
+	session->next = target->sessions;
+	session->at = &target->sessions;
+	if (session->next)
+		session->next->at = &session->next;
+	target->sessions = session;
+	return true;
+}
+
+/* With target.lock held. */
+static void session_unlist(struct session *session)
+{
+	struct net_target *target = session->target;
+	struct session **node = tfind(session, &target->by_peer, by_peer);
+
+	*session->at = session->next;
+	if (session->next)
+		session->next->at = session->at;
+	if (*node == session && !session->elder) {
+		tdelete(session, &target->by_peer, by_peer);
+		return;
+	}
+	while (*node != session)
+		node = &(*node)->elder;
+	*node = session->elder;
+}
+
 struct session *ofi_session_find(struct net_target *target, uint64_t peer)
 {
-	struct session *session;
+	const struct session key = {.peer = peer};
+	struct session *session, **node;
 
 	pthread_mutex_lock(&target->lock);
-	for (session = target->sessions; session && session->peer != peer; session = session->next)
-		;
+	node = tfind(&key, &target->by_peer, by_peer);
+	session = node ? *node : NULL;
 	if (session)
 		session->references++;
 	pthread_mutex_unlock(&target->lock);
@@ -143,12 +189,7 @@ void ofi_session_close(struct session *session)
 	session->info = NULL;
 
 	pthread_mutex_lock(&target->lock);
-	for (struct session **at = &target->sessions; *at; at = &(*at)->next) {
-		if (*at == session) {
-			*at = session->next;
-			break;
-		}
-	}
+	session_unlist(session);
 	worker->load--;
 	session->next_dead = worker->dead;
 	worker->dead = session;
