@@ -31,6 +31,7 @@ int verbs_bench(const struct plan *plan, struct error *err);
 int crowd_bench(const struct plan *plan, struct error *err);
 int commit_bench(const struct plan *plan, struct error *err);
 int increment_bench(const struct plan *plan, struct error *err);
+int sessions_bench(const struct plan *plan, struct error *err);
 int chain_bench(const struct plan *plan, struct error *err);
 int relaunch_bench(const struct plan *plan, struct error *err);
 

@@ -12,6 +12,7 @@ bench_hf_bench_SOURCES = \
 	%D%/report.c %D%/report.h \
 	%D%/rma.c %D%/rma.h \
 	%D%/server.c %D%/server.h \
+	%D%/sessions.c \
 	%D%/state.c %D%/state.h \
 	%D%/transfer.c
 bench_hf_bench_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/%D%

@@ -145,6 +145,42 @@ const char *server_address(const struct server *server)
 	return server->address;
 }
 
+/* The anonymous memory of a process: what is mapped of slots and metadata is the pool's. */
+static uint64_t anonymous_bytes(pid_t pid)
+{
+	unsigned long long kib = 0;
+	char path[64], line[128];
+	FILE *in;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
+	in = fopen(path, "r");
+	while (in && fgets(line, sizeof(line), in) && sscanf(line, "Pss_Anon: %llu", &kib) != 1)
+		continue;
+	if (in)
+		fclose(in);
+	return kib << 10;
+}
+
+int server_memory(const struct server *server, uint64_t *bytes, struct error *err)
+{
+	char path[64];
+	FILE *in;
+	int pid;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)server->pid, (int)server->pid);
+	in = fopen(path, "r");
+	*bytes = anonymous_bytes(server->pid);
+	if (!in || !*bytes) {
+		if (in)
+			fclose(in);
+		return error_set(err, -ENOTSUP, "the server's memory is not told in /proc");
+	}
+	while (fscanf(in, "%d", &pid) == 1)
+		*bytes += anonymous_bytes(pid);
+	fclose(in);
+	return 0;
+}
+
 void server_explain(const struct server *server, struct error *err)
 {
 	char log[PATH_MAX], tail[384];

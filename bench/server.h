@@ -13,6 +13,8 @@ struct server;
 int server_start(const char *program, const char *scratch, uint64_t pool_bytes, const char *rdma,
 		 struct server **server, struct error *err);
 const char *server_address(const struct server *server);
+/* Anonymous memory of the server and its NIs: what is mapped of slots and metadata is not in it. */
+int server_memory(const struct server *server, uint64_t *bytes, struct error *err);
 /* Puts the server's last words behind the error's text. */
 void server_explain(const struct server *server, struct error *err);
 /* Ends it and removes its pool. Takes NULL. */

@@ -43,8 +43,8 @@ struct local_reply {
 
 int local_listen(const struct net_params *params, struct net_target **target, struct net_address *address,
 		 struct error *err);
-int local_target_admit(struct net_target *target, uint64_t peer, const uint8_t token[NET_TOKEN_BYTES],
-		       struct error *err);
+int local_target_admit(struct net_target *target, uint64_t peer, uint64_t group,
+		       const uint8_t token[NET_TOKEN_BYTES], struct error *err);
 void local_target_expel(struct net_target *target, uint64_t peer);
 int local_remember(struct net_target *target, void *base, size_t bytes, int fd, struct error *err);
 void local_forget(struct net_target *target, const void *base, size_t bytes);

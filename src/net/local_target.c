@@ -85,9 +85,11 @@ static struct file *file_find(const struct net_target *target, uint64_t number)
 
 static int hello(struct net_target *target, struct visitor *visitor, const struct local_request *request)
 {
+	uint64_t group; /* all here are of one user */
+
 	if (visitor->admitted)
 		return -EINVAL;
-	if (!token_redeem(&target->tokens, request->token, sizeof(request->token), &visitor->peer))
+	if (!token_redeem(&target->tokens, request->token, sizeof(request->token), &visitor->peer, &group))
 		return -EACCES;
 	visitor->admitted = true;
 	target->strangers--;
@@ -330,10 +332,10 @@ err_close:
 	return rc;
 }
 
-int local_target_admit(struct net_target *target, uint64_t peer, const uint8_t token[NET_TOKEN_BYTES],
-		       struct error *err)
+int local_target_admit(struct net_target *target, uint64_t peer, uint64_t group,
+		       const uint8_t token[NET_TOKEN_BYTES], struct error *err)
 {
-	struct token *admitted = token_new(peer, token, 1, err);
+	struct token *admitted = token_new(peer, group, token, 1, err);
 
 	if (!admitted)
 		return err ? err->code : -ENOMEM;

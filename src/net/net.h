@@ -103,8 +103,10 @@ struct net_ops {
 	int (*listen)(const struct net_params *params, struct net_target **target,
 		      struct net_address *address, struct error *err);
 	/* One client may connect, once on each rail, with this token; it becomes the peer `peer`. A peer whose
-	 * connection is lost may be admitted again, with another token, which takes the place of the first. */
-	int (*target_admit)(struct net_target *target, uint64_t peer,
+	 * connection is lost may be admitted again, with another token, which takes the place of the first.
+	 * Peers of one `group` may share what it costs to keep them apart: a key of one of them may do for another,
+	 * should he get to know it. */
+	int (*target_admit)(struct net_target *target, uint64_t peer, uint64_t group,
 			    const uint8_t token[NET_TOKEN_BYTES], struct error *err);
 	/* Cuts the peer off (connection closed, grants revoked, token forgotten). After its return
 	 * nothing that the peer sent, or still sends, is stored. Unknown peers are fine. */

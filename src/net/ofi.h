@@ -17,6 +17,7 @@
 /* What the target says when it rejects a token, so that it differs from a port nobody listens on.
  */
 #define OFI_REJECTED "holdfast: token"
+#define OFI_FULL     "holdfast: room " /* as long */
 
 /* Room for an event and the private data of a connection request; providers pass 256 bytes at most.
  */
@@ -56,7 +57,7 @@ int ofi_failed(struct error *err, ssize_t code, const char *what);
 
 int ofi_listen(const struct net_params *params, struct net_target **target,
 	       struct net_address *address, struct error *err);
-int ofi_target_admit(struct net_target *target, uint64_t peer, const uint8_t token[NET_TOKEN_BYTES],
+int ofi_target_admit(struct net_target *target, uint64_t peer, uint64_t group, const uint8_t token[NET_TOKEN_BYTES],
 		     struct error *err);
 void ofi_target_expel(struct net_target *target, uint64_t peer);
 int ofi_expose(struct net_target *target, uint64_t peer, void *base, size_t bytes, unsigned rights,

@@ -14,6 +14,8 @@
 #define WINDOW_DEFAULT 16u
 #define REAP_BATCH 16u
 
+_Static_assert(sizeof(OFI_FULL) == sizeof(OFI_REJECTED), "what a rejection says is of one length");
+
 /* Local memory that the device had to be told about. */
 struct registration {
 	struct registration *next;
@@ -44,17 +46,16 @@ static struct net_transfer *transfer_of(void *context)
 	return (struct net_transfer *)((char *)context - offsetof(struct net_transfer, reserved));
 }
 
-/* Takes the error event off the queue: 0 where there was none, else its -errno. */
-static int conn_event_error(struct net_conn *conn, bool *rejected)
+/* Takes the error event off the queue: 0 where there was none, else its -errno; and what a rejection said. */
+static int conn_event_error(struct net_conn *conn, char said[sizeof(OFI_REJECTED)])
 {
 	char data[64];
 	struct fi_eq_err_entry entry = {.err_data = data, .err_data_size = sizeof(data)};
 
 	if (fi_eq_readerr(conn->eq, &entry, 0) < 0)
 		return 0;
-	if (rejected)
-		*rejected = entry.err_data_size >= sizeof(OFI_REJECTED) && entry.err_data &&
-			    !memcmp(entry.err_data, OFI_REJECTED, sizeof(OFI_REJECTED));
+	if (said && entry.err_data && entry.err_data_size >= sizeof(OFI_REJECTED))
+		memcpy(said, entry.err_data, sizeof(OFI_REJECTED));
 	return ofi_errno(-entry.err);
 }
 
@@ -63,7 +64,7 @@ static int conn_wait_connected(struct net_conn *conn, uint64_t deadline, struct 
 	for (;;) {
 		int left_ms = deadline_left_ms(deadline);
 		union ofi_event event;
-		bool rejected = false;
+		char said[sizeof(OFI_REJECTED)] = "";
 		uint32_t type;
 		ssize_t n;
 		int rc;
@@ -81,8 +82,12 @@ static int conn_wait_connected(struct net_conn *conn, uint64_t deadline, struct 
 			    err, -ECONNRESET,
 			    "the server's data port closed the connection while it was made");
 		if (n == -FI_EAVAIL) {
-			rc = conn_event_error(conn, &rejected);
-			if (rejected)
+			rc = conn_event_error(conn, said);
+			if (!memcmp(said, OFI_FULL, sizeof(said)))
+				return error_set(
+				    err, -EUSERS,
+				    "the server's data plane has no room for one more connection: its log says what it lacks");
+			if (!memcmp(said, OFI_REJECTED, sizeof(said)))
 				return error_set(
 				    err, -EACCES,
 				    "the server's data port rejected the token of this "

@@ -22,7 +22,13 @@ static struct session *listener_redeem(struct net_target *target, const void *da
 	if (!session)
 		return NULL;
 	pthread_mutex_lock(&target->lock);
-	if (!token_redeem(&target->tokens, data, bytes, &session->peer)) {
+	if (!token_redeem(&target->tokens, data, bytes, &session->peer, &session->group)) {
+		pthread_mutex_unlock(&target->lock);
+		free(session);
+		return NULL;
+	}
+	session->target = target;
+	if (!ofi_session_list(session)) {
 		pthread_mutex_unlock(&target->lock);
 		free(session);
 		return NULL;
@@ -32,13 +38,9 @@ static struct session *listener_redeem(struct net_target *target, const void *da
 			worker = &target->workers[i];
 	}
 	worker->load++;
-	session->target = target;
 	session->worker = worker;
-	session->cq_source = (struct source){.kind = SOURCE_CQ, .session = session};
-	session->eq_source = (struct source){.kind = SOURCE_EQ, .session = session};
+	session->source = (struct source){.kind = SOURCE_SESSION, .session = session};
 	session->references = 2; /* the worker's and the caller's */
-	session->next = target->sessions;
-	target->sessions = session;
 	pthread_mutex_unlock(&target->lock);
 	return session;
 }
@@ -67,7 +69,7 @@ static void listener_request(struct net_target *target, struct fi_info *info, co
 		if (rc) {
 			log_error("data plane: %s for peer %llu failed: %s", what,
 				  (unsigned long long)session->peer, fi_strerror(-rc));
-			fi_reject(target->pep, handle, NULL, 0);
+			fi_reject(target->pep, handle, OFI_FULL, sizeof(OFI_FULL));
 			ofi_session_close(session);
 		}
 	}

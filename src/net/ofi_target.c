@@ -133,10 +133,10 @@ void ofi_target_close(struct net_target *target)
 	free(target);
 }
 
-int ofi_target_admit(struct net_target *target, uint64_t peer, const uint8_t bytes[NET_TOKEN_BYTES],
+int ofi_target_admit(struct net_target *target, uint64_t peer, uint64_t group, const uint8_t bytes[NET_TOKEN_BYTES],
 		     struct error *err)
 {
-	struct token *token = token_new(peer, bytes, 1, err);
+	struct token *token = token_new(peer, group, bytes, 1, err);
 
 	if (!token)
 		return -ENOMEM;
@@ -183,7 +183,7 @@ int ofi_expose(struct net_target *target, uint64_t peer, void *base, size_t byte
 	if (session->closed || !session->ep)
 		goto err_unlock;
 	for (unsigned i = 0; i < KEY_TRIES; i++) {
-		rc = ofi_register(session->domain, session->info, session->ep, base, bytes, access,
+		rc = ofi_register(session->domain->domain, session->info, session->ep, base, bytes, access,
 				  ofi_random_key(session->info), &grant->mr);
 		if (rc != -FI_ENOKEY)
 			break;

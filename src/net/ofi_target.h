@@ -5,8 +5,8 @@
  *
  * Software providers move data only in calls that we make, so each session belongs to a progress
  * thread, the worker, which waits for the descriptors of its sessions' queues in one epoll set.
- * Every session has a domain of its own (keys are per domain) with one endpoint, one completion
- * queue and one event queue.
+ * Every session has one endpoint and one event queue. Up to DOMAIN_SESSIONS of one group and worker share
+ * a domain and its completion queue: keys are per domain, and libfabric 1.17's tcp takes some 400 KiB for each.
  *
  * Locks, in this order:
  *   worker.lock  all libfabric objects of the worker's sessions and grants: libfabric 1.17's tcp
@@ -28,23 +28,44 @@
 
 #define CQ_ENTRIES 8 /* only failures are ever reported to a target */
 
-enum source_kind { SOURCE_WAKE, SOURCE_LISTENER, SOURCE_CQ, SOURCE_EQ };
+#define DOMAIN_SESSIONS 8 /* all of which move data while the worker's lock is held once */
 
-/* What a descriptor in a worker's epoll set stands for. */
+enum source_kind { SOURCE_WAKE, SOURCE_LISTENER, SOURCE_DOMAIN, SOURCE_SESSION };
+
+/* What a descriptor in a worker's epoll set stands for: a domain's completion queue, a session's event queue. */
 struct source {
 	enum source_kind kind;
-	struct session *session;
+	union {
+		struct session *session;
+		struct domain *domain;
+	};
+};
+
+struct domain {
+	struct worker *worker;
+	uint64_t group;
+
+	/* worker.lock */
+	struct fid_domain *domain; /* both NULL once its last session is closed */
+	struct fid_cq *cq;
+	unsigned sessions;
+	struct domain *next; /* of the worker's, of both kinds */
+
+	/* the worker's thread only */
+	struct domain *next_ready;
+	bool ready;
+
+	struct source source;
 };
 
 struct session {
 	struct net_target *target;
 	struct worker *worker;
-	uint64_t peer;
+	uint64_t peer, group;
 
 	/* worker.lock */
 	struct fi_info *info;
-	struct fid_domain *domain;
-	struct fid_cq *cq;
+	struct domain *domain;
 	struct fid_eq *eq;
 	struct fid_ep *ep;
 	struct net_grant *grants;
@@ -52,13 +73,15 @@ struct session {
 
 	/* the worker's thread only */
 	struct session *next_ready;
-	bool ready, eq_ready;
+	bool ready;
 
 	/* target.lock */
 	struct session *next, *next_dead;
+	struct session **at;   /* where the list points to it */
+	struct session *elder; /* of the same peer, which is not closed yet */
 	unsigned references;
 
-	struct source cq_source, eq_source;
+	struct source source;
 };
 
 struct net_grant {
@@ -76,9 +99,13 @@ struct worker {
 	struct source wake_source;
 	/* the worker's thread only */
 	struct session *ready;
+	struct domain *ready_domains;
 	uint64_t linger_ns; /* how long it looks again before it sleeps */
 
 	pthread_mutex_t gate, lock;
+
+	/* lock */
+	struct domain *domains, *dead_domains;
 
 	/* target.lock */
 	unsigned load;
@@ -112,6 +139,7 @@ struct net_target {
 	pthread_mutex_t lock;
 	struct token *tokens;
 	struct session *sessions;
+	void *by_peer; /* tree of them: the newest of each peer */
 };
 
 /* ---- ofi_worker.c ---- */
@@ -125,6 +153,8 @@ void ofi_worker_unlock(struct worker *worker);
 void ofi_worker_wake(struct worker *worker);
 int ofi_worker_watch(struct worker *worker, int fd, struct source *source);
 
+/* A new session becomes one of the target's; false: no memory. With target.lock held. */
+bool ofi_session_list(struct session *session);
 /* The session of this peer, with a reference; NULL where there is none. */
 struct session *ofi_session_find(struct net_target *target, uint64_t peer);
 void ofi_session_release(struct session *session);

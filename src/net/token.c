@@ -8,12 +8,13 @@
 
 struct token {
 	struct token *next;
-	uint64_t peer;
+	uint64_t peer, group;
 	unsigned uses; /* that are left */
 	uint8_t bytes[NET_TOKEN_BYTES];
 };
 
-struct token *token_new(uint64_t peer, const uint8_t bytes[NET_TOKEN_BYTES], unsigned uses, struct error *err)
+struct token *token_new(uint64_t peer, uint64_t group, const uint8_t bytes[NET_TOKEN_BYTES], unsigned uses,
+			struct error *err)
 {
 	struct token *token = malloc(sizeof(*token));
 
@@ -22,6 +23,7 @@ struct token *token_new(uint64_t peer, const uint8_t bytes[NET_TOKEN_BYTES], uns
 		return NULL;
 	}
 	token->peer = peer;
+	token->group = group;
 	token->uses = uses;
 	memcpy(token->bytes, bytes, NET_TOKEN_BYTES);
 	return token;
@@ -36,7 +38,7 @@ static void token_drop(struct token **at)
 	free(token);
 }
 
-bool token_redeem(struct token **list, const void *data, size_t bytes, uint64_t *peer)
+bool token_redeem(struct token **list, const void *data, size_t bytes, uint64_t *peer, uint64_t *group)
 {
 	struct token **found = NULL;
 
@@ -48,6 +50,7 @@ bool token_redeem(struct token **list, const void *data, size_t bytes, uint64_t 
 	if (!found)
 		return false;
 	*peer = (*found)->peer;
+	*group = (*found)->group;
 	if (!--(*found)->uses)
 		token_drop(found);
 	return true;

@@ -12,10 +12,11 @@
 struct token;
 
 /* A token that works `uses` times: once a rail. */
-struct token *token_new(uint64_t peer, const uint8_t bytes[NET_TOKEN_BYTES], unsigned uses, struct error *err);
+struct token *token_new(uint64_t peer, uint64_t group, const uint8_t bytes[NET_TOKEN_BYTES], unsigned uses,
+			struct error *err);
 
 /* Uses the token that `data` begins with, and takes it out of the list at its last use; false: there is none. */
-bool token_redeem(struct token **list, const void *data, size_t bytes, uint64_t *peer);
+bool token_redeem(struct token **list, const void *data, size_t bytes, uint64_t *peer, uint64_t *group);
 
 /* In the place of another of the peer's. */
 void token_add(struct token **list, struct token *token);

@@ -69,7 +69,7 @@ void verbs_stop(struct ibv_qp *qp);
 
 int verbs_listen(const struct net_params *params, struct net_target **target, struct net_address *address,
 		 struct error *err);
-int verbs_target_admit(struct net_target *target, uint64_t peer, const uint8_t token[NET_TOKEN_BYTES],
+int verbs_target_admit(struct net_target *target, uint64_t peer, uint64_t group, const uint8_t token[NET_TOKEN_BYTES],
 		       struct error *err);
 void verbs_target_expel(struct net_target *target, uint64_t peer);
 int verbs_expose(struct net_target *target, uint64_t peer, void *base, size_t bytes, unsigned rights,

@@ -14,9 +14,9 @@
 static void listener_request(struct net_target *target, const struct verbs_event *event)
 {
 	struct error err = {0};
-	uint64_t peer;
+	uint64_t peer, group;
 
-	if (!token_redeem(&target->tokens, event->data, event->bytes, &peer)) {
+	if (!token_redeem(&target->tokens, event->data, event->bytes, &peer, &group)) {
 		log_debug("data plane: a connection with an unknown token was rejected");
 		rdma_reject(event->id, VERBS_REJECTED, sizeof(VERBS_REJECTED));
 		rdma_destroy_id(event->id);

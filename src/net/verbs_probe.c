@@ -29,7 +29,7 @@ static struct net_conn *probe_connect(struct probe *p)
 	struct error err;
 
 	randombytes_buf(token, sizeof(token));
-	if (verbs_target_admit(p->target, ++p->peers, token, &err) ||
+	if (verbs_target_admit(p->target, ++p->peers, 0, token, &err) ||
 	    verbs_connect(&params, &p->address, token, p->deadline, &conn, &err)) {
 		log_debug("data plane: the probe of memory windows: %s", err.text);
 		return NULL;

@@ -294,10 +294,11 @@ void verbs_target_close(struct net_target *target)
 	free(target);
 }
 
-int verbs_target_admit(struct net_target *target, uint64_t peer, const uint8_t bytes[NET_TOKEN_BYTES],
+/* Each session has its own queue pairs and windows whatever its group. */
+int verbs_target_admit(struct net_target *target, uint64_t peer, uint64_t group, const uint8_t bytes[NET_TOKEN_BYTES],
 		       struct error *err)
 {
-	struct token *token = token_new(peer, bytes, target->rails, err);
+	struct token *token = token_new(peer, group, bytes, target->rails, err);
 
 	if (!token)
 		return -ENOMEM;

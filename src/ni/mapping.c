@@ -3,11 +3,12 @@
 #include "ni/mapping.h"
 
 #include <pthread.h>
+#include <search.h>
 #include <stdlib.h>
 
 static struct {
 	pthread_mutex_t lock;
-	struct mapping *first; /* guarded by lock */
+	void *by_file; /* tree, guarded by lock */
 } table = {PTHREAD_MUTEX_INITIALIZER, NULL};
 
 static int (*tell_mapped)(void *base, size_t bytes, int fd, struct error *err);
@@ -20,21 +21,35 @@ void mapping_tell(int (*mapped)(void *base, size_t bytes, int fd, struct error *
 	tell_unmapping = unmapping;
 }
 
+static int by_file(const void *a, const void *b)
+{
+	const struct mapping *one = a, *two = b;
+
+	return one->file < two->file ? -1 : one->file > two->file;
+}
+
+/* With the lock held, as the next. */
+static struct mapping *table_find(uint64_t file)
+{
+	const struct mapping key = {.file = file};
+	struct mapping **node = tfind(&key, &table.by_file, by_file);
+
+	return node ? *node : NULL;
+}
+
 static struct mapping *table_take(uint64_t file)
 {
-	struct mapping **at = &table.first, *found;
+	struct mapping *found = table_find(file);
 
-	while (*at && (*at)->file != file)
-		at = &(*at)->next;
-	found = *at;
 	if (found)
-		*at = found->next;
+		tdelete(found, &table.by_file, by_file);
 	return found;
 }
 
 int mapping_add(uint64_t file, int fd, uint64_t bytes, const struct extent *extents, unsigned count, struct error *err)
 {
 	struct mapping *mapping = calloc(1, sizeof(*mapping)), *old;
+	bool listed;
 	int rc;
 
 	if (!mapping)
@@ -53,11 +68,12 @@ int mapping_add(uint64_t file, int fd, uint64_t bytes, const struct extent *exte
 		goto err_unmap;
 	pthread_mutex_lock(&table.lock);
 	old = table_take(file);
-	mapping->next = table.first;
-	table.first = mapping;
+	listed = tsearch(mapping, &table.by_file, by_file);
 	pthread_mutex_unlock(&table.lock);
 	mapping_release(old);
-	return 0;
+	if (listed)
+		return 0;
+	rc = error_nomem(err, "a mapping");
 
 err_unmap:
 	media->unmap(mapping->map);
@@ -71,8 +87,7 @@ struct mapping *mapping_use(uint64_t file, uint64_t offset, uint64_t bytes)
 	struct mapping *mapping;
 
 	pthread_mutex_lock(&table.lock);
-	for (mapping = table.first; mapping && mapping->file != file;)
-		mapping = mapping->next;
+	mapping = table_find(file);
 	if (mapping && (offset > media->bytes(mapping->map) || bytes > media->bytes(mapping->map) - offset))
 		mapping = NULL;
 	if (mapping)

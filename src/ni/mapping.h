@@ -15,7 +15,6 @@ struct mapping {
 	uint64_t file;
 	struct media_map *map;
 	unsigned uses;	      /* guarded by the table's lock */
-	struct mapping *next; /* in the table, while it is there */
 };
 
 /*

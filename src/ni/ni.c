@@ -220,9 +220,10 @@ static int order_start(const struct ni_request *request, struct ni_reply *reply,
 /* It may connect to either. */
 static int order_admit(const struct ni_request *request, struct error *err)
 {
-	int rc = ni.net->target_admit(ni.target, request->peer, request->token, err);
+	int rc = ni.net->target_admit(ni.target, request->peer, request->group, request->token, err);
 
-	return rc || !ni.local ? rc : net_local.target_admit(ni.local, request->peer, request->token, err);
+	return rc || !ni.local ? rc
+			       : net_local.target_admit(ni.local, request->peer, request->group, request->token, err);
 }
 
 static void order_expel(uint64_t peer)

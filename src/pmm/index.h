@@ -81,6 +81,7 @@ struct job {
 	unsigned epoch_count, epoch_capacity;
 	uint64_t complete_epoch;
 	struct job_wish wish;
+	unsigned sessions;
 };
 
 /* Bytes of the log. Where they are none, begin and end are the same. */
@@ -100,6 +101,7 @@ struct region {
 	struct merge merge;	 /* under way; to = 0: none */
 	bool merge_lost;	 /* a set that it is made of is gone */
 	bool suspect[SLOTS_MAX]; /* somebody may have the slot's file mapped, and still write to it */
+	void *holder;		 /* the pool's user's */
 };
 
 struct increment {

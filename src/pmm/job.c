@@ -301,6 +301,21 @@ struct job_wish *job_wish(struct job *job)
 	return &job->wish;
 }
 
+void job_add_session(struct job *job)
+{
+	job->sessions++;
+}
+
+void job_remove_session(struct job *job)
+{
+	job->sessions--;
+}
+
+unsigned job_session_count(const struct job *job)
+{
+	return job->sessions;
+}
+
 /* ---- look ---- */
 
 struct job *job_next(struct pool *pool, struct job *job)

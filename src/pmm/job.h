@@ -49,6 +49,11 @@ struct job_wish {
 /* The job's, to be read and written. */
 struct job_wish *job_wish(struct job *job);
 
+/* How many sessions hold something of the job: whoever has sessions counts them here. Volatile, too. */
+void job_add_session(struct job *job);
+void job_remove_session(struct job *job);
+unsigned job_session_count(const struct job *job);
+
 /* Walks all jobs, oldest first: NULL gives the first; NULL at the end. */
 struct job *job_next(struct pool *pool, struct job *job);
 

@@ -214,6 +214,16 @@ uint64_t region_launch_generation(const struct region *region)
 	return region->record->launch_generation;
 }
 
+void region_set_holder(struct region *region, void *holder)
+{
+	region->holder = holder;
+}
+
+void *region_holder(const struct region *region)
+{
+	return region->holder;
+}
+
 unsigned region_slots(const struct region *region)
 {
 	return region->slots;

@@ -25,6 +25,10 @@ uint64_t region_generation(const struct region *region);
 uint64_t region_launch_generation(const struct region *region); /* 0: no launch took it over */
 uint64_t region_reserved_bytes(const struct region *region);
 
+/* What has the region open, which whoever uses the pool keeps here. Volatile; NULL: nothing. */
+void region_set_holder(struct region *region, void *holder);
+void *region_holder(const struct region *region);
+
 /* Raises the generation (in one transaction) and tells the new one. `launch` (LAUNCH_BYTES) takes the region over;
  * NULL: nobody does. */
 int region_fence(struct region *region, const uint8_t *launch, uint64_t *generation, struct error *err);

@@ -12,12 +12,11 @@
 
 /* ---- ASK and ASKED ---- */
 
-static int ask_check(const struct session *session, const struct job *job, const struct wire_ask *ask,
-		     struct error *err)
+static int ask_check(const struct job *job, const struct wire_ask *ask, struct error *err)
 {
 	if (!ask->flags || (ask->flags & ~(WIRE_ASK_CHECKPOINT | WIRE_ASK_LEAVE)))
 		return error_set(err, -EINVAL, "ASK: 0x%x is nothing that this server knows", ask->flags);
-	if (!session_count_of_job(session->server, job, NULL))
+	if (!job_session_count(job))
 		return error_set(err, -ESRCH, "job '%s' is not running: there is nobody to ask", job_name(job));
 	return 0;
 }
@@ -35,7 +34,7 @@ void request_ask(struct session *session, const void *payload, size_t bytes)
 	job = request_job(session, &ask.target, JOB_SHARE_RUN);
 	if (!job)
 		return;
-	if (ask_check(session, job, &ask, &err)) {
+	if (ask_check(job, &ask, &err)) {
 		session_fail(session, &err);
 		return;
 	}
@@ -83,7 +82,7 @@ void request_asked(struct session *session, const void *payload, size_t bytes)
 		wish_served(wish, asked.served, asked.target.epoch);
 	answer = (struct wire_asked_reply){
 		.flags = wish->flags,
-		.sessions = session_count_of_job(session->server, job, NULL),
+		.sessions = job_session_count(job),
 		.count = wish->asked,
 		.served = wish->served,
 		.epoch = wish->epoch,
@@ -160,7 +159,7 @@ void request_fence_again(struct session *session)
 	while (s && !(s->state == SESSION_CLOSED && s->job && job_uid(s->job) == session->target.uid &&
 		      !strcmp(job_name(s->job), session->target.job)))
 		s = s->next;
-	session->waits_for = s;
+	session_wait_for(session, s);
 	if (!s)
 		session_reply(session, wire_nothing_fields, NULL);
 }

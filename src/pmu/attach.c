@@ -69,6 +69,7 @@ static int job_to_run(const struct session *session, const struct wire_open *ope
 static int create_region(struct session *session, const struct wire_open *open, struct error *err)
 {
 	struct pool *pool = session->server->pool;
+	struct region *region;
 	struct job *job;
 	bool fresh;
 	int rc;
@@ -88,9 +89,9 @@ static int create_region(struct session *session, const struct wire_open *open, 
 	}
 	rc = ranks_check(job, open, err);
 	if (!rc)
-		rc = region_create(job, open->rank, (enum region_mode)open->mode, &session->region, err);
+		rc = region_create(job, open->rank, (enum region_mode)open->mode, &region, err);
 	if (!rc)
-		session->job = job;
+		session_enter_job(session, job, region);
 	else if (fresh)
 		job_drop(job, NULL);
 	return rc;
@@ -124,7 +125,6 @@ static bool may_take_over(const struct session *victim, const struct wire_open *
 /* 0: the region is ours; 1: its former primary has to go first, we are called again; -errno. */
 static int open_region(struct session *session, const struct wire_open *open, struct error *err)
 {
-	struct server *server = session->server;
 	struct region *region;
 	struct session *victim;
 	struct job *job;
@@ -151,16 +151,15 @@ static int open_region(struct session *session, const struct wire_open *open, st
 				 "this process wrote %llu): it must stop",
 				 open->rank, open->job, (unsigned long long)region_generation(region),
 				 (unsigned long long)open->generation);
-	victim = session_of_region(server, region);
+	victim = region_holder(region);
 	if (victim && !may_take_over(victim, open))
 		return busy_error(victim, err);
 	if (victim) {
 		session_close(victim, "another process takes its region over");
-		session->waits_for = victim;
+		session_wait_for(session, victim);
 		return 1;
 	}
-	session->job = job;
-	session->region = region;
+	session_enter_job(session, job, region);
 	return 0;
 }
 
@@ -224,6 +223,7 @@ static int open_finish(struct session *session, struct error *err)
 	if (!session->ni)
 		return err->code;
 	randombytes_buf(session->token, sizeof(session->token));
+	request.group = session->uid; /* whose processes keep nothing from each other */
 	memcpy(request.token, session->token, sizeof(request.token));
 	session_order(session, &request, -1, admitted);
 	return 0;
@@ -245,8 +245,7 @@ void request_open_again(struct session *session)
 	if (!rc)
 		rc = open_finish(session, &err);
 	if (rc) {
-		session->job = NULL;
-		session->region = NULL;
+		session_undo_job(session);
 		session_fail(session, &err);
 	}
 }

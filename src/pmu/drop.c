@@ -52,7 +52,7 @@ static void drop_own(struct session *session)
 		return;
 	}
 	log_info("job %s rank %u: finished, its region is removed", session->open.job, session->open.rank);
-	session->region = NULL; /* the job goes with its last session */
+	session_lose_region(session); /* the job goes with its last session */
 	session->state = SESSION_READY;
 	session_reply(session, wire_nothing_fields, NULL);
 }
@@ -75,7 +75,7 @@ static void drop_job(struct session *session, const struct wire_target *target)
 
 	if (!job)
 		return;
-	if (session_count_of_job(session->server, job, NULL)) {
+	if (job_session_count(job)) {
 		error_set(&err, -EBUSY, "job '%s' is running: end it first ('pmuctl show' tells where)",
 			  target->job);
 		session_fail(session, &err);

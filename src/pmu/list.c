@@ -23,7 +23,7 @@ static void describe_job(const struct session *session, const struct job *job, s
 	*out = (struct wire_job){
 		.uid = job_uid(job),
 		.ranks = job_ranks(job),
-		.sessions = session_count_of_job(session->server, job, NULL),
+		.sessions = job_session_count(job),
 		.complete_epoch = job_complete_epoch(job),
 		.reserved_bytes = job_reserved_bytes(job),
 		.created_ns = job_created_ns(job),
@@ -109,7 +109,7 @@ static uint64_t log_used_bytes(const struct region *region)
 static int describe_region(const struct session *session, const struct region *region, uint64_t after,
 			   size_t *filled, struct wire_region *out, uint64_t *next_epoch)
 {
-	const struct session *primary = session_of_region(session->server, region);
+	const struct session *primary = region_holder(region);
 
 	*out = (struct wire_region){
 		.rank = region_rank(region),

@@ -83,9 +83,9 @@ static bool plan(const struct server *server, const struct region *region, struc
 }
 
 /* Whoever writes the region has to hear that it holds fewer epochs. */
-static void tell_writer(const struct server *server, const struct region *region)
+static void tell_writer(const struct region *region)
 {
-	struct session *session = session_of_region(server, region);
+	struct session *session = region_holder(region);
 
 	if (session)
 		session->merged = true;
@@ -110,7 +110,7 @@ static void slots_unmap(const struct merging *m)
 {
 	const struct job *job = region_job(m->region);
 
-	if (session_count_of_job(m->server, job, NULL))
+	if (job_session_count(job))
 		return;
 	for (unsigned slot = 0; slot < region_slots(m->region); slot++) {
 		struct ni_request request = {.type = NI_UNMAP, .file = region_slot_file(m->region, slot)};
@@ -176,7 +176,7 @@ static void merged(void *arg, const struct ni_reply *reply)
 		log_info("job %s rank %u: epochs %llu to %llu are one set of %s now", job_name(region_job(m->region)),
 			 region_rank(m->region), (unsigned long long)m->merge.from, (unsigned long long)m->merge.to,
 			 size_format(reply->set.data_bytes, bytes, sizeof(bytes)));
-		tell_writer(m->server, m->region);
+		tell_writer(m->region);
 	}
 	merging_end(m, err.code, err.text);
 }
@@ -292,7 +292,7 @@ static int begin(struct merging *m, struct error *err)
 		return rc;
 	/* P1: what was there is withdrawn before it is overwritten. */
 	if (last)
-		tell_writer(server, m->region);
+		tell_writer(m->region);
 	request_revoke(server, region_slot_file(m->region, m->merge.slot), m->merge.place, m->merge.bytes);
 	log_debug("job %s rank %u: epochs %llu to %llu are to become one set", job_name(region_job(m->region)),
 		  region_rank(m->region), (unsigned long long)m->merge.from, (unsigned long long)m->merge.to);
@@ -307,7 +307,7 @@ static int begin(struct merging *m, struct error *err)
 /* May it begin? Not while somebody writes to the region: where to is not in its metadata before COMMIT. */
 static bool may_begin(const struct merging *m)
 {
-	const struct session *session = session_of_region(m->server, m->region);
+	const struct session *session = region_holder(m->region);
 
 	if (m->state != WANTED)
 		return false;

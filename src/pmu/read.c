@@ -390,7 +390,7 @@ static void verified(struct session *session, const struct ni_reply *reply)
 		return;
 	}
 	unmap.file = region_slot_file(found.region, slot_of(&found));
-	if (!session_count_of_job(session->server, job, NULL))
+	if (!job_session_count(job))
 		ni_process_order(session->ni, &unmap, -1, NULL, NULL);
 	snprintf(answer.detail, sizeof(answer.detail), "%.255s", reply->text);
 	session_reply(session, wire_verify_reply_fields, &answer);

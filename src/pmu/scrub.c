@@ -242,11 +242,11 @@ static void ni_leave(struct scrub *scrub)
 }
 
 /* Where sessions or a merge need the slot mapped, it stays so. */
-static void unmap(const struct scrub *scrub, struct ni_process *ni, const struct region *region, unsigned slot)
+static void unmap(struct ni_process *ni, const struct region *region, unsigned slot)
 {
 	struct ni_request request = {.type = NI_UNMAP, .file = region_slot_file(region, slot)};
 
-	if (!session_count_of_job(scrub->server, region_job(region), NULL) && !region_merging(region))
+	if (!job_session_count(region_job(region)) && !region_merging(region))
 		ni_process_order(ni, &request, -1, NULL, NULL);
 }
 
@@ -298,7 +298,7 @@ static void verified(void *arg, const struct ni_reply *reply)
 		found(scrub, region, reply->bad_blocks ? reply->text : NULL);
 	}
 	if (region && ni && reply->status != -ENETRESET)
-		unmap(scrub, ni, region, place_of(region, set.epoch, &place));
+		unmap(ni, region, place_of(region, set.epoch, &place));
 	/* Later: who answers may be the one who was asked, for want of a NI. */
 	event_base_once(scrub->server->base, -1, EV_TIMEOUT, go_on, scrub, &(struct timeval){0, 0});
 }

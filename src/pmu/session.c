@@ -3,11 +3,13 @@
 #include "pmu/session.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <event2/buffer.h>
@@ -21,7 +23,12 @@
 #define WRITE_TIMEOUT_S 30
 #define REFUSAL_S	1
 #define GROUPS_MAX	1024
-#define LOGINS_MAX	1024 /* who authenticate at one time */
+#define LOGINS_MAX	1024 /* who authenticate at one time, at most */
+#define LOGINS_SHARE	8    /* and this part of the descriptors */
+
+/* At a NI, most have a domain together with others, and an endpoint and an event queue of their own. */
+#define DESCRIPTORS_OF_SESSION 5
+#define DESCRIPTORS_KEPT       64 /* for the pool, NIs, and slots on their way to them */
 
 static const char *const state_names[] = {
 	[SESSION_NEW] = "NEW",		 [SESSION_CHALLENGED] = "CHALLENGED",
@@ -40,15 +47,12 @@ const char *session_state_name(enum session_state state)
  * Nobody of the job is left: what was asked of it is void, the NI need not keep its slots mapped, and a job
  * without regions goes.
  */
-static void job_leave(struct session *session)
+static void job_is_left(struct job *job, struct ni_process *ni)
 {
 	struct error err;
-	struct job *job = session->job;
 
-	if (!job || session_count_of_job(session->server, job, session))
-		return;
 	job_wish(job)->flags = 0;
-	for (uint32_t rank = 0; rank < job_ranks(job) && session->ni; rank++) {
+	for (uint32_t rank = 0; rank < job_ranks(job) && ni; rank++) {
 		struct region *region = job_region(job, rank);
 
 		if (!region || region_merging(region)) /* where sets are being merged the slots are needed */
@@ -60,7 +64,7 @@ static void job_leave(struct session *session)
 			};
 
 			if (request.file)
-				ni_process_order(session->ni, &request, -1, NULL, NULL);
+				ni_process_order(ni, &request, -1, NULL, NULL);
 		}
 	}
 	for (uint32_t rank = 0; rank < job_ranks(job); rank++) {
@@ -71,25 +75,75 @@ static void job_leave(struct session *session)
 		log_error("the empty job cannot be removed: %s", err.text);
 }
 
+void session_enter_job(struct session *session, struct job *job, struct region *region)
+{
+	session->job = job;
+	session->region = region;
+	job_add_session(job);
+	region_set_holder(region, session);
+}
+
+void session_lose_region(struct session *session)
+{
+	session->region = NULL;
+}
+
+void session_undo_job(struct session *session)
+{
+	if (session->region)
+		region_set_holder(session->region, NULL);
+	if (session->job)
+		job_remove_session(session->job);
+	session->region = NULL;
+	session->job = NULL;
+}
+
 void session_leave_job(struct session *session)
 {
-	job_leave(session);
-	session->job = NULL;
+	struct job *job = session->job;
+
+	session_undo_job(session);
+	if (job && !job_session_count(job))
+		job_is_left(job, session->ni);
+}
+
+void session_wait_for(struct session *session, struct session *other)
+{
+	if (session->waits_for)
+		session->waits_for->waiters--;
+	session->waits_for = other;
+	if (other)
+		other->waiters++;
+}
+
+/* Nobody writes the region of a session that has gone any more: whoever waits for that goes on. */
+static void waiters_go_on(struct server *server, struct session *gone)
+{
+	for (struct session *s = server->sessions; s && gone->waiters; s = s->next) {
+		if (s->waits_for != gone)
+			continue;
+		session_wait_for(s, NULL);
+		if (s->state != SESSION_CLOSED && s->type == WIRE_FENCE)
+			request_fence_again(s);
+		else if (s->state != SESSION_CLOSED)
+			request_open_again(s);
+	}
 }
 
 static void session_free(evutil_socket_t fd, short events, void *arg)
 {
-	struct session *session = arg, **at = &session->server->sessions, *waiting;
+	struct session *session = arg;
 	struct server *server = session->server;
 
 	(void)fd;
 	(void)events;
 	if (session->region)
 		region_unreserve(session->region);
-	job_leave(session);
-	while (*at != session)
-		at = &(*at)->next;
-	*at = session->next;
+	session_leave_job(session);
+	session_wait_for(session, NULL);
+	*session->at = session->next;
+	if (session->next)
+		session->next->at = session->at;
 	server->session_count--;
 	server->login_count -= !session->logged_in;
 	server->idle_since_ns = clock_monotonic_ns();
@@ -97,16 +151,7 @@ static void session_free(evutil_socket_t fd, short events, void *arg)
 	free(session->groups);
 	event_free(session->end);
 	request_release(server);
-	/* Nobody writes its region any more: whoever waits for that goes on. */
-	for (waiting = server->sessions; waiting; waiting = waiting->next) {
-		if (waiting->waits_for == session) {
-			waiting->waits_for = NULL;
-			if (waiting->state != SESSION_CLOSED && waiting->type == WIRE_FENCE)
-				request_fence_again(waiting);
-			else if (waiting->state != SESSION_CLOSED)
-				request_open_again(waiting);
-		}
-	}
+	waiters_go_on(server, session);
 	free(session);
 	if (server->stopping && !server->session_count)
 		event_base_loopbreak(server->base);
@@ -445,12 +490,22 @@ static void peer_describe(struct session *session, int fd, const struct address 
 		 session->local_socket ? (int)cred.pid : -1);
 }
 
+/* How many of either kind there are descriptors for: each takes one here, and a session some at its NI, which has as many. */
+static uint64_t room(uint64_t kept, unsigned of_each)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == RLIM_INFINITY)
+		return UINT64_MAX;
+	return limit.rlim_cur > kept ? (limit.rlim_cur - kept) / of_each : 1;
+}
+
 /* Those who have not authenticated can keep nobody else out: the one who is longest about it makes room. */
 static void login_make_room(struct server *server)
 {
 	struct session *oldest = NULL;
 
-	if (server->login_count < LOGINS_MAX)
+	if (server->login_count < LOGINS_MAX && server->login_count < room(0, LOGINS_SHARE))
 		return;
 	for (struct session *s = server->sessions; s; s = s->next) {
 		if (!s->logged_in && s->state != SESSION_CLOSED)
@@ -461,11 +516,27 @@ static void login_make_room(struct server *server)
 		session_close(oldest, "others want to authenticate, too");
 }
 
+static bool has_descriptors(const struct session *session, struct error *err)
+{
+	const struct server *server = session->server;
+
+	if (server->session_count - server->login_count < room(DESCRIPTORS_KEPT, DESCRIPTORS_OF_SESSION))
+		return true;
+	error_set(err, -EUSERS, "this server has %" PRIu64 " sessions, as many as it has descriptors for: end some, or raise its limit "
+		  "of descriptors (LimitNOFILE of its unit, ulimit -n)", server->session_count - server->login_count);
+	return false;
+}
+
 bool session_login(struct session *session)
 {
 	struct server *server = session->server;
 	struct error err;
 
+	if (!has_descriptors(session, &err)) {
+		log_warning("%s is turned away: %s", session->peer, err.text);
+		session_refuse(session, &err);
+		return false;
+	}
 	if (server->session_count - server->login_count >= server->conf.max_sessions) {
 		error_set(&err, -EUSERS, "this server has %llu sessions, as many as it may have: end some, or raise its "
 			  "--max-sessions", (unsigned long long)server->conf.max_sessions);
@@ -511,6 +582,9 @@ void session_accept(struct server *server, int fd, const struct address *peer)
 	bufferevent_set_timeouts(session->connection, NULL, &(struct timeval){WRITE_TIMEOUT_S, 0});
 	bufferevent_enable(session->connection, EV_READ | EV_WRITE);
 	session->next = server->sessions;
+	session->at = &server->sessions;
+	if (session->next)
+		session->next->at = &session->next;
 	server->sessions = session;
 	server->session_count++;
 	server->login_count++;
@@ -523,25 +597,4 @@ err_free:
 	free(session);
 err_close:
 	close(fd);
-}
-
-/* ---- who holds what ---- */
-
-struct session *session_of_region(const struct server *server, const struct region *region)
-{
-	struct session *session = server->sessions;
-
-	while (session && session->region != region)
-		session = session->next;
-	return session;
-}
-
-unsigned session_count_of_job(const struct server *server, const struct job *job,
-			      const struct session *except)
-{
-	unsigned count = 0;
-
-	for (const struct session *s = server->sessions; s; s = s->next)
-		count += s->job == job && s != except;
-	return count;
 }

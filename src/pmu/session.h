@@ -33,7 +33,7 @@ enum session_state {
 
 struct session {
 	struct server *server;
-	struct session *next;
+	struct session *next, **at; /* of the server's list */
 	uint64_t id; /* the peer's number in the NI, too */
 	enum session_state state;
 	struct bufferevent *connection; /* NULL once closed */
@@ -57,6 +57,7 @@ struct session {
 	uint64_t request_id;
 	unsigned pending; /* orders that the NI has not answered */
 	struct session *waits_for; /* its end, to take over or (FENCE) to answer */
+	unsigned waiters;	   /* whose waits_for this is */
 	const struct merging *waits_for_merge; /* its end, to begin a full set */
 
 	/* READY and on */
@@ -113,8 +114,14 @@ bool session_unhold(struct session *session);
 /* The set that was begun is given up; its client may not know. */
 void session_slot_left(struct session *session);
 
+/* It holds this region of the job, which no other session holds: it is the region's holder until it is freed. */
+void session_enter_job(struct session *session, struct job *job, struct region *region);
+/* The region was removed. */
+void session_lose_region(struct session *session);
 /* It holds nothing of its job any more: the job goes where nobody does. */
 void session_leave_job(struct session *session);
+/* The same, and it never began. */
+void session_undo_job(struct session *session);
 
 /* It has authenticated: false where there are too many sessions, or of this user, and it was refused. */
 bool session_login(struct session *session);
@@ -123,12 +130,8 @@ bool session_login(struct session *session);
 void session_order(struct session *session, struct ni_request *request, int fd,
 		   void (*done)(struct session *session, const struct ni_reply *reply));
 
-/* The session (closed ones too) that holds the region; NULL where there is none. */
-struct session *session_of_region(const struct server *server, const struct region *region);
-
-/* How many sessions, but for `except`, hold something of the job. */
-unsigned session_count_of_job(const struct server *server, const struct job *job,
-			      const struct session *except);
+/* It waits for the other one's end; NULL: it does not wait any more. */
+void session_wait_for(struct session *session, struct session *other);
 
 const char *session_state_name(enum session_state state);
 

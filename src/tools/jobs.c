@@ -5,6 +5,7 @@
 #include <string.h>
 #include <jansson.h>
 #include "common/size.h"
+#include "tools/list.h"
 #include "tools/pmuctl.h"
 
 static json_t *job_json(const struct wire_job *job)
@@ -34,32 +35,26 @@ static void job_print(const struct wire_job *job)
 	       pmuctl_time(job->created_ns));
 }
 
+static int jobs_page(struct pmuctl *ctl, struct wire_target *target, json_t *all)
+{
+	struct wire_list_reply reply = {0};
+	int rc = pmuctl_call(ctl, WIRE_LIST, target, wire_list_reply_fields, &reply);
+
+	for (uint32_t i = 0; i < reply.count; i++) {
+		if (ctl->json)
+			json_array_append_new(all, job_json(&reply.jobs[i]));
+		else
+			job_print(&reply.jobs[i]);
+	}
+	target->rank = reply.next;
+	wire_list_reply_free(&reply);
+	return rc;
+}
+
 int pmuctl_jobs(struct pmuctl *ctl)
 {
-	struct wire_target target = pmuctl_target(ctl);
-	struct wire_list_reply reply;
-	json_t *all = json_array();
-	int rc;
-
 	if (!ctl->json)
 		printf("%-32s %6s %7s %10s %10s %-14s %s\n", "JOB", "UID", "RANKS", "EPOCH", "RESERVED",
 		       "STATE", "CREATED");
-	do {
-		memset(&reply, 0, sizeof(reply));
-		rc = pmuctl_call(ctl, WIRE_LIST, &target, wire_list_reply_fields, &reply);
-		for (uint32_t i = 0; i < reply.count; i++) {
-			if (ctl->json)
-				json_array_append_new(all, job_json(&reply.jobs[i]));
-			else
-				job_print(&reply.jobs[i]);
-		}
-		target.rank = reply.next;
-		wire_list_reply_free(&reply);
-	} while (rc == PMUCTL_OK && target.rank);
-	if (ctl->json && rc == PMUCTL_OK) {
-		json_dumpf(all, stdout, JSON_INDENT(2));
-		putchar('\n');
-	}
-	json_decref(all);
-	return rc;
+	return pmuctl_list(ctl, jobs_page);
 }

@@ -10,6 +10,7 @@ bin_PROGRAMS += pmuctl holdfast-checkpoint holdfast-restart
 pmuctl_SOURCES = \
 	%D%/fence.c \
 	%D%/jobs.c \
+	%D%/list.c %D%/list.h \
 	%D%/pmuctl.c \
 	%D%/rm.c \
 	%D%/share.c \

@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include "common/identity.h"
 #include "common/size.h"
+#include "tools/list.h"
 #include "tools/pmuctl.h"
 
 static json_t *user_json(const struct wire_user *user)
@@ -38,31 +39,25 @@ static void user_print(const struct wire_user *user)
 	       number_of(user->sessions, user->quota_sessions, sessions, sizeof(sessions)));
 }
 
+static int users_page(struct pmuctl *ctl, struct wire_target *target, json_t *all)
+{
+	struct wire_users_reply reply = {0};
+	int rc = pmuctl_call(ctl, WIRE_USERS, target, wire_users_reply_fields, &reply);
+
+	for (uint32_t i = 0; i < reply.count; i++) {
+		if (ctl->json)
+			json_array_append_new(all, user_json(&reply.users[i]));
+		else
+			user_print(&reply.users[i]);
+	}
+	target->rank = reply.next;
+	wire_users_reply_free(&reply);
+	return rc;
+}
+
 int pmuctl_users(struct pmuctl *ctl)
 {
-	struct wire_target target = pmuctl_target(ctl);
-	struct wire_users_reply reply;
-	json_t *all = json_array();
-	int rc;
-
 	if (!ctl->json)
 		printf("%-20s %6s %14s %12s %12s %14s\n", "USER", "JOBS", "REGIONS", "RESERVED", "QUOTA", "SESSIONS");
-	do {
-		memset(&reply, 0, sizeof(reply));
-		rc = pmuctl_call(ctl, WIRE_USERS, &target, wire_users_reply_fields, &reply);
-		for (uint32_t i = 0; i < reply.count; i++) {
-			if (ctl->json)
-				json_array_append_new(all, user_json(&reply.users[i]));
-			else
-				user_print(&reply.users[i]);
-		}
-		target.rank = reply.next;
-		wire_users_reply_free(&reply);
-	} while (rc == PMUCTL_OK && target.rank);
-	if (ctl->json && rc == PMUCTL_OK) {
-		json_dumpf(all, stdout, JSON_INDENT(2));
-		putchar('\n');
-	}
-	json_decref(all);
-	return rc;
+	return pmuctl_list(ctl, users_page);
 }

@@ -18,6 +18,7 @@ void ni_request_fields(struct cursor *c, void *message)
 	cursor_u32(c, &m->type);
 	cursor_u32(c, &m->flags);
 	cursor_u64(c, &m->peer);
+	cursor_u64(c, &m->group);
 	cursor_u64(c, &m->file);
 	cursor_u64(c, &m->grant);
 	cursor_u64(c, &m->offset);

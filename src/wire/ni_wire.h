@@ -20,7 +20,7 @@
 
 enum ni_type {
 	NI_START = 1, /* listen: text = node, net, provider, count = threads; answers address, and in text how it is confined */
-	NI_ADMIT,     /* peer may connect with token */
+	NI_ADMIT,     /* peer, one of group (whose user it is), may connect with token */
 	NI_EXPEL,     /* peer is cut off */
 	NI_MAP,	      /* descriptor attached: give file its bytes (allocate where flagged), map, populate */
 	NI_UNMAP,     /* forget file, when its last use ends */
@@ -46,7 +46,7 @@ struct ni_request {
 	uint64_t id;
 	uint32_t type;
 	uint32_t flags;
-	uint64_t peer, file, grant, offset, bytes;
+	uint64_t peer, group, file, grant, offset, bytes;
 	uint32_t rights; /* enum net_rights */
 	uint32_t rank;	 /* of the set */
 	uint32_t count;

@@ -122,10 +122,6 @@ fault_cut()
 	wait_for 30 server_answers || { trouble "the server cannot be reached any more"; return 1; }
 	server_is_away
 }
-server_answers()
-{
-	"$pmuctl" -s "$server" stat >/dev/null 2>&1
-}
 
 # All connections to the server break.
 fault_reset()

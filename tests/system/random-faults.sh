@@ -71,23 +71,51 @@ result()
 	[ ! -e "$run_dir/result" ] || grep "^$program: steps=" "$run_dir/result" | sort -u
 }
 
-# Where the job's newest complete epoch is not older than $before, nothing was lost. A job that is done has none.
-epochs_check()
+# Sets now: the newest epoch that is listed, but for one that was flipped here.
+newest_sound()
 {
 	now=$(newest_epoch job)
-	[ "${now:-0}" -lt "${before:-0}" ] || return 0
-	if [ -z "$(result)" ]; then
-		trouble "epoch $before was complete, now it is ${now:-none}"
-		return 1
+	[ "${now:-none}" != "${flipped:-}" ] || now=$older
+}
+
+# The job's newest complete epoch, by the server's own list, is at no instant older than $before, the newest that ever was:
+# not while a checkpoint is being made either, when it would be noticed only by who dies just then. Sets before. A job
+# that is done has none; one that passes over an epoch on purpose says so.
+epochs_check()
+{
+	newest_sound
+	if [ "${now:-0}" -ge "${before:-0}" ] || [ -n "$(result)" ] || said job "going back to epoch"; then
+		before=$now
+		return 0
 	fi
+	trouble "epoch $before was complete, now it is ${now:-none}"
+}
+
+# watch TENTHS: epochs_check, for up to that long, where there is a server to be asked.
+watch()
+{
+	number "$1"
+	looks=$((drawn + 1)) # each of them takes some hundredths of a second by itself
+	while [ "$looks" -gt 0 ]; do
+		looks=$((looks - 1))
+		! server_answers || epochs_check || return 1
+		sleep 0.05
+	done
+}
+
+server_answers()
+{
+	"$pmuctl" -s "$server" stat >/dev/null 2>&1
 }
 
 # Starts the job; remembers what it must not fall behind.
 run_start()
 {
 	# Of a run that was killed after its result there may be left something, which is for nobody.
-	complete=$(newest_epoch job)
-	complete=${complete:-0} said_before=0
+	[ -z "$(result)" ] || before='' flipped=''
+	newest_sound
+	[ "${now:-0}" -ge "${before:-0}" ] || now=$before
+	complete=${now:-0} said_before=0
 	run_uptime
 	run_since=$run_now
 	rm -f "$run_dir/result"
@@ -200,7 +228,7 @@ ranks_kill()
 	if [ "$restarts" = yes ]; then
 		# Two crashes from one epoch are one of the job's own, and it goes back to an older one.
 		wait_for 40 progressed || { trouble "no epoch gets complete"; return 1; }
-		before=$(newest_epoch job)
+		epochs_check || return 1
 		complete=${before:-0} said_before=$(wc -l <"$run_dir/job.err")
 	fi
 	kill -KILL $doomed 2>/dev/null || return 0 # it was done just now
@@ -257,10 +285,10 @@ fault_kill_server_and_all()
 
 all_rounds()
 {
-	finished=0 round=0
+	finished=0 round=0 before=
 	run_start
 	while [ "$round" -lt "$rounds" ]; do
-		doze "$pause"
+		watch "$pause" || return 1
 		if gone "$job_pid"; then
 			run_finish && run_start || return 1
 			continue
@@ -268,7 +296,7 @@ all_rounds()
 		round=$((round + 1))
 		pick $faults
 		fault=$picked
-		before=$(newest_epoch job)
+		epochs_check || return 1
 		say "$fault, epoch ${before:-none}, $finished done"
 		"fault_$fault" || { trouble "$fault"; return 1; }
 		epochs_check || return 1

@@ -257,21 +257,6 @@ START_TEST(without_merging_every_set_stays)
 }
 END_TEST
 
-/* Lines of the server's log that say so. */
-static unsigned log_lines(const char *what)
-{
-	char path[256], line[512];
-	unsigned found = 0;
-	FILE *log;
-
-	snprintf(path, sizeof(path), "%s/log", pmu.directory);
-	log = fopen(path, "r");
-	while (fgets(line, sizeof(line), log))
-		found += strstr(line, what) != NULL;
-	fclose(log);
-	return found;
-}
-
 /* ---- damage ---- */
 
 /* Its sets are left as they are, so that others can still be read; it goes on after the next full set. */
@@ -296,7 +281,7 @@ START_TEST(a_damaged_set_is_not_merged)
 	}
 	deadline_sleep_ms(deadline_in_ms(1000), 300);
 	ck_assert_uint_eq(count_of(client), 19);
-	ck_assert_uint_eq(log_lines("are not merged: "), 1); /* at 10, and not again at 11 */
+	ck_assert_uint_eq(pmu_log_lines(&pmu, "are not merged: "), 1); /* at 10, and not again at 11 */
 	for (size_t i = 0; i < memory.count; i++)
 		memset(memory.changed[i], 1, sizeof(memory.changed[i]));
 	put_ok(client, 20, 19, SET_FULL);
@@ -400,7 +385,7 @@ static void wait_for_stat(const char *key, uint64_t least, uint64_t most)
 	while ((number = stat_number(&control, key)) < least || number > most) {
 		ck_assert_msg(deadline_left_ms(deadline), "%s is still %d", key, (int)number);
 		ck_assert_uint_eq(stat_number(&control, "count.ni_deaths"), 0);
-		ck_assert_uint_eq(log_lines("are not merged: "), 0);
+		ck_assert_uint_eq(pmu_log_lines(&pmu, "are not merged: "), 0);
 		deadline_sleep_ms(deadline, 10);
 	}
 	control_close(&control);
@@ -416,7 +401,7 @@ static void wait_for_ends(unsigned n)
 {
 	uint64_t deadline = deadline_in_ms(PATIENCE_MS);
 
-	while (log_lines(" of job job rank 0 ") < n) {
+	while (pmu_log_lines(&pmu, " of job job rank 0 ") < n) {
 		ck_assert_msg(deadline_left_ms(deadline), "the server does not see that its client has left");
 		deadline_sleep_ms(deadline, 10);
 	}
@@ -477,8 +462,8 @@ START_TEST(a_full_set_ends_a_merge)
 		put_ok(client, epoch, epoch - 1, SET_FULL);
 		get_present(client);
 	}
-	ck_assert_uint_gt(log_lines("session 1:"), 0);
-	ck_assert_msg(!log_lines("session 2:"), "it did not get its answer");
+	ck_assert_uint_gt(pmu_log_lines(&pmu, "session 1:"), 0);
+	ck_assert_msg(!pmu_log_lines(&pmu, "session 2:"), "it did not get its answer");
 	rank_end(client);
 }
 END_TEST
@@ -643,7 +628,7 @@ START_TEST(a_merge_waits_until_nobody_writes)
 		ck_assert_int_eq(waitpid(writer, &status, 0), writer);
 		ck_assert(WIFEXITED(status) && !WEXITSTATUS(status));
 		wait_for_stat("server.sessions", 2, 2); /* the other job's, and the one that asks */
-		ck_assert_msg(log_lines(" of job job rank 0 ") == 1, "the room that it wrote to was taken from it");
+		ck_assert_msg(pmu_log_lines(&pmu, " of job job rank 0 ") == 1, "the room that it wrote to was taken from it");
 	}
 	rank_end(other);
 }

@@ -77,7 +77,7 @@ static struct net_conn *connect_as(uint64_t peer)
 	struct net_conn *conn;
 
 	token_of(peer, token);
-	ck_assert(!net->target_admit(target, peer, token, &err));
+	ck_assert(!net->target_admit(target, peer, 0, token, &err));
 	ck_assert_msg(!try_connect(peer, &conn), "%s", err.text);
 	return conn;
 }
@@ -204,7 +204,7 @@ START_TEST(who_has_no_grant_gets_no_file)
 	int socket = call(), fd = -1;
 
 	token_of(2, token);
-	ck_assert(!net->target_admit(target, 2, token, &err));
+	ck_assert(!net->target_admit(target, 2, 0, token, &err));
 	memcpy(request.token, token, sizeof(token));
 	ck_assert_int_eq(say(socket, &request, sizeof(request), NULL), 0);
 	/* Another's key, a grant that there is not, and CHECK likewise, which tells. */
@@ -257,7 +257,7 @@ START_TEST(another_users_process_gets_no_answer)
 	pid_t child;
 
 	token_of(1, token);
-	ck_assert(!net->target_admit(target, 1, token, &err));
+	ck_assert(!net->target_admit(target, 1, 0, token, &err));
 	memcpy(request.token, token, sizeof(token));
 	child = fork();
 	if (!child) {
@@ -313,7 +313,7 @@ START_TEST(silent_ones_keep_nobody_out_for_long)
 	for (size_t i = 0; i < 80; i++)
 		sockets[i] = call();
 	token_of(1, token);
-	ck_assert(!net->target_admit(target, 1, token, &err));
+	ck_assert(!net->target_admit(target, 1, 0, token, &err));
 	ck_assert_msg(!net->connect(&params, &address, token, deadline_in_ms(60000), &conn, &err), "%s", err.text);
 	net->close(conn);
 	for (size_t i = 0; i < 80; i++)

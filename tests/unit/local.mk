@@ -75,6 +75,11 @@ tests_unit_rights_SOURCES = tests/unit/rights.c tests/unit/pmu_fixture.c tests/u
 tests_unit_rights_CFLAGS = $(unit_cflags)
 tests_unit_rights_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
+unit_programs += tests/unit/sessions
+tests_unit_sessions_SOURCES = tests/unit/sessions.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h tests/unit/unit.h
+tests_unit_sessions_CFLAGS = $(unit_cflags)
+tests_unit_sessions_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
+
 unit_programs += tests/unit/scrub
 tests_unit_scrub_SOURCES = tests/unit/scrub.c tests/unit/rank.c tests/unit/rank.h tests/unit/pmu_fixture.c \
 	tests/unit/pmu_fixture.h tests/unit/unit.h

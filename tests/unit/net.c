@@ -89,13 +89,15 @@ static void make_token(uint64_t peer, uint8_t token[NET_TOKEN_BYTES])
 	memcpy(token, &peer, sizeof(peer));
 }
 
+static uint64_t group; /* of those who are admitted; 0: each has one of his own */
+
 static void admit(uint64_t peer)
 {
 	uint8_t token[NET_TOKEN_BYTES];
 	struct error err = {0};
 
 	make_token(peer, token);
-	ck_assert_int_eq(net->target_admit(target, peer, token, &err), 0);
+	ck_assert_int_eq(net->target_admit(target, peer, group ? group : peer, token, &err), 0);
 }
 
 static int try_connect_to(const struct net_params *with, const struct net_address *to,
@@ -667,6 +669,61 @@ START_TEST(another_peers_key_is_worthless)
 	net->revoke(own);
 	net->close(one);
 	net->close(two);
+	net->target_close(target);
+}
+END_TEST
+
+/* More of them than share a domain, and one of another group in their midst. */
+START_TEST(peers_of_a_group_share_no_fate)
+{
+	enum { PEERS = 20, OTHER = 7 };
+	static uint8_t memory[PEERS][4096], local[4096];
+	struct net_grant *grants[PEERS];
+	struct net_conn *conns[PEERS];
+	struct net_key keys[PEERS], own_key;
+	struct net_grant *own;
+	uint8_t other[4096];
+
+	start();
+	memset(memory, MARK, sizeof(memory));
+	memset(other, MARK, sizeof(other));
+	for (uint64_t i = 0; i < PEERS; i++) {
+		group = i == OTHER ? 2 : 1;
+		conns[i] = connect_as(1 + i);
+		grants[i] = expose(1 + i, memory[i], sizeof(memory[i]), NET_WRITE, &keys[i]);
+	}
+	for (unsigned i = 0; i < PEERS; i += 3) {
+		net->target_expel(target, 1 + i);
+		ck_assert_int_lt(transfer_one(conns[i], &keys[i], true, local, 0, sizeof(local)), 0);
+		ck_all(memory[i], sizeof(memory[i]), MARK);
+		net->revoke(grants[i]);
+		net->close(conns[i]);
+	}
+	for (unsigned i = 0; i < PEERS; i++) {
+		if (i % 3 == 0)
+			continue;
+		ck_assert_int_eq(transfer_one(conns[i], &keys[i], true, local, 0, sizeof(local)), 0);
+		ck_all(memory[i], sizeof(memory[i]), 0);
+	}
+	/* In the place of one that went. */
+	group = 1;
+	conns[0] = connect_as(1);
+	grants[0] = expose(1, memory[0], sizeof(memory[0]), NET_WRITE, &keys[0]);
+	ck_assert_int_eq(transfer_one(conns[0], &keys[0], true, local, 0, sizeof(local)), 0);
+	ck_all(memory[0], sizeof(memory[0]), 0);
+	/* Who is of another group has nothing of theirs. */
+	own = expose(1 + OTHER, other, sizeof(other), NET_WRITE, &own_key);
+	memset(local, 1, sizeof(local));
+	ck_assert_int_lt(transfer_one(conns[OTHER], &keys[0], true, local, 0, sizeof(local)), 0);
+	ck_all(memory[0], sizeof(memory[0]), 0);
+	ck_all(other, sizeof(other), MARK);
+	net->revoke(own);
+	for (unsigned i = 0; i < PEERS; i++) {
+		if (i % 3 == 0 && i)
+			continue;
+		net->revoke(grants[i]);
+		net->close(conns[i]);
+	}
 	net->target_close(target);
 }
 END_TEST
@@ -1468,6 +1525,7 @@ START_TEST(listening_and_closing_leaves_nothing_behind)
 		uint8_t byte;
 
 		start();
+		group = i / 2 % 2;
 		conn = connect_as(1);
 		left = connect_as(2);
 		grant = expose(1, &byte, 1, NET_WRITE, &key);
@@ -1522,6 +1580,7 @@ static Suite *unit_suite(void)
 	ADD(a_token_works_once);
 	ADD(an_expelled_peers_token_is_forgotten);
 	ADD(another_peers_key_is_worthless);
+	ADD(peers_of_a_group_share_no_fate);
 	ADD(nothing_outside_a_grant_is_written_or_read);
 	ADD(rights_are_kept);
 	ADD(a_revoked_key_is_dead);

@@ -50,7 +50,7 @@ static void connect_to(const char *node)
 	void *registration;
 
 	ck_assert_msg(!net_verbs.listen(&params, &target, &address, &err), "%s", err.text);
-	ck_assert(!net_verbs.target_admit(target, PEER, token, &err));
+	ck_assert(!net_verbs.target_admit(target, PEER, 0, token, &err));
 	ck_assert_msg(!net_verbs.connect(&params, &address, token, soon(), &conn, &err), "%s", err.text);
 	local = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ck_assert_ptr_ne(local, MAP_FAILED);

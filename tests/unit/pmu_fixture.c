@@ -154,6 +154,24 @@ bool pmu_hangs_up(int fd, int ms)
 	return false;
 }
 
+unsigned pmu_log_lines(const struct pmu *pmu, const char *text)
+{
+	char path[sizeof(pmu->directory) + 8], *line = NULL;
+	unsigned count = 0;
+	size_t capacity = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/log", pmu->directory);
+	file = fopen(path, "re");
+	if (!file)
+		abort();
+	while (getline(&line, &capacity, file) >= 0)
+		count += strstr(line, text) != NULL;
+	free(line);
+	fclose(file);
+	return count;
+}
+
 uint64_t pmu_anonymous_bytes(pid_t pid)
 {
 	unsigned long long kib = 0;

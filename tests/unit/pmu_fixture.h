@@ -35,6 +35,9 @@ int pmu_connect(const struct pmu *pmu);
 /* Does the server close this connection, within some milliseconds of its last word? What it says is dropped. */
 bool pmu_hangs_up(int fd, int ms);
 
+/* Lines of the server's log that have this in them. */
+unsigned pmu_log_lines(const struct pmu *pmu, const char *text);
+
 /* Memory of a process that no file has. */
 uint64_t pmu_anonymous_bytes(pid_t pid);
 

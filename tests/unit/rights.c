@@ -60,31 +60,15 @@ static void teardown(void)
 	free(data);
 }
 
-/* Lines of the server's log that have it. */
-static unsigned log_lines(const char *text)
-{
-	char path[160], line[512];
-	unsigned count = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/log", pmu.directory);
-	file = fopen(path, "re");
-	ck_assert(file);
-	while (fgets(line, sizeof(line), file))
-		count += strstr(line, text) != NULL;
-	fclose(file);
-	return count;
-}
-
 /* SIGHUP, and wait until it is read. */
 static void reload(void)
 {
-	unsigned before = log_lines("configuration read again");
+	unsigned before = pmu_log_lines(&pmu, "configuration read again");
 
 	kill(pmu.pid, SIGHUP);
-	for (unsigned i = 0; i < 1000 && log_lines("configuration read again") == before; i++)
+	for (unsigned i = 0; i < 1000 && pmu_log_lines(&pmu, "configuration read again") == before; i++)
 		usleep(10000);
-	ck_assert_uint_gt(log_lines("configuration read again"), before);
+	ck_assert_uint_gt(pmu_log_lines(&pmu, "configuration read again"), before);
 }
 
 /* From here on we are that user. */
@@ -372,6 +356,30 @@ START_TEST(who_is_let_out_again_is_cut_off)
 }
 END_TEST
 
+START_TEST(who_may_still_run_it_or_is_elsewhere_is_not_cut_off)
+{
+	struct client *owner, *member, *other;
+
+	be(OWNER, NO_GROUP);
+	owner = open_ok(NULL, "job", 0, 2);
+	ck_assert_int_eq(share(WIRE_UID_SELF, GROUP, JOB_SHARE_RUN), 0);
+	be(MEMBER, GROUP);
+	member = open_ok("2001", "job", 1, 2);
+	other = open_ok(NULL, "other", 0, 1);
+	be(OWNER, NO_GROUP);
+	ck_assert_int_eq(share(WIRE_UID_SELF, 0, JOB_SHARE_NONE), 0);
+	/* A client would come again, and none would notice. */
+	ck_assert_uint_eq(pmu_log_lines(&pmu, "its job is not shared with its group any more"), 1);
+	ck_assert_msg(!put(owner, 1, 0, MIB), "%s", err.text);
+	be(MEMBER, GROUP);
+	ck_assert_int_eq(put(member, 1, 0, MIB), -EACCES);
+	ck_assert_msg(!put(other, 1, 0, MIB), "%s", err.text);
+	client_close(member, false, &err);
+	client_close(other, false, &err);
+	client_close(owner, false, &err);
+}
+END_TEST
+
 /* As that user, with that other group: what does SHOW over the UNIX socket give? */
 static int show_by_socket(unsigned uid, gid_t other)
 {
@@ -495,13 +503,13 @@ START_TEST(an_unknown_user_is_an_error)
 	be(0, 0);
 	pmu_stop(&pmu);
 	ck_assert(!pmu_start(&pmu, (const char *[]){"--admins", "root,no-such-user", NULL}, NULL));
-	ck_assert_uint_eq(log_lines("admins: there is no user 'no-such-user'"), 1);
+	ck_assert_uint_eq(pmu_log_lines(&pmu, "admins: there is no user 'no-such-user'"), 1);
 	conf_write("[user no-such-user]\nquota-bytes = 1M\n");
 	ck_assert(!pmu_start(&pmu, (const char *[]){"--config", conf, NULL}, NULL));
-	ck_assert_uint_eq(log_lines("[user no-such-user]: there is no such user"), 1);
+	ck_assert_uint_eq(pmu_log_lines(&pmu, "[user no-such-user]: there is no such user"), 1);
 	conf_write("[user 2001]\nlease = 5\n");
 	ck_assert(!pmu_start(&pmu, (const char *[]){"--config", conf, NULL}, NULL));
-	ck_assert_uint_eq(log_lines("'lease' is none of quota-bytes"), 1);
+	ck_assert_uint_eq(pmu_log_lines(&pmu, "'lease' is none of quota-bytes"), 1);
 	conf_write("[user 2001]\nquota-bytes = 1M\n[user root]\nquota-sessions = 3\n");
 	ck_assert(pmu_start(&pmu, (const char *[]){"--config", conf, NULL}, NULL));
 }
@@ -526,14 +534,15 @@ START_TEST(who_has_his_bytes_gets_no_more_and_others_do)
 	ck_assert_msg(!put(neighbour, 1, 0, 6 * MIB), "%s", err.text);
 	client_close(neighbour, false, &err);
 	be(OWNER, NO_GROUP);
-	ck_assert_msg(!put(client, 2, 1, 2 * MIB), "%s", err.text);
+	/* What it has itself does not count against what it is to have. */
+	ck_assert_msg(!put(client, 2, 1, 7 * MIB / 2), "%s", err.text);
 	/* What he has stays, whatever he may have; it grows no more. */
 	conf_write("quota-bytes = 1M\n");
 	be(0, 0);
 	reload();
 	be(OWNER, NO_GROUP);
 	ck_assert_msg(!put(client, 3, 2, 2 * MIB), "%s", err.text);
-	ck_assert_int_eq(put(client, 4, 3, 3 * MIB), -EDQUOT);
+	ck_assert_int_eq(put(client, 4, 3, 4 * MIB), -EDQUOT);
 	get_ok(client, 3, 2 * MIB);
 	client_close(client, true, &err);
 	/* What was given up counts no more. */
@@ -639,6 +648,7 @@ static Suite *unit_suite(void)
 	tcase_add_test(tc, what_is_shared_to_be_read_is_read_and_no_more);
 	tcase_add_test(tc, what_is_shared_to_be_run_is_run);
 	tcase_add_test(tc, who_is_let_out_again_is_cut_off);
+	tcase_add_test(tc, who_may_still_run_it_or_is_elsewhere_is_not_cut_off);
 	tcase_add_test(tc, on_this_node_the_kernel_tells_the_groups);
 	tcase_add_test(tc, a_key_of_ones_own_proves_no_group);
 	tcase_add_test(tc, administrators_are_those_of_the_configuration);

@@ -118,21 +118,6 @@ static unsigned shown(void)
 	return marked;
 }
 
-static unsigned told(void)
-{
-	char path[160], line[512];
-	unsigned count = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/log", pmu.directory);
-	file = fopen(path, "re");
-	ck_assert(file);
-	while (fgets(line, sizeof(line), file))
-		count += strstr(line, "is damaged") != NULL;
-	fclose(file);
-	return count;
-}
-
 START_TEST(damage_is_found_before_anybody_reads_it)
 {
 	const unsigned epoch = (unsigned[]){1, 3, 4}[_i];
@@ -147,7 +132,7 @@ START_TEST(damage_is_found_before_anybody_reads_it)
 	ck_assert_uint_eq(shown(), 1u << epoch);
 	passes(2);
 	ck_assert_uint_eq(stat_of("scrub.damaged"), 1);
-	ck_assert_uint_eq(told(), 1); /* once */
+	ck_assert_uint_eq(pmu_log_lines(&pmu, "is damaged"), 1); /* once */
 	if (epoch == 3) {
 		flip(epoch);
 		wait_until("scrub.damaged", 0, 0);
@@ -198,7 +183,7 @@ START_TEST(a_job_that_writes_is_not_slandered)
 		ck_assert_uint_eq(stat_of("scrub.damaged"), 0);
 	} while (epoch + 1 < EPOCHS && stat_of("scrub.passes") < passes_wanted);
 	ck_assert_uint_gt(stat_of("scrub.sets"), 0);
-	ck_assert_uint_eq(told(), 0);
+	ck_assert_uint_eq(pmu_log_lines(&pmu, "is damaged"), 0);
 	get_ok(client, 0, epoch);
 	client_close(client, false, &err);
 }

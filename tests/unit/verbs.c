@@ -44,7 +44,7 @@ static void start(void)
 	struct error err = {0};
 
 	ck_assert_msg(!net_verbs.listen(&params, &target, &address, &err), "%s", err.text);
-	ck_assert(!net_verbs.target_admit(target, PEER, token, &err));
+	ck_assert(!net_verbs.target_admit(target, PEER, 0, token, &err));
 	ck_assert_msg(!net_verbs.connect(&params, &address, token, deadline_in_ms(DEADLINE_MS), &conn, &err), "%s",
 		      err.text);
 }
@@ -317,7 +317,7 @@ static struct net_address start_rails(void)
 	ck_assert_msg(!net_verbs.listen(&params, &target, &address, &err), "%s", err.text);
 	ck_assert_uint_eq(target->rails, 2);
 	ck_assert_uint_eq(address.bytes, 2 * sizeof(struct sockaddr_in));
-	ck_assert(!net_verbs.target_admit(target, PEER, token, &err));
+	ck_assert(!net_verbs.target_admit(target, PEER, 0, token, &err));
 	return address;
 }
 
@@ -488,7 +488,7 @@ START_TEST(an_admission_takes_the_place_of_the_last)
 
 	ck_assert(!connect_to(&address, token, &conn));
 	grant = expose(memory, &key);
-	ck_assert(!net_verbs.target_admit(target, PEER, fresh, &err));
+	ck_assert(!net_verbs.target_admit(target, PEER, 0, fresh, &err));
 	ck_assert(!connect_to(&first, fresh, &later));
 	register_kept(local);
 	ck_assert_int_lt(write_by(conn, &key, local), 0);
@@ -504,7 +504,7 @@ START_TEST(an_admission_takes_the_place_of_the_last)
 	address = start_rails();
 	first = only_rail(&address, 0);
 	ck_assert(!connect_to(&first, token, &conn));
-	ck_assert(!net_verbs.target_admit(target, PEER, fresh, &err));
+	ck_assert(!net_verbs.target_admit(target, PEER, 0, fresh, &err));
 	first = only_rail(&address, 1);
 	ck_assert_int_eq(connect_to(&first, token, &later), -EACCES);
 	stop();
@@ -710,7 +710,7 @@ static int connect_by(const char *device, struct error *err)
 	int rc;
 
 	ck_assert_msg(!net_verbs.listen(&params, &target, &address, err), "%s", err->text);
-	ck_assert(!net_verbs.target_admit(target, PEER, token, err));
+	ck_assert(!net_verbs.target_admit(target, PEER, 0, token, err));
 	conn = NULL;
 	rc = net_verbs.connect(&params, &address, token, deadline_in_ms(DEADLINE_MS), &conn, err);
 	if (rc)

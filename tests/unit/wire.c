@@ -267,7 +267,7 @@ static struct message {
 	{"share", wire_share_fields, sizeof(struct wire_share), NULL, {.share = {{"job", 1, 2, 3}, 4, 1}}},
 	{"users reply", wire_users_reply_fields, sizeof(struct wire_users_reply), free_users, {.users = {1, 2, users}}},
 	{"order", ni_request_fields, sizeof(struct ni_request), NULL,
-	 {.order = {1, NI_COMMIT, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, {1}, {.epoch = 2}, "a", "b", "c", 2, {{1, 2}, {3, 4}}}}},
+	 {.order = {1, NI_COMMIT, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, {1}, {.epoch = 2}, "a", "b", "c", 2, {{1, 2}, {3, 4}}}}},
 	{"answer", ni_reply_fields, sizeof(struct ni_reply), NULL,
 	 {.answer = {1, -5, 16, {1, 2, {3, 4}}, {2, 1, {9}}, {5, 6, {7}}, 8, 9, {.epoch = 2, .table_digest = 10}, "text"}}},
 	{"merge", ni_merge_fields, sizeof(struct ni_merge), free_merge,
