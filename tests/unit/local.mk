@@ -64,6 +64,11 @@ tests_unit_record_SOURCES = tests/unit/record.c tests/unit/unit.h
 tests_unit_record_CFLAGS = $(unit_cflags) $(MPI_CFLAGS)
 tests_unit_record_LDADD = libckpt.la libtrack.la libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
+unit_programs += tests/unit/snapshot
+tests_unit_snapshot_SOURCES = tests/unit/snapshot.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h tests/unit/unit.h
+tests_unit_snapshot_CFLAGS = $(unit_cflags)
+tests_unit_snapshot_LDADD = libckpt.la libtrack.la liblaunch.la libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
+
 unit_programs += tests/unit/client
 tests_unit_client_SOURCES = tests/unit/client.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h \
 	tests/unit/unit.h
