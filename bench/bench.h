@@ -31,6 +31,7 @@ int crowd_bench(const struct plan *plan, struct error *err);
 int commit_bench(const struct plan *plan, struct error *err);
 int increment_bench(const struct plan *plan, struct error *err);
 int chain_bench(const struct plan *plan, struct error *err);
+int async_bench(const struct plan *plan, struct error *err);
 int relaunch_bench(const struct plan *plan, struct error *err);
 
 #endif

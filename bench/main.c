@@ -35,6 +35,9 @@ static struct capability {
 	{"restore-chain-1", chain_bench, true},
 	{"restore-chain-10", chain_bench, true},
 	{"restore-chain-100", chain_bench, true},
+	{"async-stage-stop", async_bench, true},
+	{"async-cow-stop", async_bench, true},
+	{"async-cow-stop-huge", async_bench, true},
 	{"relaunch", relaunch_bench, true},
 };
 
@@ -62,10 +65,10 @@ static const char usage[] =
 	"                [--dir DIRECTORY] [--server PROGRAM]\n"
 	"  --only    measure just this: checkpoint-ofi, restore-ofi, checkpoint-verbs, restore-verbs, checkpoint-crowd, commit-4k,\n"
 	"            increment-0.1pct, increment-1pct, increment-10pct, increment-50pct, increment-100pct, restore-chain-1, restore-chain-10,\n"
-	"            restore-chain-100, relaunch\n"
+	"            restore-chain-100, async-stage-stop, async-cow-stop, async-cow-stop-huge, relaunch\n"
 	"  --ranks   processes; default 1 and 2 of the first two, 1 of the others, 2 of relaunch\n"
 	"  --bytes   of each process, as 256M; default 64M, 256M and 1G of the first two, 64M of checkpoint-crowd, 256M of increments and\n"
-	"            chains, 64M of relaunch; commit-4k has its own\n"
+	"            chains, 1G of async-*, 64M of relaunch; commit-4k has its own\n"
 	"  --runs    that count, each beside one of its limit; default 9; 15 of checkpoint-crowd and commit-4k, 10 of relaunch\n"
 	"  --tracker what finds the changes for increments: auto (the default), hash, uffd\n"
 	"  --rdma    an address that an RDMA device has, for checkpoint-verbs and restore-verbs\n"
