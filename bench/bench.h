@@ -33,6 +33,7 @@ int commit_bench(const struct plan *plan, struct error *err);
 int increment_bench(const struct plan *plan, struct error *err);
 int sessions_bench(const struct plan *plan, struct error *err);
 int chain_bench(const struct plan *plan, struct error *err);
+int async_bench(const struct plan *plan, struct error *err);
 int relaunch_bench(const struct plan *plan, struct error *err);
 
 #endif

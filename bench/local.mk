@@ -1,6 +1,7 @@
 noinst_PROGRAMS += bench/hf-bench
 bench_hf_bench_SOURCES = \
 	%D%/bench.h %D%/main.c \
+	%D%/async.c \
 	%D%/child.c %D%/child.h \
 	%D%/chain.c \
 	%D%/commit.c \
@@ -17,7 +18,7 @@ bench_hf_bench_SOURCES = \
 	%D%/transfer.c
 bench_hf_bench_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/%D%
 bench_hf_bench_CFLAGS = $(AM_CFLAGS) $(LIBFABRIC_CFLAGS) $(JANSSON_CFLAGS)
-bench_hf_bench_LDADD = libtrack.la libclient.la libnet.la libwire.la libcommon.la $(LIBFABRIC_LIBS) $(JANSSON_LIBS)
+bench_hf_bench_LDADD = libsnapshot.la libtrack.la libclient.la libnet.la libwire.la libcommon.la $(LIBFABRIC_LIBS) $(JANSSON_LIBS)
 
 # What relaunch has mpirun start.
 noinst_PROGRAMS += bench/relaunch_rank

@@ -41,6 +41,9 @@ static struct capability {
 	{"sessions-16", sessions_bench, true},
 	{"sessions-256", sessions_bench, true},
 	{"sessions-1024", sessions_bench, true},
+	{"async-stage-stop", async_bench, true},
+	{"async-cow-stop", async_bench, true},
+	{"async-cow-stop-huge", async_bench, true},
 	{"relaunch", relaunch_bench, true},
 };
 
@@ -68,10 +71,11 @@ static const char usage[] =
 	"                [--dir DIRECTORY] [--server PROGRAM]\n"
 	"  --only    measure just this: checkpoint-ofi, restore-ofi, checkpoint-local, restore-local, checkpoint-verbs, restore-verbs,\n"
 	"            checkpoint-crowd, commit-4k, increment-0.1pct, increment-1pct, increment-10pct, increment-50pct, increment-100pct, restore-chain-1, restore-chain-10,\n"
-	"            restore-chain-100, sessions-1, sessions-16, sessions-256, sessions-1024, relaunch\n"
+	"            restore-chain-100, sessions-1, sessions-16, sessions-256, sessions-1024,\n"
+	"            async-stage-stop, async-cow-stop, async-cow-stop-huge, relaunch\n"
 	"  --ranks   processes; default 1 and 2 of the first four, 1 of the others, 2 of relaunch\n"
 	"  --bytes   of each process, as 256M; default 64M, 256M and 1G of the first four, 64M of checkpoint-crowd, 256M of increments and\n"
-	"            chains, 64M of relaunch, 256K of sessions; commit-4k has its own\n"
+	"            chains, 1G of async-*, 64M of relaunch, 256K of sessions; commit-4k has its own\n"
 	"  --runs    that count, each beside one of its limit; default 9; 15 of checkpoint-crowd and commit-4k, 10 of relaunch\n"
 	"  --tracker what finds the changes for increments: auto (the default), hash, uffd\n"
 	"  --rdma    an address that an RDMA device has, for checkpoint-verbs and restore-verbs\n"

@@ -20,6 +20,7 @@ struct options {
 	long every; /* steps from checkpoint to checkpoint; 0: when Holdfast says that one is due */
 	long delay_ms;
 	const char *input, *output;
+	int async; /* compute while a checkpoint is shipped */
 	int help;
 };
 
@@ -93,6 +94,19 @@ static int resume(hf_job_t job, struct plate *plate, const struct options *optio
 	return 0;
 }
 
+/* As hf_checkpoint(), but the plate is shipped while the next steps are computed: the last one is waited for here. */
+static int checkpoint_async(hf_job_t job, struct plate *plate)
+{
+	int rc = hf_checkpoint_wait(job);
+
+	if (rc == HF_EFENCED)
+		return rc;
+	if (rc)
+		report(job, "warning: the last checkpoint failed", rc);
+	protect(job, plate);
+	return hf_checkpoint_start(job, HF_AUTO);
+}
+
 /* Takes a checkpoint where it is time for one. The job goes on without it, unless it is fenced. */
 static void checkpoint(hf_job_t job, struct plate *plate, const struct options *options)
 {
@@ -102,7 +116,9 @@ static void checkpoint(hf_job_t job, struct plate *plate, const struct options *
 		due = plate->step % (uint64_t)options->every == 0;
 	else
 		rc = hf_due(job, &due);
-	if (!rc && due) {
+	if (!rc && due && options->async) {
+		rc = checkpoint_async(job, plate);
+	} else if (!rc && due) {
 		protect(job, plate);
 		rc = hf_checkpoint(job, HF_AUTO);
 	}
@@ -214,18 +230,19 @@ static const struct option long_options[] = {
 	{"nx", required_argument, NULL, 'x'},	    {"ny", required_argument, NULL, 'y'},
 	{"steps", required_argument, NULL, 's'},    {"every", required_argument, NULL, 'e'},
 	{"input", required_argument, NULL, 'i'},    {"output", required_argument, NULL, 'o'},
-	{"delay-ms", required_argument, NULL, 'd'}, {"help", no_argument, NULL, 'h'},
-	{NULL, 0, NULL, 0},
+	{"delay-ms", required_argument, NULL, 'd'}, {"async", no_argument, NULL, 'a'},
+	{"help", no_argument, NULL, 'h'},	    {NULL, 0, NULL, 0},
 };
 
 static const char usage[] =
 	"usage: stencil [--nx N] [--ny N] [--steps N] [--every K] [--input F.pgm] [--output F.pgm]\n"
-	"               [--delay-ms M]\n"
+	"               [--async] [--delay-ms M]\n"
 	"  --nx, --ny   columns and rows of the plate (512); or the size of the --input picture\n"
 	"  --input      start from this picture, PGM: white is hot\n"
 	"  --output     write the plate as a picture at the end\n"
 	"  --steps      how far to compute (1000)\n"
 	"  --every      checkpoint after every K steps; default: when Holdfast says that one is due\n"
+	"  --async      go on computing while a checkpoint is shipped\n"
 	"  --delay-ms   sleep after each step, to have time for an accident\n";
 
 /* All ranks find the same fault; one tells. */
@@ -265,6 +282,7 @@ static int parse(int argc, char **argv, struct options *o)
 		case 'd': rc = number("--delay-ms", 0, 3600000, &o->delay_ms); break;
 		case 'i': o->input = optarg; break;
 		case 'o': o->output = optarg; break;
+		case 'a': o->async = 1; break;
 		case 'h': o->help = 1; break;
 		default: rc = -1; break; /* getopt has said it */
 		}

@@ -48,7 +48,8 @@ enum hf_code {
 	HF_ERANKS = -12,   /* the stored job has another number of ranks */
 	HF_EMODE = -13,    /* the stored region has another mode */
 	HF_ENOCKPT = -14,  /* there is no checkpoint to restore: start from the beginning */
-	HF_ESEGMENT = -15, /* a protected segment is not in the set, or has another type or size there */
+	/* a protected segment is not in the set, or has another type or size there; or its memory went away too early */
+	HF_ESEGMENT = -15,
 	HF_EDAMAGED = -16, /* every stored set failed its checksums: what is there cannot be used */
 	HF_EPEER = -17,    /* another rank failed, and so the collective call did */
 	HF_ETIMEDOUT = -18, /* a deadline passed */
@@ -112,7 +113,8 @@ int hf_protect(hf_job_t job, const char *name, void *addr, size_t count, MPI_Dat
  */
 int hf_hint(hf_job_t job, const char *name, int hint);
 
-/* Forgets the segment `name`; stored sets keep theirs. Local. HF_EINVAL: there is none. */
+/* Forgets the segment `name`; stored sets keep theirs. Local; where an asynchronous checkpoint needs its memory still, it
+ * waits until it does not. HF_EINVAL: there is none. */
 int hf_unprotect(hf_job_t job, const char *name);
 
 /*
@@ -152,7 +154,8 @@ int hf_epochs(hf_job_t job, uint64_t *epochs, size_t *n);
 
 /*
  * Sets *due to 1 on all ranks when it is time for a checkpoint, else 0: when `interval` (holdfast(7)) has passed,
- * when a signal asked for one on any rank, or when a tool did (holdfast-checkpoint(1)). Collective; costs one small
+ * when a signal asked for one on any rank, or when a tool did (holdfast-checkpoint(1)). While an asynchronous checkpoint is
+ * being shipped the interval is no reason, and no question is asked. Collective; costs one small
  * allreduce, and on rank 0, at most twice a second, a question to the server; a server that does not answer is no
  * error.
  */
@@ -173,9 +176,41 @@ int hf_due(hf_job_t job, int *due);
  */
 int hf_checkpoint(hf_job_t job, int kind);
 
-/* Asynchronous checkpoints: HF_ENOSYS in this version. */
+/*
+ * Starts a checkpoint, as hf_checkpoint(), and returns as soon as protected memory may be changed again: it is the next
+ * epoch's as it was when this was called, whatever is written meanwhile. A thread of the library ships it while the
+ * application computes; that thread makes no MPI call. Collective: it costs one small agreement, so that it has started on
+ * all ranks or on none. One that is under way is waited for first; if that fails and nobody asks about it, rank 0 says so on
+ * stderr.
+ *
+ * Until it has ended, protected memory may be written by the program, and by the kernel on its behalf. Before memory is freed,
+ * unmapped, moved (realloc) or given back (MADV_DONTNEED), call hf_unprotect(), which waits until that segment is not needed
+ * any more, or hf_checkpoint_wait(); else the checkpoint may fail, with HF_ESEGMENT and a message that names the segment, but
+ * never has a wrong byte. What is protected meanwhile belongs to the next checkpoint. All other collective functions wait
+ * for its end themselves, but for hf_due(); so do hf_read() and hf_stored(), where they ask the server. A child of fork()
+ * has no checkpoint under way.
+ *
+ * Errors: HF_ENOMEM, HF_ENOSYS and HF_EINVAL (kind), HF_EFENCED, HF_EPEER. The variables `async` and `stage_bytes`
+ * (holdfast(7)) choose how it is done.
+ */
 int hf_checkpoint_start(hf_job_t job, int kind);
+
+/*
+ * Sets *complete to 1 when nothing of this rank's part is under way any more, so that hf_checkpoint_wait() will not have to
+ * wait for this rank; else to 0. Local, and costs nothing. HF_OK, also where none was started; or what this rank's part
+ * failed with, which hf_checkpoint_wait() returns as well.
+ */
 int hf_checkpoint_test(hf_job_t job, int *complete);
+
+/*
+ * Waits until the checkpoint that was started is durable on every rank, and tells what became of it: as hf_checkpoint(),
+ * also in that the job leaves here where it was asked to. Where another collective call had waited for it, it tells
+ * the result of that; a second time, or where none was started, it is HF_OK. Collective.
+ *
+ * Errors: those of hf_checkpoint(); HF_ESEGMENT (memory was freed, or the like, before it was shipped); HF_ETIMEDOUT (also:
+ * there was no room for copies of pages, and a write had to wait for too long); HF_ESERVER (also: the connection was lost when
+ * what had been shipped was not at hand any more). The newest complete epoch is intact, and the job may go on.
+ */
 int hf_checkpoint_wait(hf_job_t job);
 
 /*

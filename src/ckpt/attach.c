@@ -237,8 +237,11 @@ int hf_detach(hf_job_t job, int finished)
 		return HF_OK;
 	if (is_world)
 		world = NULL;
-	wish_end(job);
 	PMPI_Finalized(&finalized);
+	if (!finalized)
+		async_settle(job);
+	wish_end(job);
+	async_free(job);
 	/*
 	 * The job is finished when all ranks say so, and no rank's sets go before the last one has: a rank
 	 * that dies on its way here still finds all of them.

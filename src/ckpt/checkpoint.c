@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* checkpoint.c - the public calls that make checkpoints. */
+#include "ckpt/checkpoint.h"
+
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include "ckpt/job.h"
+#include "ckpt/async.h"
 #include "ckpt/outcome.h"
 #include "ckpt/plugin.h"
 #include "common/clock.h"
@@ -32,8 +35,7 @@ static enum set_kind kind_choose(const struct hf_job *job, int kind)
 	return SET_INCREMENT;
 }
 
-/* This rank's part of epoch `epoch`; `layout` is what it then holds, *wrote what it became. */
-static int set_put(struct hf_job *job, int kind, uint64_t epoch, struct layout *layout, enum set_kind *wrote)
+int checkpoint_plan(struct hf_job *job, int kind, uint64_t epoch, struct layout *layout, enum set_kind *wrote)
 {
 	int code = kind_check(job, kind);
 
@@ -43,10 +45,20 @@ static int set_put(struct hf_job *job, int kind, uint64_t epoch, struct layout *
 		code = layout_of_segments(layout, epoch, &job->segments, &job->err);
 	if (!code && job->changes.track)
 		code = changes_find(&job->changes, &job->segments, &job->err);
+	if (!code)
+		*wrote = kind_choose(job, kind);
+	return code;
+}
+
+/* This rank's part of epoch `epoch`; `layout` is what it then holds. */
+static int set_put(struct hf_job *job, int kind, uint64_t epoch, struct layout *layout)
+{
+	enum set_kind wrote = SET_FULL;
+	int code = checkpoint_plan(job, kind, epoch, layout, &wrote);
+
 	if (code)
 		return code;
-	*wrote = kind_choose(job, kind);
-	code = client_put(job->client, epoch, job->complete, wrote, job->segments.list, job->segments.count,
+	code = client_put(job->client, epoch, job->complete, &wrote, job->segments.list, job->segments.count,
 			  &job->err);
 	if (code) {
 		/* The reply may be lost, and the set there all the same. */
@@ -55,6 +67,15 @@ static int set_put(struct hf_job *job, int kind, uint64_t epoch, struct layout *
 	}
 	TEST_POINT("ckpt-put");
 	return HF_OK;
+}
+
+void checkpoint_complete(struct hf_job *job, uint64_t epoch, struct layout *layout)
+{
+	job->complete = epoch;
+	changes_settled(&job->changes, epoch);
+	layout_free(&job->layout);
+	job->layout = *layout;
+	*layout = (struct layout){0};
 }
 
 static double mtbf_seconds(const struct hf_job *job)
@@ -73,15 +94,17 @@ static double interval_seconds(const struct hf_job *job)
 	return interval_best(&job->interval, mtbf_seconds(job));
 }
 
-/* On rank 0, when an epoch is complete. */
-static void checkpoint_took(struct hf_job *job, double seconds)
+void checkpoint_took(struct hf_job *job, double stopped_s, double seconds)
 {
+	char stopped[64] = "";
 	double best_s;
 
-	interval_learn(&job->interval, seconds);
+	interval_learn(&job->interval, stopped_s);
 	if (!job->options.verbose)
 		return;
-	job_say(job, "epoch %" PRIu64 " is complete after %.3f s", job->complete, seconds);
+	if (stopped_s < seconds)
+		snprintf(stopped, sizeof(stopped), ", in %.3f s of which the application was stopped", stopped_s);
+	job_say(job, "epoch %" PRIu64 " is complete after %.3f s%s", job->complete, seconds, stopped);
 	best_s = interval_seconds(job);
 	if (job->options.interval_ms == INTERVAL_AUTO && interval_changed(&job->interval, best_s))
 		job_say(job,
@@ -114,8 +137,7 @@ static void leave(struct hf_job *job)
 	exit(HF_EXIT_RESUBMIT);
 }
 
-/* After a checkpoint: whoever wished for it is told what became of it, and what was to follow it follows. */
-static int wishes_fulfil(struct hf_job *job, int wanted, int code)
+int checkpoint_wishes(struct hf_job *job, int wanted, int code, bool may_leave)
 {
 	int all = wanted;
 
@@ -124,6 +146,9 @@ static int wishes_fulfil(struct hf_job *job, int wanted, int code)
 	else if (!job->rank && code != HF_EFENCED && (wanted & (WISH_CHECKPOINT | WISH_LEAVE)))
 		job_say(job, "the checkpoint that was asked for failed, and the job goes on; ask again when the "
 			"cause is gone: %s", job->err.text);
+	/* A wish of after its start is for another one; and who wants to leave wishes on until that can be. */
+	if (!may_leave && (!all || (!code && (all & WISH_LEAVE))))
+		return code;
 	wish_served(job, all, code ? 0 : job->complete);
 	if (!code && (all & WISH_LEAVE))
 		leave(job);
@@ -133,12 +158,12 @@ static int wishes_fulfil(struct hf_job *job, int wanted, int code)
 int hf_checkpoint(hf_job_t job, int kind)
 {
 	uint64_t begin = clock_monotonic_ns(), epoch;
-	enum set_kind wrote = SET_FULL;
 	struct layout layout = {0};
 	int code = HF_OK, wanted;
 
 	if (!job)
 		return message_no_job();
+	async_settle(job);
 	wanted = wish_here(job) | job->wish.agreed;
 	/*
 	 * `complete` and `highest` are the same on all ranks, from hf_attach() on: only a checkpoint that
@@ -149,21 +174,21 @@ int hf_checkpoint(hf_job_t job, int kind)
 	if (code)
 		goto out;
 	epoch = ++job->highest;
-	code = outcome_agree(job->comm, set_put(job, kind, epoch, &layout, &wrote), &job->err, NULL);
+	code = outcome_agree(job->comm, set_put(job, kind, epoch, &layout), &job->err, NULL);
 	if (code) {
 		job->unsettled = true;
 		layout_free(&layout);
 		goto out;
 	}
-	job->complete = epoch;
-	changes_settled(&job->changes, epoch);
-	layout_free(&job->layout);
-	job->layout = layout;
+	checkpoint_complete(job, epoch, &layout);
 out:
 	job->last_attempt_ns = clock_monotonic_ns();
-	if (!code && !job->rank)
-		checkpoint_took(job, (double)(job->last_attempt_ns - begin) / 1e9);
-	return wishes_fulfil(job, wanted, code);
+	if (!code && !job->rank) {
+		double seconds = (double)(job->last_attempt_ns - begin) / 1e9;
+
+		checkpoint_took(job, seconds, seconds);
+	}
+	return checkpoint_wishes(job, wanted, code, true);
 }
 
 int hf_due(hf_job_t job, int *due)
@@ -174,37 +199,20 @@ int hf_due(hf_job_t job, int *due)
 		return message_no_job();
 	if (!due)
 		return job_fail(job, HF_EINVAL, "there is no place for the answer");
-	if (!job->rank && job->options.interval_ms)
-		says = (double)(clock_monotonic_ns() - job->last_attempt_ns) / 1e9 >=
-		       interval_seconds(job);
+	if (!job->rank && job->options.interval_ms &&
+	    (double)(clock_monotonic_ns() - job->last_attempt_ns) / 1e9 >= interval_seconds(job))
+		says = WISH_DUE;
+	if (async_busy(job))
+		says |= WISH_BUSY;
 	code = wish_agree(job, says | wish_here(job), &says);
 	if (code)
 		return code;
+	/* While one is shipped, the interval is no reason to wait for its end; a wish is. */
+	if (says & WISH_BUSY)
+		says &= ~(WISH_BUSY | WISH_DUE);
+	else
+		async_settle(job);
 	job->wish.agreed = says & ~WISH_DUE;
 	*due = says != 0;
 	return HF_OK;
-}
-
-static int not_yet(hf_job_t job)
-{
-	return job ? job_fail(job, HF_ENOSYS,
-			      "asynchronous checkpoints are not in this version; use hf_checkpoint()")
-		   : message_no_job();
-}
-
-int hf_checkpoint_start(hf_job_t job, int kind)
-{
-	(void)kind;
-	return not_yet(job);
-}
-
-int hf_checkpoint_test(hf_job_t job, int *complete)
-{
-	(void)complete;
-	return not_yet(job);
-}
-
-int hf_checkpoint_wait(hf_job_t job)
-{
-	return not_yet(job);
 }

@@ -28,6 +28,7 @@ module holdfast
 
   public :: hf_attach, hf_world, hf_attached, hf_protect, hf_hint, hf_unprotect, hf_stored
   public :: hf_restore, hf_restore_epoch, hf_epochs, hf_due, hf_checkpoint, hf_read
+  public :: hf_checkpoint_start, hf_checkpoint_test, hf_checkpoint_wait
   public :: hf_detach, hf_strerror, hf_message
 
   ! hf_protect(job, name, variable, ierr): a scalar or a contiguous array of any rank, of the kinds
@@ -112,6 +113,20 @@ module holdfast
       import :: c_int, c_ptr
       type(c_ptr), value :: job
       integer(c_int), value :: kind
+    end function
+    integer(c_int) function c_checkpoint_start(job, kind) bind(C, name="hf_checkpoint_start")
+      import :: c_int, c_ptr
+      type(c_ptr), value :: job
+      integer(c_int), value :: kind
+    end function
+    integer(c_int) function c_checkpoint_test(job, complete) bind(C, name="hf_checkpoint_test")
+      import :: c_int, c_ptr
+      type(c_ptr), value :: job
+      integer(c_int), intent(inout) :: complete
+    end function
+    integer(c_int) function c_checkpoint_wait(job) bind(C, name="hf_checkpoint_wait")
+      import :: c_int, c_ptr
+      type(c_ptr), value :: job
     end function
     integer(c_int) function c_read(job, rank, epoch, name, offset, buf, bytes) &
         bind(C, name="hf_read")
@@ -239,6 +254,34 @@ contains
     integer, intent(out) :: ierr
 
     ierr = c_checkpoint(job%handle, int(kind, c_int))
+  end subroutine
+
+  ! What is protected must be variables with the target or the volatile attribute: they are read behind the compiler's back
+  ! until the checkpoint has ended.
+  subroutine hf_checkpoint_start(job, kind, ierr)
+    type(hf_job), intent(in) :: job
+    integer, intent(in) :: kind
+    integer, intent(out) :: ierr
+
+    ierr = c_checkpoint_start(job%handle, int(kind, c_int))
+  end subroutine
+
+  subroutine hf_checkpoint_test(job, complete, ierr)
+    type(hf_job), intent(in) :: job
+    logical, intent(out) :: complete
+    integer, intent(out) :: ierr
+    integer(c_int) :: flag
+
+    flag = 0
+    ierr = c_checkpoint_test(job%handle, flag)
+    complete = flag /= 0
+  end subroutine
+
+  subroutine hf_checkpoint_wait(job, ierr)
+    type(hf_job), intent(in) :: job
+    integer, intent(out) :: ierr
+
+    ierr = c_checkpoint_wait(job%handle)
   end subroutine
 
   ! `buffer` is an address, as c_loc() gives it; offset and bytes are in bytes.

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "ckpt/async.h"
 #include "ckpt/changes.h"
 #include "ckpt/interval.h"
 #include "ckpt/launcher.h"
@@ -30,6 +31,7 @@ struct hf_job {
 	struct client *client;
 	struct segments segments;
 	struct changes changes; /* mode incremental */
+	struct async async;
 	bool protected_any; /* something was protected at some time */
 	uint64_t complete;  /* agreed: the newest complete epoch that is not known to be damaged, or 0 */
 	uint64_t highest;   /* agreed: no epoch above this was ever begun */

@@ -91,6 +91,7 @@ int message_code(int client_code)
 	case -ENOTCONN:
 	case -EPIPE:
 	case -EUSERS:
+	case -ENODATA: /* nor could it be shipped anew */
 		return HF_ESERVER;
 	case -EACCES:
 	case -EPERM:
@@ -111,10 +112,12 @@ int message_code(int client_code)
 	case -ENOENT:
 		return HF_ENOCKPT;
 	case -ENOMSG:
+	case -EIDRM:
 		return HF_ESEGMENT;
 	case -EILSEQ:
 		return HF_EDAMAGED;
 	case -ETIMEDOUT:
+	case -ETIME:
 		return HF_ETIMEDOUT;
 	default:
 		return HF_EIO;

@@ -9,8 +9,8 @@
 /* What a device keeps of a segment's memory must not outlive the promise that it stays. */
 static void forget(struct hf_job *job, const struct client_segment *segment)
 {
-	if (segment && job->client)
-		client_forget(job->client, segment->at, segment->segment.count * segment->segment.element_bytes);
+	if (segment)
+		async_forget(job, segment->at, segment->segment.count * segment->segment.element_bytes);
 }
 
 int protect_element(struct hf_job *job, const char *name, void *addr, const struct element *element)
@@ -109,6 +109,7 @@ int hf_stored(hf_job_t job, const char *name, size_t *count, MPI_Datatype *type)
 	if (job->layout.epoch != job->complete) {
 		struct layout layout = {.epoch = job->complete};
 
+		async_join(job);
 		code = client_layout(job->client, (uint32_t)job->rank, layout.epoch, &layout.list,
 				     &layout.count, &job->err);
 		if (code)

@@ -47,6 +47,7 @@ int hf_restore(hf_job_t job, uint64_t *epoch)
 
 	if (!job)
 		return message_no_job();
+	async_settle(job);
 	if (job->unsettled)
 		code = job_agree_epochs(job);
 	if (!code)
@@ -89,6 +90,7 @@ int hf_restore_epoch(hf_job_t job, uint64_t epoch)
 		return message_no_job();
 	if (!epoch)
 		return job_fail(job, HF_EINVAL, "epochs are counted from 1");
+	async_settle(job);
 	if (job->unsettled)
 		code = job_agree_epochs(job);
 	if (!code)
@@ -122,6 +124,7 @@ int hf_epochs(hf_job_t job, uint64_t *epochs, size_t *n)
 	if (!n || (*n && !epochs))
 		return job_fail(job, HF_EINVAL, "there is no place for the list of epochs");
 	capacity = *n;
+	async_settle(job);
 	if (job->unsettled)
 		code = job_agree_epochs(job);
 	/* Newest first, into the end of the array, while they fit. */
@@ -165,6 +168,7 @@ int hf_read(hf_job_t job, int rank, uint64_t epoch, const char *name, size_t off
 		return job_fail(job, HF_ENOCKPT,
 				"epoch %" PRIu64 " of job %s is not complete; the newest is %" PRIu64, epoch,
 				job->name.job, job->complete);
+	async_join(job);
 	code = client_get_range(job->client, (uint32_t)rank, epoch, name, offset, buf, bytes, &job->err);
 	return code ? job_client_failed(job, code) : HF_OK;
 }

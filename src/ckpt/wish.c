@@ -117,8 +117,11 @@ int wish_here(struct hf_job *job)
 		if (wish->signals[i] && atomic_load(&caught[wish->signals[i]]) != wish->spent[i])
 			flags |= flag_of[i];
 	}
-	if (!job->rank && !job->fenced && clock_monotonic_ns() >= wish->next_ns)
+	/* While a checkpoint is shipped the client is not ours. */
+	if (!job->rank && !job->fenced && !async_busy(job) && clock_monotonic_ns() >= wish->next_ns) {
+		async_join(job);
 		ask_server(job);
+	}
 	return flags | wish->asked;
 }
 

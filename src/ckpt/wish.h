@@ -10,8 +10,8 @@
 
 struct hf_job;
 
-/* WISH_DUE is the interval's. */
-enum wish_flags { WISH_DUE = 1, WISH_CHECKPOINT = 2, WISH_LEAVE = 4 };
+/* WISH_DUE is the interval's; WISH_BUSY is no wish: an asynchronous checkpoint is being shipped. */
+enum wish_flags { WISH_DUE = 1, WISH_CHECKPOINT = 2, WISH_LEAVE = 4, WISH_BUSY = 8 };
 
 struct wish {
 	int signals[2];	   /* caught for this job: for a checkpoint, to leave; 0: none */

@@ -136,6 +136,44 @@ struct client_segment {
 int client_put(struct client *client, uint64_t epoch, uint64_t keep, enum set_kind *kind,
 	       const struct client_segment *segments, size_t count, struct error *err);
 
+/* Memory that a source's bytes lie in. `held`: as of a segment. */
+struct client_memory {
+	void *at;
+	uint64_t bytes;
+	bool held;
+};
+
+/*
+ * Where client_put_from() has the bytes of a set from: not from the segments' own memory, which may change or go
+ * meanwhile. All calls come from the thread that is in client_put_from().
+ */
+struct client_source {
+	/* An attempt begins: everything is taken from the start, and what was taken is given back. An error, which must
+	 * be none that another attempt would follow (-ENODATA, say, as of take()): it cannot be taken once more. */
+	int (*begin)(void *arg, struct error *err);
+	/*
+	 * Bytes of segment number `index` from `offset` on, which is at a block; *bytes are wanted, and may become
+	 * fewer, of whole blocks. They stay as they are at *at until they are given back. It is called in the order of
+	 * the set. -EAGAIN: there is room for no more before something is given back.
+	 */
+	int (*take)(void *arg, size_t index, uint64_t offset, uint64_t *bytes, void **at, struct error *err);
+	/* These bytes, a part of what was taken, have been shipped. */
+	void (*give)(void *arg, void *at, uint64_t bytes);
+	/* All that *at points into: it stays until client_put_from() has returned. Asked for after each begin(). */
+	const struct client_memory *(*memory)(void *arg, size_t *count);
+	void *arg;
+};
+
+/* As client_put(), with the bytes from `source` (NULL: from the segments). An increment never becomes a full set, for the
+ * rest of that is not at hand: -ENOSPC or -ENOENT. */
+int client_put_from(struct client *client, uint64_t epoch, uint64_t keep, enum set_kind *kind,
+		    const struct client_segment *segments, size_t count, const struct client_source *source,
+		    struct error *err);
+
+/* Would an increment to `keep` of this be one, as far as is known here: has the log room for it? */
+bool client_can_increment(const struct client *client, uint64_t keep, const struct client_segment *segments,
+			  size_t count);
+
 /* The memory, of segments that were `held`, may be unmapped or become another's. */
 void client_forget(struct client *client, const void *at, uint64_t bytes);
 

@@ -221,6 +221,15 @@ int mover_start(struct mover *m, const struct net_key *key, bool write, const st
 	return rc || m->open.bytes < m->limits.chunk_bytes ? rc : mover_flush(m, err);
 }
 
+int mover_wait(struct mover *m, struct error *err)
+{
+	int rc = mover_flush(m, err);
+
+	if (!rc && m->free_count == m->limits.window)
+		rc = error_set(err, -EIO, "there is no transfer to wait for");
+	return rc ? rc : reap(m, err);
+}
+
 int mover_drain(struct mover *m, struct error *err)
 {
 	int rc = mover_flush(m, err);

@@ -44,6 +44,9 @@ int mover_start(struct mover *mover, const struct net_key *key, bool write, cons
 /* Starts what still waits for a next one. */
 int mover_flush(struct mover *mover, struct error *err);
 
+/* Starts what still waits for a next one, and waits until at least one transfer has completed. -EIO: none is under way. */
+int mover_wait(struct mover *mover, struct error *err);
+
 /* Waits until all have completed. */
 int mover_drain(struct mover *mover, struct error *err);
 

@@ -46,6 +46,12 @@ static const struct option table[] = {
 	OPTION("threads", TYPE_COUNT, threads, "0", NULL,
 	       "in mode incremental: threads of a rank that look for changes at a time; 0: one for each processor that "
 	       "is free for it, at most 8"),
+	OPTION("async", TYPE_STRING, async, "auto", "auto|stage|cow",
+	       "asynchronous checkpoints: stage copies all when one starts, cow protects pages and copies those that are "
+	       "written meanwhile; auto takes cow where the kernel offers it and few are"),
+	OPTION("stage_bytes", TYPE_SIZE, stage_bytes, "0", NULL,
+	       "asynchronous checkpoints: memory of a rank for such copies, at most; what finds no room there is shipped "
+	       "before the application goes on; 0: as much as it takes"),
 	OPTION("interval", TYPE_INTERVAL, interval_ms, "600", NULL,
 	       "seconds between checkpoints, for hf_due(); 0: it never says so; auto: the best for what a "
 	       "checkpoint costs and how often the job fails"),

@@ -30,6 +30,8 @@ struct options {
 	char *munge_socket;
 	char *server_user;
 	char *pool;
+	char *async; /* "auto", "stage" or "cow" */
+	uint64_t stage_bytes; /* 0: no bound */
 	uint64_t interval_ms; /* INTERVAL_AUTO: what suits cost and failures */
 	uint64_t mtbf_ms;
 	uint64_t timeout_ms;

@@ -16,11 +16,13 @@ struct put {
 	enum set_kind kind;
 	const struct client_segment *segments;
 	size_t count;
+	const struct client_source *source; /* NULL: the segments' memory is at rest */
 	struct table table;
 	void *table_buffer;
 	struct set_info info;
 	bool committed; /* a COMMIT was sent; whether it came to be is not known */
-	void **registrations; /* count + 1 */
+	void **registrations; /* of segments, or of the source's memory; the last is the table's */
+	size_t registration_count;
 	/* how far the checksums are, which a second attempt needs not make again; bytes of the next extent */
 	uint64_t hashed_extents, hashed_bytes, hashed_blocks;
 	bool moved_hashed; /* in this attempt the data plane makes those that are not known */
@@ -151,42 +153,63 @@ static uint64_t put_size(const struct put *put)
 
 /* ---- the data ---- */
 
+/* The i-th piece of memory that data is sent from; 0 bytes: nothing is. */
+static struct client_memory put_memory(const struct put *put, const struct client_memory *of_source, size_t i)
+{
+	const struct client_segment *s = &put->segments[i];
+	struct segment_range range;
+
+	if (of_source)
+		return of_source[i];
+	return (struct client_memory){s->at, extent_at(put, s, 0, &range) ? segment_bytes(&s->segment) : 0, s->held};
+}
+
 static int put_register(struct client *client, struct put *put, struct error *err)
 {
-	struct segment_range range;
+	const struct client_memory *of_source = NULL;
+	size_t count = put->count;
 	int rc = 0;
 
-	for (size_t i = 0; i < put->count && !rc; i++) {
-		const struct client_segment *s = &put->segments[i];
+	if (put->source)
+		of_source = put->source->memory(put->source->arg, &count);
+	put->registrations = calloc(count + 1, sizeof(*put->registrations));
+	if (!put->registrations)
+		return error_nomem(err, "registrations");
+	put->registration_count = count + 1;
+	for (size_t i = 0; i < count && !rc; i++) {
+		struct client_memory memory = put_memory(put, of_source, i);
 
-		if (extent_at(put, s, 0, &range))
-			rc = client->net->register_local(client->conn, s->at, segment_bytes(&s->segment),
-							 NET_SOURCE | (s->held ? NET_KEEP : 0),
+		if (memory.bytes)
+			rc = client->net->register_local(client->conn, memory.at, memory.bytes,
+							 NET_SOURCE | (memory.held ? NET_KEEP : 0),
 							 &put->registrations[i], err);
 	}
 	if (!rc)
 		rc = client->net->register_local(client->conn, put->table_buffer, put->info.table_bytes,
-						 NET_SOURCE, &put->registrations[put->count], err);
+						 NET_SOURCE, &put->registrations[count], err);
 	return rc;
 }
 
 static void put_unregister(struct client *client, struct put *put)
 {
-	for (size_t i = 0; i <= put->count; i++) {
+	for (size_t i = 0; i < put->registration_count; i++) {
 		if (put->registrations[i] && client->conn)
 			client->net->unregister_local(client->conn, put->registrations[i]);
-		put->registrations[i] = NULL;
 	}
+	free(put->registrations);
+	put->registrations = NULL;
+	put->registration_count = 0;
 }
 
-/* The checksum of a block, which the caller may know. */
-static uint64_t block_checksum(const struct put *put, const struct client_segment *s, uint64_t offset, uint64_t bytes)
+/* The checksum of a block, which lies at `at`, and which the caller may know. */
+static uint64_t block_checksum(const struct put *put, const struct client_segment *s, uint64_t offset, const void *at,
+			       uint64_t bytes)
 {
 	uint64_t *known = s->checksums ? &s->checksums[offset / put->block_bytes] : NULL;
 	uint64_t sum = known ? *known : 0;
 
 	if (!sum)
-		sum = checksum((const uint8_t *)s->at + offset, bytes);
+		sum = checksum(at, bytes);
 	if (known)
 		*known = sum;
 	return sum;
@@ -198,14 +221,23 @@ static bool extent_moved_hashed(const struct put *put, const struct table_extent
 	return put->moved_hashed && !put->segments[extent->segment].checksums;
 }
 
+/* Where the data plane puts those from `done` bytes of the extent on; NULL: it makes none. */
+static uint64_t *extent_sums(const struct put *put, const struct table_extent *extent, uint64_t done)
+{
+	return extent_moved_hashed(put, extent)
+		       ? put->table.checksums + extent->first_block + done / put->block_bytes
+		       : NULL;
+}
+
 /* Checksums the next block; false: all are done. */
 static bool put_hash_block(void *arg)
 {
 	struct put *put = arg;
 	const struct table_extent *extent = &put->table.extents[put->hashed_extents];
-	uint64_t n;
+	const struct client_segment *s;
+	uint64_t n, offset;
 
-	if (put->hashed_extents == put->table.header->extent_count)
+	if (put->source || put->hashed_extents == put->table.header->extent_count)
 		return false;
 	n = extent->bytes - put->hashed_bytes;
 	if (extent_moved_hashed(put, extent)) {
@@ -215,8 +247,10 @@ static bool put_hash_block(void *arg)
 	}
 	if (n > put->block_bytes)
 		n = put->block_bytes;
+	s = &put->segments[extent->segment];
+	offset = extent->offset + put->hashed_bytes;
 	put->table.checksums[put->hashed_blocks++] =
-		block_checksum(put, &put->segments[extent->segment], extent->offset + put->hashed_bytes, n);
+		block_checksum(put, s, offset, (const uint8_t *)s->at + offset, n);
 	put->hashed_bytes += n;
 	if (put->hashed_bytes == extent->bytes) {
 		put->hashed_extents++;
@@ -325,10 +359,76 @@ static void put_share_hashing(struct put *put, const struct mover *mover)
 		put->hashed_extents = put->hashed_bytes = put->hashed_blocks = 0;
 }
 
+/* ---- from a source ---- */
+
+/* What was taken, and is shipped, is given back. */
+static int put_moved(void *arg, const struct net_piece *piece, void *context, struct error *err)
+{
+	const struct put *put = arg;
+	uintptr_t at = (uintptr_t)piece->local, table = (uintptr_t)put->table_buffer;
+
+	(void)context;
+	(void)err;
+	if (put->source && (at < table || at - table >= put->info.table_bytes))
+		put->source->give(put->source->arg, piece->local, piece->bytes);
+	return 0;
+}
+
+/* Takes *bytes of the extent from `done` on, or fewer, and checksums them where they lie, unless the data plane does. */
+static int put_take(struct put *put, struct mover *mover, const struct table_extent *extent, uint64_t done,
+		    uint64_t *bytes, void **at, struct error *err)
+{
+	const struct client_source *source = put->source;
+	const struct client_segment *s = &put->segments[extent->segment];
+	uint64_t wanted = *bytes, offset = extent->offset + done, n;
+	int rc;
+
+	while ((rc = source->take(source->arg, extent->segment, offset, bytes, at, err)) == -EAGAIN) {
+		rc = mover_wait(mover, err);
+		if (rc)
+			return rc;
+		*bytes = wanted;
+	}
+	for (uint64_t from = 0; !rc && from < *bytes && !extent_moved_hashed(put, extent); from += n) {
+		n = *bytes - from < put->block_bytes ? *bytes - from : put->block_bytes;
+		put->table.checksums[extent->first_block + (done + from) / put->block_bytes] =
+			block_checksum(put, s, offset + from, (const uint8_t *)*at + from, n);
+	}
+	return rc;
+}
+
+static int put_extent_from_source(struct put *put, struct mover *mover, const struct net_key *key,
+				  const struct table_extent *extent, struct error *err)
+{
+	uint64_t most = mover_chunk_bytes(mover) / put->block_bytes * put->block_bytes, n;
+	void *at;
+	int rc = 0;
+
+	if (most < put->block_bytes)
+		most = put->block_bytes;
+	for (uint64_t done = 0; done < extent->bytes && !rc; done += n) {
+		n = extent->bytes - done < most ? extent->bytes - done : most;
+		rc = put_take(put, mover, extent, done, &n, &at, err);
+		if (!rc)
+			rc = put_bytes(mover, key, at, extent->set_offset + done, n, extent_sums(put, extent, done),
+				       put->block_bytes, err);
+	}
+	return rc;
+}
+
+static int put_extent(struct put *put, struct mover *mover, const struct net_key *key,
+		      const struct table_extent *extent, struct error *err)
+{
+	if (put->source)
+		return put_extent_from_source(put, mover, key, extent, err);
+	return put_bytes(mover, key, (uint8_t *)put->segments[extent->segment].at + extent->offset,
+			 extent->set_offset, extent->bytes, extent_sums(put, extent, 0), put->block_bytes, err);
+}
+
 static int put_write(struct client *client, struct put *put, const struct wire_grant *grant,
 		     struct error *err)
 {
-	static const struct mover_calls calls = {.spare = put_hash_some};
+	static const struct mover_calls calls = {.done = put_moved, .spare = put_hash_some};
 	const struct table_extent *extent = put->table.extents;
 	struct mover *mover = NULL;
 	int rc;
@@ -337,11 +437,7 @@ static int put_write(struct client *client, struct put *put, const struct wire_g
 	if (!rc)
 		put_share_hashing(put, mover);
 	for (; extent < put->table.extents + put->table.header->extent_count && !rc; extent++)
-		rc = put_bytes(mover, &grant->key,
-			       (uint8_t *)put->segments[extent->segment].at + extent->offset,
-			       extent->set_offset, extent->bytes,
-			       extent_moved_hashed(put, extent) ? put->table.checksums + extent->first_block : NULL,
-			       put->block_bytes, err);
+		rc = put_extent(put, mover, &grant->key, extent, err);
 	if (!rc)
 		rc = put_table(client, put, mover, &grant->key, err);
 	if (rc)
@@ -471,6 +567,9 @@ static int put_begin_either(struct client *client, struct put *put, struct wire_
 			rc = put_begin(client, put, begun, err);
 		if (rc != -ENOSPC && rc != -ENOENT)
 			return rc;
+		if (put->source)
+			return error_set(err, rc, "the server's log cannot take this increment, and what has not "
+					 "changed is not at hand for a full set");
 		rc = put_become_full(client, put, err);
 	}
 	return rc ? rc : put_begin(client, put, begun, err);
@@ -485,7 +584,9 @@ static int put_attempt(struct client *client, void *arg, struct error *err)
 
 	if (put_is_there(client, put))
 		return 0;
-	rc = put_begin_either(client, put, &begun, err);
+	rc = put->source ? put->source->begin(put->source->arg, err) : 0;
+	if (!rc)
+		rc = put_begin_either(client, put, &begun, err);
 	if (rc)
 		return rc;
 	TEST_POINT("client.put.after-begin");
@@ -512,8 +613,9 @@ static int put_attempt(struct client *client, void *arg, struct error *err)
 	return 0;
 }
 
-int client_put(struct client *client, uint64_t epoch, uint64_t keep, enum set_kind *kind,
-	       const struct client_segment *segments, size_t count, struct error *err)
+int client_put_from(struct client *client, uint64_t epoch, uint64_t keep, enum set_kind *kind,
+		    const struct client_segment *segments, size_t count, const struct client_source *source,
+		    struct error *err)
 {
 	struct put put = {
 		.epoch = epoch,
@@ -522,18 +624,37 @@ int client_put(struct client *client, uint64_t epoch, uint64_t keep, enum set_ki
 		.kind = kind ? *kind : SET_FULL,
 		.segments = segments,
 		.count = count,
-		.registrations = calloc(count + 1, sizeof(*put.registrations)),
+		.source = source,
 	};
-	int rc;
+	int rc = put_plan(&put, client->identity.rank, err);
 
-	if (!put.registrations)
-		return error_nomem(err, "registrations");
-	rc = put_plan(&put, client->identity.rank, err);
 	if (!rc)
 		rc = session_retry(client, put_attempt, &put, err);
 	if (!rc && kind)
 		*kind = put.kind;
 	free(put.table_buffer);
-	free(put.registrations);
 	return rc;
+}
+
+int client_put(struct client *client, uint64_t epoch, uint64_t keep, enum set_kind *kind,
+	       const struct client_segment *segments, size_t count, struct error *err)
+{
+	return client_put_from(client, epoch, keep, kind, segments, count, NULL, err);
+}
+
+bool client_can_increment(const struct client *client, uint64_t keep, const struct client_segment *segments,
+			  size_t count)
+{
+	struct put put = {
+		.keep = keep,
+		.block_bytes = client->options.block_bytes,
+		.kind = SET_INCREMENT,
+		.segments = segments,
+		.count = count,
+	};
+	bool can = !put_plan(&put, client->identity.rank, NULL) && put_size(&put) <= client->log_room &&
+		   put_can_follow(client, &put);
+
+	free(put.table_buffer);
+	return can;
 }

@@ -43,7 +43,7 @@ struct file {
 struct visitor {
 	struct visitor *next;
 	int socket;
-	bool admitted;
+	bool admitted, expelled;
 	uint64_t peer;	   /* once it is admitted */
 	uint64_t deadline; /* before */
 };
@@ -102,7 +102,7 @@ static const struct net_grant *grant_of(const struct net_target *target, const s
 {
 	const struct net_grant *grant = target->grants;
 
-	if (!visitor->admitted || (request->rights != NET_READ && request->rights != NET_WRITE))
+	if (!visitor->admitted || visitor->expelled || (request->rights != NET_READ && request->rights != NET_WRITE))
 		return NULL;
 	while (grant && (grant->peer != visitor->peer || grant->number != request->grant ||
 			 !(grant->rights & request->rights)))
@@ -354,8 +354,10 @@ void local_target_expel(struct net_target *target, uint64_t peer)
 			grant->rights = 0;
 	}
 	for (struct visitor *visitor = target->visitors; visitor; visitor = visitor->next) {
-		if (visitor->admitted && visitor->peer == peer)
+		if (visitor->admitted && visitor->peer == peer) {
+			visitor->expelled = true;
 			shutdown(visitor->socket, SHUT_RDWR); /* the thread closes it */
+		}
 	}
 	pthread_mutex_unlock(&target->lock);
 }
@@ -410,7 +412,7 @@ static struct file *file_of(const struct net_target *target, const uint8_t *base
 static bool is_here(const struct net_target *target, uint64_t peer)
 {
 	for (const struct visitor *visitor = target->visitors; visitor; visitor = visitor->next) {
-		if (visitor->admitted && visitor->peer == peer)
+		if (visitor->admitted && !visitor->expelled && visitor->peer == peer)
 			return true;
 	}
 	return false;

@@ -44,7 +44,7 @@ endif
 %C%_fuzz_launch_SOURCES = %D%/fuzz_launch.c %D%/fuzz.h $(fuzz_main)
 %C%_fuzz_launch_CFLAGS = $(AM_CFLAGS) $(SODIUM_CFLAGS) $(MPI_CFLAGS)
 %C%_fuzz_launch_LDFLAGS = $(fuzz_ldflags)
-%C%_fuzz_launch_LDADD = libckpt.la libtrack.la liblaunch.la libclient.la libnet.la libwire.la libcommon.la \
+%C%_fuzz_launch_LDADD = libckpt.la libsnapshot.la libtrack.la liblaunch.la libclient.la libnet.la libwire.la libcommon.la \
 	$(JANSSON_LIBS) $(SODIUM_LIBS)
 
 %C%_fuzz_pool_SOURCES = %D%/fuzz_pool.c %D%/fuzz.h $(fuzz_main)

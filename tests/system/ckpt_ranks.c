@@ -3,9 +3,12 @@
 #include <errno.h>
 #include <mpi.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "ckpt/epoch.h"
 #include "ckpt/plugin.h"
 #include "ckpt/type.h"
@@ -202,7 +205,6 @@ static void checkpoint_and_restore(void)
 	EXPECT(hf_hint(job, "value", HF_HINT_VOLATILE) == HF_OK && hf_hint(job, "value", 3) == HF_EINVAL);
 	EXPECT(hf_hint(job, "no such", HF_HINT_NONE) == HF_EINVAL);
 	EXPECT(hf_checkpoint(job, 17) == HF_EINVAL);
-	EXPECT(hf_checkpoint_start(job, HF_FULL) == HF_ENOSYS && hf_checkpoint_wait(job) == HF_ENOSYS);
 	EXPECT(hf_detach(job, 1) == HF_OK && fake_finished());
 	EXPECT(hf_detach(NULL, 1) == HF_OK);
 }
@@ -480,6 +482,161 @@ static void segment_that_differs_stops_before_reading(void)
 	/* What is stored and not protected is left alone. */
 	EXPECT(hf_unprotect(job, "value") == HF_OK);
 	EXPECT(hf_restore(job, NULL) == HF_OK && value == 9);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+}
+
+/* A checkpoint that is under way until fake_hold(false). */
+static void start_held(hf_job_t job)
+{
+	fake_hold(true);
+	EXPECT(hf_checkpoint_start(job, HF_FULL) == HF_OK);
+}
+
+static void asynchronous_checkpoint_is_of_its_start(void)
+{
+	hf_job_t job = attach();
+	int complete = -1, other = 0;
+	uint64_t epoch = 0;
+
+	EXPECT(hf_checkpoint_test(job, &complete) == HF_OK && complete == 1);
+	EXPECT(hf_checkpoint_wait(job) == HF_OK);
+	value = 1;
+	start_held(job);
+	value = 2;
+	EXPECT(hf_checkpoint_test(job, &complete) == HF_OK && complete == 0);
+	/* What is protected now, and how, is the next one's. */
+	EXPECT(hf_protect(job, "other", &other, 1, MPI_INT) == HF_OK);
+	EXPECT(hf_unprotect(job, "value") == HF_OK);
+	EXPECT(hf_read(job, rank, 1, "value", 0, &other, 4) == HF_ENOCKPT);
+	fake_hold(false);
+	EXPECT(hf_checkpoint_wait(job) == HF_OK && fake_count(FAKE_PUT) == 1);
+	EXPECT(hf_checkpoint_test(job, &complete) == HF_OK && complete == 1);
+	EXPECT(hf_unprotect(job, "other") == HF_OK);
+	EXPECT(hf_protect(job, "value", &value, 1, MPI_INT) == HF_OK);
+	EXPECT(hf_restore(job, &epoch) == HF_OK && epoch == 1 && value == 1);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+}
+
+static void asynchronous_checkpoint_fails_on_all(void)
+{
+	hf_job_t job = attach();
+	int complete = -1;
+	uint64_t epoch = 0;
+
+	value = 1;
+	EXPECT(hf_checkpoint(job, HF_FULL) == HF_OK);
+	value = 2;
+	if (rank == 1)
+		fake_fail(FAKE_PUT, -EIO);
+	start_held(job);
+	fake_hold(false);
+	while (!hf_checkpoint_test(job, &complete) && !complete)
+		;
+	EXPECT(hf_checkpoint_test(job, &complete) == (rank == 1 ? HF_EIO : HF_OK) && complete == 1);
+	EXPECT(hf_checkpoint_wait(job) == code_at(1, HF_EIO));
+	EXPECT_MESSAGE(job, rank == 1 ? "fake" : "rank 1");
+	EXPECT(hf_checkpoint_wait(job) == HF_OK); /* it has been told */
+	EXPECT(hf_restore(job, &epoch) == HF_OK && epoch == 1 && value == 1);
+	EXPECT(hf_checkpoint_start(job, HF_FULL) == HF_OK && hf_checkpoint_wait(job) == HF_OK && fake_kept() == 1);
+	EXPECT(hf_restore(job, &epoch) == HF_OK && epoch == 3);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+}
+
+/* One rank cannot begin: the others' sets, that were begun, are of no epoch. */
+static void asynchronous_checkpoint_starts_on_all_or_none(void)
+{
+	hf_job_t job = attach();
+	uint64_t epoch = 0;
+
+	EXPECT(hf_checkpoint_start(job, rank == 2 ? 77 : HF_FULL) == code_at(2, HF_EINVAL));
+	EXPECT(hf_checkpoint_wait(job) == HF_OK);
+	EXPECT(hf_restore(job, &epoch) == HF_ENOCKPT);
+	value = 3;
+	EXPECT(hf_checkpoint_start(job, HF_AUTO) == HF_OK);
+	EXPECT(hf_checkpoint_wait(job) == HF_OK);
+	EXPECT(hf_restore(job, &epoch) == HF_OK && epoch == 2 && value == 3);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+}
+
+static void any_collective_call_agrees_on_the_end(void)
+{
+	uint64_t epoch = 0, list[4];
+	hf_job_t job = attach();
+	size_t n = 4;
+	int due;
+
+	value = 1;
+	EXPECT(hf_checkpoint_start(job, HF_FULL) == HF_OK);
+	EXPECT(hf_epochs(job, list, &n) == HF_OK && n == 1 && list[0] == 1);
+	EXPECT(hf_checkpoint_start(job, HF_FULL) == HF_OK);
+	EXPECT(hf_checkpoint(job, HF_FULL) == HF_OK && fake_kept() == 2);
+	value = 4;
+	EXPECT(hf_checkpoint_start(job, HF_FULL) == HF_OK);
+	EXPECT(hf_restore(job, &epoch) == HF_OK && epoch == 4 && value == 4);
+	EXPECT(hf_checkpoint_start(job, HF_FULL) == HF_OK);
+	EXPECT(hf_restore_epoch(job, 5) == HF_OK);
+
+	/* hf_due() does not wait for it; and the result is hf_checkpoint_wait()'s to tell. */
+	if (rank == 0)
+		fake_fail(FAKE_PUT, -EIO);
+	fake_hold(rank == 2);
+	EXPECT(hf_checkpoint_start(job, HF_FULL) == HF_OK);
+	EXPECT(hf_due(job, &due) == HF_OK && !due);
+	n = 4;
+	fake_hold(false);
+	EXPECT(hf_epochs(job, list, &n) == HF_OK && list[n - 1] == 5);
+	EXPECT(hf_checkpoint_wait(job) == code_at(0, HF_EIO));
+	EXPECT(hf_checkpoint_start(job, HF_FULL) == HF_OK);
+	EXPECT(hf_checkpoint_start(job, HF_FULL) == HF_OK);
+	EXPECT(hf_detach(job, 0) == HF_OK && fake_kept() == 7);
+	job = attach();
+	EXPECT(hf_restore(job, &epoch) == HF_OK && epoch == 8);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+}
+
+/* One that leaves by exit() must not touch what the parent's thread is at. */
+static void child_has_none_under_way(void)
+{
+	hf_job_t job = attach();
+	int complete = -1, status = -1;
+	pid_t child;
+
+	value = 1;
+	start_held(job);
+	child = fork();
+	if (!child) {
+		bool none = hf_checkpoint_test(job, &complete) == HF_OK && complete == 1 && hf_checkpoint_wait(job) == HF_OK;
+
+		_exit(none ? 0 : 1);
+	}
+	EXPECT(waitpid(child, &status, 0) == child && status == 0);
+	EXPECT(hf_checkpoint_test(job, &complete) == HF_OK && complete == 0);
+	fake_hold(false);
+	EXPECT(hf_checkpoint_wait(job) == HF_OK);
+	EXPECT(hf_detach(job, 0) == HF_OK);
+}
+
+/* A wish is fulfilled by a checkpoint that starts after it, and the server is not asked over a client in use. */
+static void wish_is_for_what_starts_after_it(void)
+{
+	hf_job_t job = attach();
+	uint64_t epoch = 0;
+	unsigned asked;
+	int due = 0;
+
+	start_held(job);
+	asked = fake_count(FAKE_ASKED);
+	if (!rank)
+		raise(SIGUSR1);
+	EXPECT(hf_due(job, &due) == HF_OK && due);
+	EXPECT(fake_count(FAKE_ASKED) == asked);
+	fake_hold(false);
+	EXPECT(hf_checkpoint_wait(job) == HF_OK);
+	EXPECT(hf_due(job, &due) == HF_OK && due);
+	EXPECT(hf_checkpoint_start(job, HF_AUTO) == HF_OK);
+	EXPECT(hf_checkpoint_wait(job) == HF_OK);
+	EXPECT(hf_due(job, &due) == HF_OK && !due);
+	EXPECT(hf_restore(job, &epoch) == HF_OK && epoch == 2);
 	EXPECT(hf_detach(job, 0) == HF_OK);
 }
 
@@ -1014,6 +1171,12 @@ int main(int argc, char **argv)
 		CASE(torn_first_epoch_is_passed_over),
 		CASE(torn_epoch_is_not_restored),
 		CASE(segment_that_differs_stops_before_reading),
+		CASE(asynchronous_checkpoint_is_of_its_start),
+		CASE(asynchronous_checkpoint_fails_on_all),
+		CASE(asynchronous_checkpoint_starts_on_all_or_none),
+		CASE(any_collective_call_agrees_on_the_end),
+		CASE(child_has_none_under_way),
+		CASE(wish_is_for_what_starts_after_it),
 		CASE(fenced_is_for_good),
 		CASE(an_epoch_that_two_crashed_from_is_passed_over),
 		CASE(who_asks_for_an_epoch_gets_it),

@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "client/client.h"
 
 #define STORE_SETS_MAX 16
@@ -105,6 +107,13 @@ void fake_fail(enum fake_call call, int code)
 void fake_lose_reply(void)
 {
 	store.lose_reply = true;
+}
+
+static atomic_bool held;
+
+void fake_hold(bool hold)
+{
+	atomic_store(&held, hold);
 }
 
 void fake_damage(uint64_t epoch)
@@ -298,6 +307,62 @@ int client_put(struct client *client, uint64_t epoch, uint64_t keep, enum set_ki
 	}
 	tell(client);
 	return 0;
+}
+
+/* What the source gives becomes the set's bytes. */
+static int take_all(const struct client_source *source, struct client_segment *segments, size_t count,
+		    struct error *err)
+{
+	uint64_t n;
+	void *at;
+	int code = source->begin(source->arg, err);
+
+	for (size_t i = 0; i < count && !code; i++) {
+		uint64_t bytes = segments[i].segment.element_bytes * segments[i].segment.count;
+
+		segments[i].at = malloc(bytes + 1);
+		for (uint64_t done = 0; done < bytes && !code; done += n) {
+			n = bytes - done;
+			code = source->take(source->arg, i, done, &n, &at, err);
+			if (code)
+				break;
+			memcpy((char *)segments[i].at + done, at, n);
+			source->give(source->arg, at, n);
+		}
+	}
+	return code;
+}
+
+int client_put_from(struct client *client, uint64_t epoch, uint64_t keep, enum set_kind *kind,
+		    const struct client_segment *segments, size_t count, const struct client_source *source,
+		    struct error *err)
+{
+	struct client_segment *copies = calloc(count + 1, sizeof(*copies));
+	const struct timespec pause = {0, 1000000};
+	int code;
+
+	while (atomic_load(&held))
+		nanosleep(&pause, NULL);
+	memcpy(copies, segments, count * sizeof(*copies));
+	for (size_t i = 0; i < count; i++)
+		copies[i].at = NULL;
+	code = take_all(source, copies, count, err);
+	if (!code)
+		code = client_put(client, epoch, keep, kind, copies, count, err);
+	for (size_t i = 0; i < count; i++)
+		free(copies[i].at);
+	free(copies);
+	return code;
+}
+
+bool client_can_increment(const struct client *client, uint64_t keep, const struct client_segment *segments,
+			  size_t count)
+{
+	(void)client;
+	(void)keep;
+	(void)segments;
+	(void)count;
+	return true;
 }
 
 int client_layout(struct client *client, uint32_t rank, uint64_t epoch, struct segment **segments,

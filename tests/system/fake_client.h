@@ -21,6 +21,9 @@ void fake_fail(enum fake_call call, int code);
 /* The next put is committed, but its reply is lost: -ENXIO, and the list is not told. */
 void fake_lose_reply(void);
 
+/* Whether a put from a source waits, before it has taken anything, until this is taken back. */
+void fake_hold(bool hold);
+
 /* Reads of this epoch give -EILSEQ from now on. */
 void fake_damage(uint64_t epoch);
 

@@ -26,6 +26,7 @@ system_tests = \
 	%D%/0250-requeue.t \
 	%D%/0260-increments.t \
 	%D%/0261-block-size.t \
+	%D%/0270-async.t \
 	%D%/0280-local.t \
 	%D%/0300-wrong-server.t \
 	%D%/0310-keys.t \
@@ -92,7 +93,7 @@ check_PROGRAMS += %D%/segments
 check_PROGRAMS += %D%/ckpt_ranks
 %C%_ckpt_ranks_SOURCES = %D%/ckpt_ranks.c %D%/fake_client.c %D%/fake_client.h
 %C%_ckpt_ranks_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS)
-%C%_ckpt_ranks_LDADD = libckpt.la libtrack.la liblaunch.la libclient.la libnet.la libwire.la libcommon.la
+%C%_ckpt_ranks_LDADD = libckpt.la libsnapshot.la libtrack.la liblaunch.la libclient.la libnet.la libwire.la libcommon.la
 
 # An MPI program that has an accident.
 check_PROGRAMS += %D%/mishap

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* world.c - an MPI program that uses the plug-in's job: `world [WORD]...`, told in the order of WORDs. */
+#include <errno.h>
 #include <inttypes.h>
 #include <mpi.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include "holdfast.h"
 
@@ -28,6 +31,60 @@ static int part(void)
 	code = hf_checkpoint(job, HF_AUTO);
 	hf_detach(job, 1);
 	return code;
+}
+
+/* Memory of its own, which rank 1 unmaps. */
+static char *mapped;
+
+static int mapped_protect(hf_job_t job)
+{
+	mapped = mmap(NULL, sizeof(large), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (mapped == MAP_FAILED)
+		return HF_ENOMEM;
+	memset(mapped, 1, sizeof(large));
+	return hf_protect(job, "mapped", mapped, sizeof(large), MPI_BYTE);
+}
+
+static int mapped_unmap(hf_job_t job, int tell)
+{
+	int rank, code;
+
+	MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+	if (rank != 1)
+		return HF_OK;
+	code = tell ? hf_unprotect(job, "mapped") : HF_OK;
+	munmap(mapped, sizeof(large));
+	return code;
+}
+
+/* What HOLDFAST_TEST_POINT holds goes on, on all ranks. */
+static int let_go(void)
+{
+	const char *path = getenv("HOLDFAST_TEST_HOLD");
+
+	MPI_Barrier(MPI_COMM_WORLD);
+	return path && (!unlink(path) || errno == ENOENT) ? HF_OK : HF_EINVAL;
+}
+
+static int obey_asynchronously(hf_job_t job, const char *word)
+{
+	if (!strcmp(word, "protect-mapped"))
+		return mapped_protect(job);
+	if (!strcmp(word, "unmap"))
+		return mapped_unmap(job, 0);
+	if (!strcmp(word, "unprotect-unmap"))
+		return mapped_unmap(job, 1);
+	if (!strcmp(word, "unprotect-mapped"))
+		return hf_unprotect(job, "mapped");
+	if (!strcmp(word, "start"))
+		return hf_checkpoint_start(job, HF_AUTO);
+	if (!strcmp(word, "let-go"))
+		return let_go();
+	if (!strcmp(word, "wait"))
+		return hf_checkpoint_wait(job);
+	if (!strcmp(word, "change"))
+		return values[0]++, HF_OK;
+	return HF_EINVAL;
 }
 
 static int obey(hf_job_t job, const char *word)
@@ -59,7 +116,7 @@ static int obey(hf_job_t job, const char *word)
 	}
 	if (!strcmp(word, "leave"))
 		return hf_detach(job, 0);
-	return HF_EINVAL;
+	return obey_asynchronously(job, word);
 }
 
 /* Its exit status is not 0 after a failure, unless it is that there was nothing to restore. */
@@ -77,7 +134,7 @@ int main(int argc, char **argv)
 		code = obey(job, argv[i]);
 		if (!rank)
 			printf("%s: %s, epoch %" PRIu64 "\n", argv[i], hf_strerror(code), epoch);
-		if (!rank && code)
+		if (code && (!rank || code == HF_ESEGMENT))
 			fprintf(stderr, "world: %s: %s\n", argv[i], hf_message(hf_world()));
 		failed |= code && code != HF_ENOCKPT;
 	}

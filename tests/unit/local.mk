@@ -44,7 +44,7 @@ tests_unit_option_CFLAGS = $(unit_cflags) $(MPI_CFLAGS)
 tests_unit_option_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 tests_unit_name_SOURCES = tests/unit/name.c tests/unit/unit.h
 tests_unit_name_CFLAGS = $(unit_cflags) $(MPI_CFLAGS)
-tests_unit_name_LDADD = libckpt.la libtrack.la liblaunch.la libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
+tests_unit_name_LDADD = libckpt.la libsnapshot.la libtrack.la liblaunch.la libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
 unit_programs += tests/unit/embedded
 tests_unit_embedded_SOURCES = tests/unit/embedded.c tests/unit/scratch.h tests/unit/unit.h
@@ -54,15 +54,20 @@ tests_unit_embedded_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHE
 unit_programs += tests/unit/interval tests/unit/launcher
 tests_unit_interval_SOURCES = tests/unit/interval.c tests/unit/unit.h
 tests_unit_interval_CFLAGS = $(unit_cflags)
-tests_unit_interval_LDADD = libckpt.la libtrack.la liblaunch.la libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
+tests_unit_interval_LDADD = libckpt.la libsnapshot.la libtrack.la liblaunch.la libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 tests_unit_launcher_SOURCES = tests/unit/launcher.c tests/unit/unit.h
 tests_unit_launcher_CFLAGS = $(unit_cflags) $(MPI_CFLAGS)
-tests_unit_launcher_LDADD = libckpt.la libtrack.la liblaunch.la libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
+tests_unit_launcher_LDADD = libckpt.la libsnapshot.la libtrack.la liblaunch.la libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
 unit_programs += tests/unit/record
 tests_unit_record_SOURCES = tests/unit/record.c tests/unit/unit.h
 tests_unit_record_CFLAGS = $(unit_cflags) $(MPI_CFLAGS)
-tests_unit_record_LDADD = libckpt.la libtrack.la libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
+tests_unit_record_LDADD = libckpt.la libsnapshot.la libtrack.la libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
+
+unit_programs += tests/unit/snapshot
+tests_unit_snapshot_SOURCES = tests/unit/snapshot.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h tests/unit/unit.h
+tests_unit_snapshot_CFLAGS = $(unit_cflags)
+tests_unit_snapshot_LDADD = libsnapshot.la libtrack.la libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
 unit_programs += tests/unit/client
 tests_unit_client_SOURCES = tests/unit/client.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h \
