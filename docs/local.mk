@@ -3,6 +3,7 @@ dist_man_MANS += %D%/man/holdfast-checkpoint.1 %D%/man/holdfast-restart.1
 dist_man_MANS += %D%/man/holdfast-mpirun.1 %D%/man/pmuctl.1 %D%/man/pmu-server.8
 dist_doc_DATA += \
 	%D%/architecture.md \
+	%D%/async.md \
 	%D%/getting-started.md \
 	%D%/increments.md \
 	%D%/launcher.md \

@@ -3,10 +3,10 @@
 # A checkpoint that is shipped while the application computes holds what was there at its start, or is none: whichever way
 # it is done, and whatever is killed, or freed, meanwhile.
 # shellcheck disable=SC2317 # `ok` calls the functions
-TIME_LIMIT=240
+TIME_LIMIT=480
 . "${0%/*}/lib.sh"
 have_test_points || skip_all "built without --enable-test-points"
-plan 42
+plan 46
 world=$(run_program world) || bail "world has not been built"
 
 # In $way, by the variable; rank 0 says which it was.
@@ -96,7 +96,16 @@ for way in stage cow; do
 	ok "$way: all that is removed" remove_jobs
 done
 
-way=auto
+way=auto HOLDFAST_MODE=incremental
+export HOLDFAST_MODE
+ok "incremental: a rank is killed in mid-ship" killed increments
+epoch=$(newest_epoch increments)
+ok "incremental: all that is listed is sound" "$pmuctl" -s "$server" verify increments
+ok "incremental: the same command resumes" stencil_async increments
+is "incremental: from the newest complete epoch, to the right result" \
+	"$(stencil_resumed increments) $(stencil_result increments)" "$epoch $expected"
+unset HOLDFAST_MODE
+
 world_rank_fails()
 {
 	point_on_rank 1 snapshot-take:exit:2
