@@ -522,8 +522,8 @@ static bool has_descriptors(const struct session *session, struct error *err)
 
 	if (server->session_count - server->login_count < room(DESCRIPTORS_KEPT, DESCRIPTORS_OF_SESSION))
 		return true;
-	error_set(err, -EUSERS, "this server has %" PRIu64 " sessions, as many as it has descriptors for: end some, or raise its limit "
-		  "of descriptors (LimitNOFILE of its unit, ulimit -n)", server->session_count - server->login_count);
+	error_set(err, -EUSERS, "this server has %" PRIu64 " sessions, as many as it has descriptors for: end some, or "
+		  "raise its limit of descriptors (LimitNOFILE of its unit, ulimit -n)", server->session_count - server->login_count);
 	return false;
 }
 

@@ -17,17 +17,17 @@ static void token_try(const uint8_t *data, size_t size)
 	uint8_t bytes[NET_TOKEN_BYTES] = {0}, last = 0;
 	struct token *list = NULL;
 	struct error err;
-	uint64_t peer = 0, group;
+	uint64_t peer = 0, group = 0;
 	bool known;
 
 	for (uint8_t i = 0; i < PEERS; i++) {
 		bytes[NET_TOKEN_BYTES - 1] = i;
-		token_add(&list, token_new(i, 0, bytes, 1, &err));
+		token_add(&list, token_new(i, i + 1u, bytes, 1, &err));
 	}
 	known = size >= NET_TOKEN_BYTES && !memcmp(data, bytes, NET_TOKEN_BYTES - 1) && data[NET_TOKEN_BYTES - 1] < PEERS;
 	if (known)
 		last = data[NET_TOKEN_BYTES - 1];
-	must(token_redeem(&list, data, size, &peer, &group) == known && peer == last);
+	must(token_redeem(&list, data, size, &peer, &group) == known && peer == last && group == (known ? last + 1u : 0));
 	must(!token_redeem(&list, data, size, &peer, &group));
 	token_clear(&list);
 }

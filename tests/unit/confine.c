@@ -305,6 +305,9 @@ TRY(unlock, flock(data_file, LOCK_UN))
 TRY(terminal, ioctl(0, 0x5412 /* TIOCSTI */, "x"))
 TRY(ring, syscall(SYS_io_uring_setup, 1, NULL))
 TRY(unknown, syscall(1 << 20))
+#ifdef __x86_64__
+TRY(x32, syscall(0x40000000 + SYS_getpid))
+#endif
 
 static const struct attempt {
 	const char *what;
@@ -348,6 +351,9 @@ static const struct attempt {
 	{"changes a limit", raise_limit, ENOSYS},
 	{"makes an io_uring", try_ring, ENOSYS},
 	{"makes a system call of the future", try_unknown, ENOSYS},
+#ifdef __x86_64__
+	{"makes one of another architecture", try_x32, KILLED},
+#endif
 };
 static const struct attempt *attempt;
 

@@ -29,12 +29,17 @@ static void teardown(void)
 	pmu_remove(&pmu);
 }
 
-static uint64_t stat_of(const char *key)
+static void connect_once(void)
 {
 	struct client_options options = options_of_server();
 
 	if (control.fd < 0)
 		ck_assert_msg(!control_connect(&options, deadline_in_ms(20000), &control, &err), "%s", err.text);
+}
+
+static uint64_t stat_of(const char *key)
+{
+	connect_once();
 	return stat_number(&control, key);
 }
 
@@ -53,6 +58,25 @@ static void wait_until(const char *key, uint64_t least, uint64_t most)
 static void passes(unsigned count)
 {
 	wait_until("scrub.passes", stat_of("scrub.passes") + count, UINT64_MAX);
+}
+
+/* Jobs of one set, beside it. */
+static void others_make(unsigned count)
+{
+	static const uint64_t sizes[] = {BLOCK};
+	struct client_options options = options_of_server();
+	struct client_identity identity = identity_of(0, 1);
+	struct client *client;
+	char name[16];
+
+	for (unsigned i = 0; i < count; i++) {
+		snprintf(name, sizeof(name), "other%u", i);
+		identity.job = name;
+		client = open_with(&options, &identity);
+		memory_make(sizes, 1);
+		put_ok(client, 1, 0, SET_FULL);
+		client_close(client, false, &err);
+	}
 }
 
 /* A job at rest: a full set of four blocks, epoch 1, and increments to it. */
@@ -104,7 +128,7 @@ static unsigned shown(void)
 	struct wire_show_reply reply = {0};
 	unsigned marked = 0, count = 0;
 
-	stat_of("scrub.sets");
+	connect_once(); /* and no STAT, which forgets what is of the past */
 	ck_assert_msg(!control_call(&control, WIRE_SHOW, wire_target_fields, &target, wire_show_reply_fields, &reply,
 				    deadline_in_ms(20000), &err), "%s", err.text);
 	for (uint32_t i = 0; i < reply.regions[0].set_count; i++) {
@@ -168,6 +192,39 @@ START_TEST(a_pass_reads_each_set_once_and_leaves_no_process)
 }
 END_TEST
 
+START_TEST(wherever_a_pass_begins_it_reads_all_jobs)
+{
+	job_make(4);
+	others_make(3);
+	pmu_stop(&pmu);
+	control_close(&control);
+	ck_assert(pmu_start(&pmu, often, NULL));
+	wait_until("scrub.passes", 6, UINT64_MAX);
+	ck_assert_uint_ge(stat_of("scrub.sets"), 6 * 7);
+}
+END_TEST
+
+START_TEST(an_epoch_that_is_written_anew_is_not_the_damaged_one)
+{
+	struct client *client;
+
+	job_make(4);
+	flip(4);
+	wait_until("scrub.damaged", 1, 1);
+	client = open_rank(0, 1);
+	touch(0, 3);
+	put_ok(client, 5, 3, SET_INCREMENT); /* which takes the place of all that is newer than 3 */
+	touch(0, 3);
+	put_ok(client, 4, 3, SET_INCREMENT);
+	ck_assert_uint_eq(shown(), 0); /* before the next pass looks at it */
+	ck_assert_uint_eq(stat_of("scrub.damaged"), 0);
+	client_close(client, false, &err);
+	passes(2);
+	ck_assert_uint_eq(stat_of("scrub.damaged"), 0);
+	ck_assert_uint_eq(pmu_log_lines(&pmu, "is damaged"), 1);
+}
+END_TEST
+
 START_TEST(a_job_that_writes_is_not_slandered)
 {
 	static const uint64_t sizes[] = {16 * BLOCK};
@@ -217,6 +274,8 @@ static Suite *unit_suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, damage_is_found_before_anybody_reads_it, 0, 3);
 	tcase_add_test(tc, a_pass_reads_each_set_once_and_leaves_no_process);
+	tcase_add_test(tc, wherever_a_pass_begins_it_reads_all_jobs);
+	tcase_add_test(tc, an_epoch_that_is_written_anew_is_not_the_damaged_one);
 	tcase_add_test(tc, a_job_that_writes_is_not_slandered);
 	tcase_add_test(tc, a_killed_ni_is_no_damage);
 	suite_add_tcase(suite, tc);

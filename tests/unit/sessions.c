@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* sessions.c - a thousand sessions with a real pmu-server at once: what they cost it, and what it does when there is no room for more. */
+/* sessions.c - a thousand sessions with a real pmu-server at once: what they cost it, and what it does without room. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

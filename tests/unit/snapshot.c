@@ -102,10 +102,18 @@ static void told(void *context, const char *message)
 	snprintf(s->said + length, sizeof(s->said) - length, "%s\n", message);
 }
 
+static const char *net_name = "ofi";
+
 static struct client *open_client(enum region_mode mode)
 {
 	struct client_options options = {
-		.server = pmu.address, .auth = "none", .timeout_ms = 5000, .reconnect_ms = 15000};
+		.server = pmu.address,
+		.net = net_name,
+		.chunk_bytes = MIB, /* test points count them */
+		.auth = "none",
+		.timeout_ms = 10000,
+		.reconnect_ms = 15000,
+	};
 	struct client_identity identity = {.job = "job", .ranks = 1, .mode = mode, .launch = {1}};
 	struct client *client = NULL;
 
@@ -259,14 +267,17 @@ static bool have_cow(void)
 	return true;
 }
 
+/* Over the fabric, and on the server's node. */
 START_TEST(what_is_stored_was_there_at_the_start)
 {
+	const size_t way = (size_t)_i / 2;
 	struct state s;
 
-	state_open(&s, ways[_i].way, ways[_i].stage_bytes);
+	net_name = _i % 2 ? "local" : "ofi";
+	state_open(&s, ways[way].way, ways[way].stage_bytes);
 	for (uint64_t epoch = 1; epoch <= 4; epoch++) {
 		start_under_fire(&s, epoch);
-		if (ways[_i].way == SNAPSHOT_COW)
+		if (ways[way].way == SNAPSHOT_COW)
 			ck_assert(stats_of(&s).cow == have_cow());
 		ck_assert(!is_filled(&s, (unsigned)epoch));
 		is_stored(&s, epoch, (unsigned)epoch);
@@ -719,7 +730,7 @@ static Suite *unit_suite(void)
 		bool points;
 	} tests[] = {
 #define TEST(name, count, points) {#name, name, count, points}
-		TEST(what_is_stored_was_there_at_the_start, sizeof(ways) / sizeof(ways[0]), false),
+		TEST(what_is_stored_was_there_at_the_start, 2 * sizeof(ways) / sizeof(ways[0]), false),
 		TEST(what_finds_no_room_is_shipped_first, 1, false),
 		TEST(memory_of_another_userfaultfd_is_copied, 1, false),
 		TEST(memory_that_others_write_to_is_copied, 1, false),
