@@ -71,6 +71,7 @@ static int region_open(struct hf_job *job)
 		.timeout_ms = options->timeout_ms,
 		.reconnect_ms = options->reconnect_ms ? options->reconnect_ms : 1,
 		.chunk_bytes = options->chunk_bytes,
+		.pace_bytes = options->pace_bytes,
 		.window = (unsigned)options->window,
 		.block_bytes = options->block_bytes,
 	};

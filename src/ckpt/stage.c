@@ -8,16 +8,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
+#include "common/copy.h"
 #include "common/memory.h"
 #include "common/size.h"
 #include "common/thread.h"
 
 #define HUGE_PAGE	((uint64_t)2 << 20)
 #define PORTION_BYTES	((uint64_t)4 << 20) /* that a thread copies at a time */
-#define STREAM_MIN	4096 /* below it, the caches are no loss */
 
 /* What could be had without pushing anything out, by /proc/meminfo; UINT64_MAX where that does not tell. */
 static uint64_t available_bytes(void)
@@ -73,39 +70,6 @@ void stage_free(struct stage *stage)
 	*stage = (struct stage){0};
 }
 
-#ifdef __SSE2__
-static void copy_past_caches(uint8_t *to, const uint8_t *from, uint64_t bytes)
-{
-	uint64_t head = -(uintptr_t)to & 63, n = bytes;
-
-	if (bytes < STREAM_MIN) {
-		memcpy(to, from, bytes);
-		return;
-	}
-	memcpy(to, from, head);
-	to += head;
-	from += head;
-	for (n -= head; n >= 64; n -= 64, to += 64, from += 64) {
-		const __m128i *source = (const __m128i *)from;
-		__m128i a = _mm_loadu_si128(source), b = _mm_loadu_si128(source + 1);
-		__m128i c = _mm_loadu_si128(source + 2), d = _mm_loadu_si128(source + 3);
-
-		_mm_prefetch((const char *)from + 1024, _MM_HINT_NTA);
-		_mm_stream_si128((__m128i *)to, a);
-		_mm_stream_si128((__m128i *)to + 1, b);
-		_mm_stream_si128((__m128i *)to + 2, c);
-		_mm_stream_si128((__m128i *)to + 3, d);
-	}
-	memcpy(to, from, n);
-	_mm_sfence();
-}
-#else
-static void copy_past_caches(uint8_t *to, const uint8_t *from, uint64_t bytes)
-{
-	memcpy(to, from, bytes);
-}
-#endif
-
 struct copying {
 	const struct stage_copy *list;
 	size_t count;
@@ -129,7 +93,7 @@ static void copy_portions(void *arg)
 		for (; mine < first + portions(copy); mine = atomic_fetch_add(&copying->next, 1)) {
 			uint64_t from = (mine - first) * PORTION_BYTES, n = copy->bytes - from;
 
-			copy_past_caches(copy->to + from, copy->from + from, n < PORTION_BYTES ? n : PORTION_BYTES);
+			copy_streaming(copy->to + from, copy->from + from, n < PORTION_BYTES ? n : PORTION_BYTES);
 		}
 	}
 }

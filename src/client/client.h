@@ -44,6 +44,7 @@ struct client_options {
 	uint64_t reconnect_ms;	/* for connecting again; 0: 30000 */
 	size_t chunk_bytes;	/* 0: the back end's default */
 	unsigned window;	/* 0: the back end's default */
+	uint64_t pace_bytes;	/* a second, of what client_put() writes, at most; 0: as many as it can */
 	uint64_t block_bytes;	/* of the sets that it writes, as set_block_ok() allows it; 0: SET_BLOCK_DEFAULT */
 };
 

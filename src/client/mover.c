@@ -7,6 +7,9 @@
 #include <string.h>
 #include "common/clock.h"
 
+#define PACE_SLACK_NS 10000000u /* so much later than its turn may a transfer begin without losing the next one's */
+#define PACE_LOOK_MS  5u
+
 /* One transfer, and what it is made of. */
 struct slot {
 	struct net_transfer transfer;
@@ -27,6 +30,7 @@ struct mover {
 	struct net_conn *conn;
 	uint64_t timeout_ms;
 	size_t block_bytes;
+	uint64_t pace, next_ns; /* bytes a second; when the next transfer may begin */
 	const struct mover_calls *calls;
 	void *arg;
 	struct net_limits limits;
@@ -103,18 +107,11 @@ static int slot_done(struct mover *m, const struct slot *slot, struct error *err
 	return rc;
 }
 
-/* Waits for at least one completion, and makes use of the time. */
-static int reap(struct mover *m, struct error *err)
+/* What became of the first `n` that were reaped. */
+static int reaped_settle(struct mover *m, int n, struct error *err)
 {
-	int n, rc;
+	int rc;
 
-	do {
-		n = m->net->reap(m->conn, m->reaped, m->limits.window, 0, NULL);
-	} while (n == -ETIMEDOUT && m->calls->spare && m->calls->spare(m->arg));
-	if (n == -ETIMEDOUT)
-		n = m->net->reap(m->conn, m->reaped, m->limits.window, deadline_in_ms(m->timeout_ms), err);
-	if (n < 0)
-		return n;
 	for (int i = 0; i < n; i++) {
 		struct net_transfer *transfer = m->reaped[i];
 
@@ -128,6 +125,27 @@ static int reap(struct mover *m, struct error *err)
 			return rc;
 	}
 	return 0;
+}
+
+/* Waits for at least one completion, and makes use of the time. */
+static int reap(struct mover *m, struct error *err)
+{
+	int n;
+
+	do {
+		n = m->net->reap(m->conn, m->reaped, m->limits.window, 0, NULL);
+	} while (n == -ETIMEDOUT && m->calls->spare && m->calls->spare(m->arg));
+	if (n == -ETIMEDOUT)
+		n = m->net->reap(m->conn, m->reaped, m->limits.window, deadline_in_ms(m->timeout_ms), err);
+	return n < 0 ? n : reaped_settle(m, n, err);
+}
+
+/* Takes what has completed, and has the data plane make progress. */
+static int reap_ready(struct mover *m, struct error *err)
+{
+	int n = m->net->reap(m->conn, m->reaped, m->limits.window, 0, err);
+
+	return n == -ETIMEDOUT ? 0 : n < 0 ? n : reaped_settle(m, n, err);
 }
 
 /* ---- the transfer that takes further pieces ---- */
@@ -190,6 +208,34 @@ static int open_begin(struct mover *m, const struct net_key *key, bool write, co
 	return 0;
 }
 
+void mover_pace(struct mover *m, uint64_t bytes_per_s)
+{
+	m->pace = bytes_per_s;
+	m->next_ns = clock_monotonic_ns();
+}
+
+/* Waits until the open transfer's turn, and makes use of the time: other work, and what completes. A second that was not
+ * used up is not made up for. */
+static int pace_wait(struct mover *m, struct error *err)
+{
+	uint64_t now = clock_monotonic_ns(), wait_ns = (uint64_t)((double)m->open.bytes / (double)m->pace * 1e9);
+	int rc = 0;
+
+	if (m->next_ns + PACE_SLACK_NS < now)
+		m->next_ns = now;
+	for (; !rc && now < m->next_ns; now = clock_monotonic_ns()) {
+		uint64_t left_ms = (m->next_ns - now) / 1000000;
+
+		if (m->calls->spare && m->calls->spare(m->arg))
+			continue;
+		deadline_sleep_ms(m->next_ns, left_ms < PACE_LOOK_MS ? left_ms + 1 : PACE_LOOK_MS);
+		if (m->free_count + 1 < m->limits.window)
+			rc = reap_ready(m, err);
+	}
+	m->next_ns += wait_ns;
+	return rc;
+}
+
 int mover_flush(struct mover *m, struct error *err)
 {
 	struct slot *slot = m->open.slot;
@@ -197,6 +243,9 @@ int mover_flush(struct mover *m, struct error *err)
 
 	if (!slot)
 		return 0;
+	rc = m->pace ? pace_wait(m, err) : 0;
+	if (rc)
+		return rc;
 	while ((rc = m->net->submit(m->conn, m->open.key, &slot->transfer, err)) == -EAGAIN) {
 		if (m->free_count == m->limits.window - 1)
 			return error_set(err, -EIO, "the data plane takes no transfer");

@@ -41,6 +41,9 @@ bool mover_checksums(const struct mover *mover, size_t block_bytes);
 int mover_start(struct mover *mover, const struct net_key *key, bool write, const struct net_piece *piece,
 		void *context, struct error *err);
 
+/* From here on transfers begin at such times that `bytes_per_s` are moved in a second, at most; 0: as soon as they can. */
+void mover_pace(struct mover *mover, uint64_t bytes_per_s);
+
 /* Starts what still waits for a next one. */
 int mover_flush(struct mover *mover, struct error *err);
 

@@ -82,6 +82,8 @@ static const struct option table[] = {
 	       "bytes of one transfer; 0: what suits the back end"),
 	OPTION("window", TYPE_COUNT, window, "0", NULL,
 	       "transfers under way at a time; 0: what suits the back end"),
+	OPTION("pace", TYPE_SIZE, pace_bytes, "0", NULL,
+	       "bytes a second that each rank's checkpoints may take of the network, at most; 0: as many as they can"),
 	OPTION("pool", TYPE_STRING, pool, "", NULL,
 	       "without a server: directory for the pool of this node's own; below the user's state "
 	       "directory without it"),

@@ -38,6 +38,7 @@ struct options {
 	uint64_t reconnect_ms;
 	uint64_t block_bytes;
 	uint64_t chunk_bytes;
+	uint64_t pace_bytes;
 	uint64_t window;
 	uint64_t threads; /* that look for changes; 0: chosen */
 	uint64_t chain; /* increments between two full sets, at most */

@@ -434,8 +434,10 @@ static int put_write(struct client *client, struct put *put, const struct wire_g
 	int rc;
 
 	rc = mover_new(client->net, client->conn, client->options.timeout_ms, put->block_bytes, &calls, put, &mover, err);
-	if (!rc)
+	if (!rc) {
 		put_share_hashing(put, mover);
+		mover_pace(mover, client->options.pace_bytes);
+	}
 	for (; extent < put->table.extents + put->table.header->extent_count && !rc; extent++)
 		rc = put_extent(put, mover, &grant->key, extent, err);
 	if (!rc)

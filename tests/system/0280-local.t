@@ -4,7 +4,7 @@
 # server, dies or hangs meanwhile, the job goes on from its newest complete epoch, and computes the same.
 # shellcheck disable=SC2317 # `ok` calls the functions
 TIME_LIMIT=300
-test_net=
+server_local=yes
 . "${0%/*}/lib.sh"
 plan 42
 

@@ -30,8 +30,6 @@ plan()
 {
 	echo "1..$1"
 	run_init || bail "the build tree lacks what this test runs"
-	# Most tests are of the fabric, though servers are on the ranks' node; test_net= leaves the choice to Holdfast.
-	[ -z "${test_net=ofi}" ] || { HOLDFAST_NET=$test_net && export HOLDFAST_NET; }
 }
 
 # diagnose FILE...: as comments of the test's output.

@@ -165,12 +165,13 @@ descendants()
 }
 
 # start_server [OPTION]...: a pmu-server on $run_dir/pool, which has 20 seconds (times $slowness) to be ready. Sets
-# server (its address) and server_pid. A second one goes on where the first was: same pool, same address.
+# server (its address) and server_pid. A second one goes on where the first was: same pool, same address. Most tests are
+# of the fabric, though the server is on the ranks' node; with server_local=yes these copy by themselves where they may choose.
 start_server()
 {
 	rm -f "$run_dir/ready"
 	${server_prefix-} "$pmu_server" --foreground --pool "$run_dir/pool" --size 1G --listen "${server:-127.0.0.1:0}" \
-		--auth none --ready-file "$run_dir/ready" "$@" >>"$run_dir/server.log" 2>&1 </dev/null &
+		--auth none --ready-file "$run_dir/ready" --local="${server_local:-no}" "$@" >>"$run_dir/server.log" 2>&1 </dev/null &
 	server_pid=$!
 	run_servers="$run_servers $server_pid"
 	if ! wait_for $((20 * ${slowness:-1})) server_started || ! alive "$server_pid"; then

@@ -647,6 +647,28 @@ START_TEST(a_primary_stopped_in_mid_write_changes_nothing)
 END_TEST
 #endif
 
+/* No slower machine makes it shorter. */
+START_TEST(a_pace_is_kept)
+{
+	struct client_identity identity = identity_of("job", 0, 1);
+	struct client_options options = options_of_server();
+	size_t bytes = 8 * MIB;
+	uint8_t *data = malloc(bytes);
+	struct client *client;
+	uint64_t begin;
+
+	options.pace_bytes = 16 * MIB;
+	ck_assert_msg(!client_open(&options, &identity, &client, &err), "%s", err.text);
+	begin = clock_monotonic_ns();
+	put_ok(client, 1, 0, data, bytes);
+	/* The last transfer waits for those before it, and nobody for the last. */
+	ck_assert_uint_ge(clock_monotonic_ns() - begin, 400000000u);
+	get_ok(client, 0, 1, data, bytes);
+	client_close(client, false, &err);
+	free(data);
+}
+END_TEST
+
 /* ---- accidents ---- */
 
 START_TEST(a_killed_server_keeps_what_was_committed)
@@ -1167,6 +1189,7 @@ static TCase *tests(const char *name, void (*over)(void), bool with_device)
 	tcase_add_test(tc, a_finished_job_leaves_nothing);
 	tcase_add_test(tc, the_kept_epoch_is_never_overwritten);
 	tcase_add_test(tc, a_full_pool_harms_nobody);
+	tcase_add_test(tc, a_pace_is_kept);
 	tcase_add_test(tc, what_was_changed_between_runs_is_named);
 	tcase_add_test(tc, another_number_of_ranks_is_refused);
 	tcase_add_test(tc, bad_job_names_are_refused);
