@@ -293,7 +293,7 @@ static double fairness_of(const struct party *p)
 /* The median time of a request that a tool makes of the job with the many ranks, in us. */
 static int call_time(const struct party *p, enum wire_type type, double *value, struct error *err)
 {
-	struct client_options options = {.server = server_address(p->server), .auth = "none"};
+	struct client_options options = {.server = server_address(p->server), .net = "ofi", .auth = "none"};
 	struct wire_target target = {.job = "job", .uid = WIRE_UID_SELF};
 	struct control control;
 	double times[CALLS];
