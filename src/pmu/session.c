@@ -28,6 +28,7 @@
 
 /* At a NI, most have a domain together with others, and an endpoint and an event queue of their own. */
 #define DESCRIPTORS_OF_SESSION 5
+#define DESCRIPTORS_OF_LOCAL   4  /* more, where clients on this node are given files of slots */
 #define DESCRIPTORS_KEPT       64 /* for the pool, NIs, and slots on their way to them */
 
 static const char *const state_names[] = {
@@ -519,8 +520,9 @@ static void login_make_room(struct server *server)
 static bool has_descriptors(const struct session *session, struct error *err)
 {
 	const struct server *server = session->server;
+	unsigned of_each = DESCRIPTORS_OF_SESSION + (server->local ? DESCRIPTORS_OF_LOCAL : 0);
 
-	if (server->session_count - server->login_count < room(DESCRIPTORS_KEPT, DESCRIPTORS_OF_SESSION))
+	if (server->session_count - server->login_count < room(DESCRIPTORS_KEPT, of_each))
 		return true;
 	error_set(err, -EUSERS, "this server has %" PRIu64 " sessions, as many as it has descriptors for: end some, or "
 		  "raise its limit of descriptors (LimitNOFILE of its unit, ulimit -n)", server->session_count - server->login_count);

@@ -25,7 +25,7 @@ static uint8_t data[SET_BYTES];
 static void setup(void)
 {
 	pmu_make(&pmu);
-	ck_assert(pmu_start(&pmu, (const char *[]){"--size", "512M", "--metadata-size", "64M", NULL}, NULL));
+	ck_assert(pmu_start(&pmu, (const char *[]){"--size", "512M", "--metadata-size", "64M", "--local=no", NULL}, NULL));
 }
 
 static void teardown(void)
@@ -36,7 +36,7 @@ static void teardown(void)
 static struct client_options options_of_server(void)
 {
 	return (struct client_options){
-		.server = pmu.address, .net = "ofi", .auth = "none", .timeout_ms = LONG_ENOUGH_MS, .reconnect_ms = LONG_ENOUGH_MS};
+		.server = pmu.address, .auth = "none", .timeout_ms = LONG_ENOUGH_MS, .reconnect_ms = LONG_ENOUGH_MS};
 }
 
 static int session_open(uint32_t rank, uint32_t ranks, struct client **client)
