@@ -214,8 +214,8 @@ void mover_pace(struct mover *m, uint64_t bytes_per_s)
 	m->next_ns = clock_monotonic_ns();
 }
 
-/* Waits until the open transfer's turn, and makes use of the time: other work, and what completes. A second that was not
- * used up is not made up for. */
+/* Waits until the open transfer's turn, and makes use of the time: other work, and what completes. Time that was not
+ * used is not made up for. */
 static int pace_wait(struct mover *m, struct error *err)
 {
 	uint64_t now = clock_monotonic_ns(), wait_ns = (uint64_t)((double)m->open.bytes / (double)m->pace * 1e9);

@@ -74,6 +74,8 @@ int mapping_add(uint64_t file, int fd, uint64_t bytes, const struct extent *exte
 	if (listed)
 		return 0;
 	rc = error_nomem(err, "a mapping");
+	if (tell_unmapping)
+		tell_unmapping(media->base(mapping->map), media->bytes(mapping->map));
 
 err_unmap:
 	media->unmap(mapping->map);
