@@ -85,7 +85,6 @@ int message_code(int client_code)
 	/* A connection to it, of either kind, that was lost or refused until nothing was left of the time. */
 	case -ECONNRESET:
 	case -ECONNREFUSED:
-	case -ECONNABORTED:
 	case -ENETUNREACH:
 	case -EHOSTUNREACH:
 	case -ENOTCONN:
@@ -97,6 +96,7 @@ int message_code(int client_code)
 	case -EPERM:
 		return HF_EAUTH;
 	case -EPROTO:
+	case -ECONNABORTED: /* in control_connect() */
 		return HF_EPROTO;
 	case -EBUSY:
 		return HF_EBUSY;

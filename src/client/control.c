@@ -178,6 +178,18 @@ static void socket_options(int fd)
 	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms, sizeof(user_timeout_ms));
 }
 
+/* TCP connects a port of those that it gives out itself to that same port, now and then, where nobody listens (simultaneous
+ * open, RFC 9293 3.5). */
+static bool is_self(int fd)
+{
+	struct sockaddr_storage own = {0}, peer = {0};
+	socklen_t own_bytes = sizeof(own), peer_bytes = sizeof(peer);
+
+	return !getsockname(fd, (struct sockaddr *)&own, &own_bytes) &&
+	       !getpeername(fd, (struct sockaddr *)&peer, &peer_bytes) && own.ss_family != AF_UNIX &&
+	       own_bytes == peer_bytes && !memcmp(&own, &peer, own_bytes);
+}
+
 static int socket_connect(struct control *control, uint64_t deadline, struct error *err)
 {
 	const struct sockaddr *to = (const struct sockaddr *)&control->peer.storage;
@@ -201,6 +213,8 @@ static int socket_connect(struct control *control, uint64_t deadline, struct err
 			getsockopt(control->fd, SOL_SOCKET, SO_ERROR, &code, &bytes);
 		}
 	}
+	if (!code && is_self(control->fd))
+		code = ECONNREFUSED;
 	if (code)
 		return error_set(err, -ENXIO,
 				 "%s cannot be reached: %s. Is pmu-server running there, and is this its "
@@ -251,7 +265,7 @@ static int authenticate(struct control *control, const struct auth_ops *auth, co
 	rc = control_call(control, WIRE_HELLO, wire_hello_fields, &hello, wire_hello_reply_fields,
 			  &challenge, deadline, err);
 	if (rc == -ETIMEDOUT || rc == -ECONNRESET)
-		return error_set(err, rc == -ECONNRESET ? -EPROTO : rc,
+		return error_set(err, rc == -ECONNRESET ? -ECONNABORTED : rc,
 				 "what listens at %s does not answer like a pmu-server: check the address "
 				 "and port",
 				 control->server);

@@ -20,7 +20,8 @@ struct control {
 
 /*
  * Connects to options->server and authenticates, all before the deadline. -ENXIO (nobody listens, or no
- * such host), -ETIMEDOUT, -EPROTO (no pmu-server), -EACCES, -EINVAL, -EPERM (key file).
+ * such host), -ECONNABORTED (hung up on before a word was said: a server that stops, or no pmu-server), -ETIMEDOUT,
+ * -EPROTO (no pmu-server), -EACCES, -EINVAL, -EPERM (key file).
  */
 int control_connect(const struct client_options *options, uint64_t deadline, struct control *control,
 		    struct error *err);

@@ -55,7 +55,7 @@ static bool is_transient(const struct client *client, int rc)
 	case -ENXIO:
 	case -ETIMEDOUT:
 		return true;
-	case -EPROTO: /* it was a pmu-server before, and may be one again: who stops hangs up, too */
+	case -EPROTO: /* it was a pmu-server before, and may be one again */
 		return !client->attached && client->generation;
 	case -EIO:
 	case -EACCES: /* of the fabric, where the session was dropped; the server means what it says */
@@ -133,6 +133,9 @@ static int data_connect(struct client *client, struct wire_open_reply *reply, ui
 			return rc;
 	}
 	client->net = net_find(name);
+	if (client->net && strcmp(name, net_local.name) && strcmp(name, reply->net))
+		return error_set(err, -EINVAL, "the server's data plane is '%s', and the variable 'net' asks for '%s': leave it "
+				 "unset", reply->net, name);
 	if (!client->net)
 		return error_set(err, -EINVAL,
 				 "there is no data plane '%s' here: set the variable 'net', or install the "
@@ -193,7 +196,7 @@ static int server_connect_again(struct client *client, struct error *err)
 {
 	int rc = server_connect(client, err);
 
-	if (!client->options.embedded || (rc != -ENXIO && rc != -EPROTO))
+	if (!client->options.embedded || (rc != -ENXIO && rc != -ECONNABORTED))
 		return rc;
 	rc = embedded_find_or_start(client->options.embedded, err);
 	return rc ? rc : server_connect(client, err);

@@ -103,6 +103,7 @@ static void setup(void)
 {
 	const char *const verbs[] = {"--net", "verbs", "--fabric-listen", device_address(), NULL};
 
+	net_name = device_address() ? "verbs" : "ofi";
 	pmu_make(&pmu);
 	ck_assert(pmu_start(&pmu, device_address() ? verbs : NULL, NULL));
 	memory_make(sizes, COUNT);

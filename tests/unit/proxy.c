@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* proxy.c - a client whose server's answers are altered on the way: what makes no sense is refused, and writes nothing. */
 #include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "client/client.h"
+#include "client/control.h"
 #include "common/address.h"
+#include "common/clock.h"
 #include "pmu_fixture.h"
 #include "unit.h"
 #include "wire/wire.h"
@@ -34,19 +40,22 @@ static void all_blocks(struct wire_read_reply *reply, uint64_t bytes)
 static const struct lie {
 	uint64_t block_bytes;
 	bool base_only;
+	unsigned hang_ups; /* connections that it closes first, without a word */
 	int code;
 	const char *words;
 } lies[] = {
-	{0, false, -EBADMSG, "blocks of 0 bytes"},
-	{1, false, -EBADMSG, "a power of 2 from 4096 to 4194304 is needed"},
-	{3 * SET_BLOCK_MIN, false, -EBADMSG, "blocks of 12288 bytes"},
-	{2 * SET_BLOCK_MAX, false, -EBADMSG, "blocks of 8388608 bytes"},
-	{UINT64_MAX, false, -EBADMSG, "a power of 2 from 4096 to 4194304 is needed"},
-	{SET_BLOCK_MIN, true, -EBADMSG, "blocks of several sizes"},
+	{0, false, 0, -EBADMSG, "blocks of 0 bytes"},
+	{1, false, 0, -EBADMSG, "a power of 2 from 4096 to 4194304 is needed"},
+	{3 * SET_BLOCK_MIN, false, 0, -EBADMSG, "blocks of 12288 bytes"},
+	{2 * SET_BLOCK_MAX, false, 0, -EBADMSG, "blocks of 8388608 bytes"},
+	{UINT64_MAX, false, 0, -EBADMSG, "a power of 2 from 4096 to 4194304 is needed"},
+	{SET_BLOCK_MIN, true, 0, -EBADMSG, "blocks of several sizes"},
 	/* not what the tables have */
-	{SET_BLOCK_MIN, false, -EILSEQ, "another set's"},
-	{SET_BLOCK_MAX, false, -EILSEQ, "another set's"},
+	{SET_BLOCK_MIN, false, 0, -EILSEQ, "another set's"},
+	{SET_BLOCK_MAX, false, 0, -EILSEQ, "another set's"},
 };
+
+static const struct lie hang_up_thrice = {.hang_ups = 3}, hang_up_always = {.hang_ups = UINT32_MAX};
 
 static void lie_tell(const struct lie *lie, struct wire_read_reply *reply)
 {
@@ -80,7 +89,7 @@ static uint8_t *reply_alter(const struct lie *lie, const struct wire_header *hea
 {
 	struct wire_read_reply reply = {0};
 
-	if (header->type != (WIRE_READ | WIRE_REPLY) || header->status)
+	if (!lie->code || header->type != (WIRE_READ | WIRE_REPLY) || header->status)
 		return frame;
 	if (wire_unpack(frame + WIRE_HEADER_BYTES, header->bytes, wire_read_reply_fields, &reply))
 		abort();
@@ -110,6 +119,7 @@ static bool pass(const struct lie *lie, int from, int to)
 
 static void proxy_run(const struct lie *lie, int listener)
 {
+	unsigned hang_ups = lie->hang_ups;
 	struct address address;
 	int client, server;
 
@@ -117,6 +127,11 @@ static void proxy_run(const struct lie *lie, int listener)
 		_exit(1);
 	for (;;) {
 		client = accept(listener, NULL, NULL);
+		if (client >= 0 && hang_ups) {
+			hang_ups--;
+			close(client);
+			continue;
+		}
 		server = socket(address.storage.ss_family, SOCK_STREAM, 0);
 		if (client < 0 || connect(server, (struct sockaddr *)&address.storage, address.bytes))
 			_exit(1);
@@ -206,6 +221,57 @@ START_TEST(a_block_size_that_makes_no_sense_is_refused)
 }
 END_TEST
 
+/* It may be a server that is just being started anew. */
+START_TEST(who_hangs_up_is_asked_again)
+{
+	proxy_start(&hang_up_thrice);
+	client_close(client_of(0, proxy_address, 0), false, &err);
+}
+END_TEST
+
+START_TEST(who_always_hangs_up_is_no_server)
+{
+	const struct client_options options = {.server = proxy_address, .auth = "none"};
+	const struct client_identity identity = {.job = "job", .ranks = 1, .mode = REGION_APPEND};
+	struct client *client = NULL;
+
+	proxy_start(&hang_up_always);
+	ck_assert_int_eq(client_open(&options, &identity, &client, &err), -ECONNABORTED);
+	ck_assert_msg(strstr(err.text, "does not answer like a pmu-server: check the address"), "%s", err.text);
+}
+END_TEST
+
+START_TEST(another_data_plane_than_the_servers_is_refused)
+{
+	const struct client_options options = {.server = pmu.address, .auth = "none", .net = "verbs"};
+	const struct client_identity identity = {.job = "job", .ranks = 1, .mode = REGION_APPEND};
+	struct client *client = NULL;
+
+	ck_assert_int_eq(client_open(&options, &identity, &client, &err), -EINVAL);
+	ck_assert_msg(strstr(err.text, "the server's data plane is 'ofi', and the variable 'net' asks for 'verbs'"), "%s", err.text);
+}
+END_TEST
+
+/* With a network of its own, of one port: the kernel connects it to itself. Nobody listens there. */
+START_TEST(a_connection_to_itself_is_none)
+{
+	const struct client_options options = {.server = "127.0.0.1:40000", .auth = "none"};
+	struct ifreq lo = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+	struct control control;
+	int fd;
+
+	ck_assert_msg(!unshare(CLONE_NEWNET), "%s", strerror(errno));
+	fd = open("/proc/sys/net/ipv4/ip_local_port_range", O_WRONLY | O_CLOEXEC);
+	ck_assert_int_eq(write(fd, "40000 40000", 11), 11);
+	close(fd);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	ck_assert(!ioctl(fd, SIOCSIFFLAGS, &lo));
+	close(fd);
+	ck_assert_int_eq(control_connect(&options, deadline_in_ms(5000), &control, &err), -ENXIO);
+	ck_assert_msg(strstr(err.text, "Connection refused"), "%s", err.text);
+}
+END_TEST
+
 static Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("proxy");
@@ -215,6 +281,16 @@ static Suite *unit_suite(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, a_block_size_that_makes_no_sense_is_refused, 0, 2 * sizeof(lies) / sizeof(lies[0]));
+	tcase_add_test(tc, who_hangs_up_is_asked_again);
+	tcase_add_test(tc, who_always_hangs_up_is_no_server);
+	tcase_add_test(tc, another_data_plane_than_the_servers_is_refused);
+	suite_add_tcase(suite, tc);
+	if (geteuid()) {
+		fprintf(stderr, "# not root: what takes a network of its own is skipped\n");
+		return suite;
+	}
+	tc = tcase_create("alone");
+	tcase_add_test(tc, a_connection_to_itself_is_none);
 	suite_add_tcase(suite, tc);
 	return suite;
 }
