@@ -1,7 +1,8 @@
 # One program a module; each prints TAP. tests/unit/unit.h has main().
 unit_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS)
 # The long ones first, so that none is left to run alone.
-unit_programs = tests/unit/consolidate tests/unit/append tests/unit/hostile tests/unit/increment tests/unit/merge
+unit_programs = tests/unit/client tests/unit/snapshot tests/unit/consolidate tests/unit/increment tests/unit/append
+unit_programs += tests/unit/faults tests/unit/hostile tests/unit/merge
 check_PROGRAMS += $(unit_programs)
 TESTS += $(unit_programs)
 
@@ -64,12 +65,10 @@ tests_unit_record_SOURCES = tests/unit/record.c tests/unit/unit.h
 tests_unit_record_CFLAGS = $(unit_cflags) $(MPI_CFLAGS)
 tests_unit_record_LDADD = libckpt.la libsnapshot.la libtrack.la libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
-unit_programs += tests/unit/snapshot
 tests_unit_snapshot_SOURCES = tests/unit/snapshot.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h tests/unit/unit.h
 tests_unit_snapshot_CFLAGS = $(unit_cflags)
 tests_unit_snapshot_LDADD = libsnapshot.la libtrack.la libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
-unit_programs += tests/unit/client
 tests_unit_client_SOURCES = tests/unit/client.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h \
 	tests/unit/unit.h
 tests_unit_client_CFLAGS = $(unit_cflags)
@@ -129,7 +128,6 @@ tests_unit_hostile_SOURCES = tests/unit/hostile.c tests/unit/pmu_fixture.c tests
 tests_unit_hostile_CFLAGS = $(unit_cflags) $(LIBFABRIC_CFLAGS)
 tests_unit_hostile_LDADD = libclient.la libnet.la libwire.la libcommon.la $(LIBFABRIC_LIBS) $(CHECK_LIBS)
 
-unit_programs += tests/unit/faults
 tests_unit_faults_SOURCES = tests/unit/faults.c tests/unit/inject.c tests/unit/inject.h tests/unit/pmu_fixture.c \
 	tests/unit/pmu_fixture.h tests/unit/unit.h
 tests_unit_faults_CFLAGS = $(unit_cflags)
