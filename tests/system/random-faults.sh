@@ -115,7 +115,7 @@ run_start()
 	[ -z "$(result)" ] || before='' flipped=''
 	newest_sound
 	[ "${now:-0}" -ge "${before:-0}" ] || now=$before
-	complete=${now:-0} said_before=0
+	complete=${now:-0} said_before=0 killed=no
 	run_uptime
 	run_since=$run_now
 	rm -f "$run_dir/result"
@@ -135,13 +135,20 @@ said_since()
 	tail -n "+$((said_before + 1))" "$run_dir/job.err"
 }
 
+# Had the run its result already when a rank of it was killed, under an mpirun that would have started it again?
+was_done()
+{
+	[ "$killed" = yes ] && [ "$(result)" = "$expected" ] &&
+		! said_since | grep -q "the job is started again"
+}
+
 # Did the run go on from where it should?
 run_check()
 {
 	resumed=$(said_since | sed -n "s/^$program: resumed from epoch \([0-9]*\).*/\1/p" | head -n 1)
 	[ "${resumed:-$complete}" -ge "$complete" ] ||
 		{ trouble "epoch $complete was complete, it resumed from $resumed"; return 1; }
-	[ -n "$resumed" ] || [ "$complete" -eq 0 ] ||
+	[ -n "$resumed" ] || [ "$complete" -eq 0 ] || was_done ||
 		! { result; said_since | grep -v "cannot restore"; } | grep -qE "^$program:|starts from the beginning" ||
 		{ trouble "epoch $complete was complete, it began at the beginning"; return 1; }
 	[ -z "$(result)" ] || [ "$(result)" = "$expected" ] || { trouble "wrong result: $(result)"; return 1; }
@@ -160,7 +167,7 @@ away_at=-1000
 turned_away()
 {
 	[ "$away_at" -gt $((run_since - 2 * lease)) ] || return 1
-	said_since | grep -qE "MPI_Init: the job cannot be protected.*($server (cannot be reached|is lost)|is running: rank|Too many open files)" || return 1
+	said_since | grep -qE "MPI_Init: the job cannot be protected.*($server (cannot be reached|is lost)|is running: rank|Too many open files|as many as it has descriptors for)" || return 1
 	say "the job was turned away, and is started again"
 	sleep $((lease + 1))
 	run_start
@@ -229,7 +236,7 @@ ranks_kill()
 		# Two crashes from one epoch are one of the job's own, and it goes back to an older one.
 		wait_for 40 progressed || { trouble "no epoch gets complete"; return 1; }
 		epochs_check || return 1
-		complete=${before:-0} said_before=$(wc -l <"$run_dir/job.err")
+		complete=${before:-0} said_before=$(wc -l <"$run_dir/job.err") killed=yes
 	fi
 	kill -KILL $doomed 2>/dev/null || return 0 # it was done just now
 	[ "$restarts" = yes ] || run_again
