@@ -192,8 +192,10 @@ fault_flip()
 	job_kill
 	epochs=$(complete_epochs)
 	newest=$(echo "$epochs" | tail -n 1) older=$(echo "$epochs" | tail -n 2 | head -n 1)
-	if [ "$mode" = incremental ] || [ "${older:-$newest}" = "$newest" ]; then
-		run_again # there is nothing to fall back to
+	# There is nothing to fall back to; nor when both slots are damaged.
+	if [ "$mode" = incremental ] || [ "${older:-$newest}" = "$newest" ] || [ "${flipped:-none}" = "$older" ] ||
+		[ "${flipped:-none}" = "$newest" ]; then
+		run_again
 		return
 	fi
 	run_check && epochs_check && sets_check || return 1
