@@ -15,7 +15,7 @@
 #include "common/error.h"
 #include "common/set.h"
 
-#define MEDIA_ABI 2
+#define MEDIA_ABI 3
 
 /* What a store must pass before it is durable: nothing more than a fence (eADR), a cache-line
  * write-back (ADR), or msync of its pages (page cache). */
@@ -41,6 +41,8 @@ struct media_ops {
 	enum media_granularity (*granularity)(const struct media_map *map);
 	/* Makes the range durable; what was stored before the call is, after its return. */
 	int (*persist)(struct media_map *map, size_t offset, size_t bytes, struct error *err);
+	/* Has the medium begin with what persist would wait for. False: there is nothing to begin with on this one. */
+	bool (*persist_begin)(struct media_map *map, size_t offset, size_t bytes);
 	/* As persist, and out of the memory controller's buffers too, where the platform has a way. */
 	int (*deep_flush)(struct media_map *map, size_t offset, size_t bytes, struct error *err);
 	/* Copies `bytes` from `source` into the mapping with streaming stores; not yet persistent. */

@@ -11,17 +11,21 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <libpmem2.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 #include "common/copy.h"
 
 struct media_map {
 	struct pmem2_map *map; /* NULL: the page cache */
 	bool ours;	       /* mapped without libpmem2 */
+	int disk;	       /* a file behind the page cache, which is written back to a disk; -1: it is another */
 	uint8_t *base;
 	size_t bytes;
 	enum media_granularity granularity;
@@ -71,6 +75,8 @@ static void pmem2_media_unmap(struct media_map *map)
 		pmem2_map_delete(&map->map);
 	if (map->ours)
 		munmap(map->base, map->bytes);
+	if (map->disk >= 0)
+		close(map->disk);
 	free(map);
 }
 
@@ -161,6 +167,7 @@ static int file_check(int fd, size_t bytes, uintptr_t page_mask, struct error *e
 static int map_page_cache(struct media_map *map, int fd, size_t bytes, struct error *err)
 {
 	int rc = file_check(fd, bytes, map->page_mask, err);
+	struct statfs fs;
 
 	if (rc)
 		return rc;
@@ -169,6 +176,8 @@ static int map_page_cache(struct media_map *map, int fd, size_t bytes, struct er
 		return error_set(err, -errno, "cannot map a file: %s", strerror(errno));
 	map->ours = true;
 	map->granularity = MEDIA_PAGE;
+	if (!fstatfs(fd, &fs) && fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC)
+		map->disk = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	return 0;
 }
 
@@ -254,6 +263,7 @@ static int map_extents(int fd, int flags, const struct extent *extents, unsigned
 
 	if (!map)
 		return error_nomem(err, "a mapping");
+	map->disk = -1;
 	for (unsigned i = 0; i < count; i++) {
 		map->bytes += extents[i].bytes;
 		/* What is aligned better than needed does no harm. */
@@ -309,6 +319,7 @@ static int pmem2_media_map(int fd, size_t bytes, struct media_map **out, struct 
 	if (!map)
 		return error_nomem(err, "a mapping");
 	map->bytes = bytes;
+	map->disk = -1;
 	map->page_mask = (uintptr_t)sysconf(_SC_PAGESIZE) - 1;
 	rc = is_dax(fd, bytes) ? map_dax(map, fd, bytes, err) : map_page_cache(map, fd, bytes, err);
 	if (rc)
@@ -365,6 +376,16 @@ static int pmem2_media_persist(struct media_map *map, size_t offset, size_t byte
 	return 0;
 }
 
+/* An error of this write-back is msync()'s to tell. */
+static bool pmem2_media_persist_begin(struct media_map *map, size_t offset, size_t bytes)
+{
+	if (map->disk < 0)
+		return false;
+	if (bytes)
+		sync_file_range(map->disk, (off_t)offset, (off_t)bytes, SYNC_FILE_RANGE_WRITE);
+	return true;
+}
+
 static int pmem2_media_deep_flush(struct media_map *map, size_t offset, size_t bytes, struct error *err)
 {
 	int rc = pmem2_media_persist(map, offset, bytes, err);
@@ -396,6 +417,7 @@ const struct media_ops media_pmem2 = {
 	.bytes = pmem2_media_bytes,
 	.granularity = pmem2_media_granularity,
 	.persist = pmem2_media_persist,
+	.persist_begin = pmem2_media_persist_begin,
 	.deep_flush = pmem2_media_deep_flush,
 	.copy = pmem2_media_copy,
 };

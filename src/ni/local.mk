@@ -1,5 +1,6 @@
 noinst_LTLIBRARIES += libni.la
 libni_la_SOURCES = \
+	%D%/behind.c %D%/behind.h \
 	%D%/confine.c %D%/confine.h \
 	%D%/locality.c %D%/locality.h \
 	%D%/mapping.c %D%/mapping.h \

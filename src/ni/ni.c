@@ -11,6 +11,7 @@
 #include "common/datagram.h"
 #include "common/log.h"
 #include "common/worker.h"
+#include "ni/behind.h"
 #include "ni/confine.h"
 #include "ni/locality.h"
 #include "ni/mapping.h"
@@ -27,6 +28,7 @@ struct grant {
 	const struct net_ops *by;
 	struct net_grant *net;
 	struct mapping *mapping;
+	struct behind *behind; /* of one to write; NULL: it is not written back meanwhile */
 	struct grant *next;
 };
 
@@ -140,6 +142,7 @@ static void grant_end(struct grant **at)
 
 	*at = grant->next;
 	grant->by->revoke(grant->net);
+	behind_end(grant->behind);
 	mapping_release(grant->mapping);
 	free(grant);
 }
@@ -180,6 +183,8 @@ static int confine(const struct ni_request *request, struct ni_reply *reply, str
 	media_set_granularity(request->granularity);
 	confine_thread();
 	rc = worker_start(WORKERS);
+	if (!rc)
+		rc = behind_start();
 	if (rc)
 		return error_set(err, rc, "cannot start threads: %s", strerror(-rc));
 	return confine_process(request->flags & NI_SECCOMP, ni.net->opens_devices, reply->text, sizeof(reply->text), err);
@@ -272,6 +277,8 @@ static int order_expose(const struct ni_request *request, struct ni_reply *reply
 	rc = grant_expose(grant, request, reply, err);
 	if (rc)
 		goto err_release;
+	if (request->rights & NET_WRITE)
+		grant->behind = behind_begin(grant->mapping, request->offset, request->bytes);
 	grant->next = ni.grants;
 	ni.grants = grant;
 	return 0;

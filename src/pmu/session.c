@@ -26,8 +26,9 @@
 #define LOGINS_MAX	1024 /* who authenticate at one time, at most */
 #define LOGINS_SHARE	8    /* and this part of the descriptors */
 
-/* At a NI, most have a domain together with others, and an endpoint and an event queue of their own. */
-#define DESCRIPTORS_OF_SESSION 5
+/* At a NI, most have a domain together with others, and an endpoint and an event queue of their own; two files of slots
+ * are kept open where these are on a disk. */
+#define DESCRIPTORS_OF_SESSION 7
 #define DESCRIPTORS_OF_LOCAL   4  /* more, where clients on this node are given files of slots */
 #define DESCRIPTORS_KEPT       64 /* for the pool, NIs, and slots on their way to them */
 

@@ -464,6 +464,12 @@ static int recording_persist(struct media_map *map, size_t offset, size_t bytes,
 	return media_pmem2.persist(map, offset, bytes, err);
 }
 
+/* Any store may get to the medium at any time: that it may do so soon is nothing to record. */
+static bool recording_persist_begin(struct media_map *map, size_t offset, size_t bytes)
+{
+	return media_pmem2.persist_begin(map, offset, bytes);
+}
+
 static int recording_deep_flush(struct media_map *map, size_t offset, size_t bytes, struct error *err)
 {
 	recorded_persist(map, offset, bytes);
@@ -485,6 +491,7 @@ const struct media_ops media_recording = {
 	.bytes = recording_bytes,
 	.granularity = recording_granularity,
 	.persist = recording_persist,
+	.persist_begin = recording_persist_begin,
 	.deep_flush = recording_deep_flush,
 	.copy = recording_copy,
 };

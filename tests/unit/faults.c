@@ -2,6 +2,7 @@
 /* faults.c - a real pmu-server, and clients, whose clock, memory, descriptors, medium or peers fail them. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <dirent.h>
 #include <unistd.h>
@@ -437,6 +439,92 @@ START_TEST(a_set_whose_write_back_fails_is_not_listed)
 }
 END_TEST
 
+/* ---- a disk ---- */
+
+static struct {
+	uint32_t before; /* write-backs that had begun */
+	unsigned takes;
+	bool begun; /* one more was, while a part of the set was still to come */
+} late;
+
+static int late_begin(void *arg, struct error *error)
+{
+	(void)arg;
+	(void)error;
+	return 0;
+}
+
+/* What comes after the first part waits for a write-back, though not for ever. */
+static int late_take(void *arg, size_t index, uint64_t offset, uint64_t *bytes, void **at, struct error *error)
+{
+	uint64_t deadline = deadline_in_ms(20000);
+
+	(void)arg;
+	(void)index;
+	(void)error;
+	(void)bytes;
+	if (late.takes++ == 0)
+		late.before = inject->begun;
+	else
+		while (!(late.begun = inject->begun > late.before) && deadline_left_ms(deadline))
+			usleep(1000);
+	*at = data + offset;
+	return 0;
+}
+
+static void late_give(void *arg, void *at, uint64_t bytes)
+{
+	(void)arg;
+	(void)at;
+	(void)bytes;
+}
+
+static const struct client_memory *late_memory(void *arg, size_t *count)
+{
+	static const struct client_memory memory = {data, BYTES, false};
+
+	(void)arg;
+	*count = 1;
+	return &memory;
+}
+
+/* The server's directory is below the current one: is that on a disk? */
+static bool disk_take(void)
+{
+	struct statfs fs;
+
+	rmdir(pmu.directory);
+	strcpy(pmu.directory, "unit-faults.XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(pmu.directory));
+	ck_assert(!statfs(pmu.directory, &fs));
+	return fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC;
+}
+
+START_TEST(a_disk_begins_before_all_of_a_set_is_there)
+{
+	const struct client_source source = {.begin = late_begin, .take = late_take, .give = late_give, .memory = late_memory};
+	struct client_identity identity = {.job = "job", .ranks = 1, .mode = REGION_OVERWRITE};
+	struct client_segment s = segment_of(1);
+	struct client *client = NULL;
+	struct client_options options;
+
+	if (!disk_take()) {
+		fprintf(stderr, "# the build tree is in memory: what is written to a disk is skipped\n");
+		return;
+	}
+	start(NULL);
+	options = options_of_server();
+	options.chunk_bytes = SET_BLOCK_DEFAULT;
+	ck_assert_msg(!client_open(&options, &identity, &client, &err), "%s", err.text);
+	ck_assert_msg(!client_put_from(client, 1, 0, NULL, &s, 1, &source, &err), "%s", err.text);
+	ck_assert_uint_ge(late.takes, 2);
+	ck_assert(late.begun);
+	get_ok(client, 1);
+	client_close(client, true, &err);
+	ck_assert(pmu_stop(&pmu));
+}
+END_TEST
+
 /* libpmemobj ends the process rather than to go on with metadata that may not be durable. */
 START_TEST(a_server_whose_metadata_cannot_be_written_back_ends_and_has_lost_nothing)
 {
@@ -695,6 +783,7 @@ static Suite *unit_suite(void)
 		ADD(suite, a_clock_that_jumps_moves_no_deadline, 1);
 		ADD(suite, who_reads_no_replies_costs_little_and_ends, 1);
 		ADD(suite, a_set_whose_write_back_fails_is_not_listed, 1);
+		ADD(suite, a_disk_begins_before_all_of_a_set_is_there, 1);
 		ADD(suite, a_server_whose_metadata_cannot_be_written_back_ends_and_has_lost_nothing, 1);
 	}
 	if (INJECTS && !RUNNING_ON_VALGRIND) /* which has an allocator of its own */

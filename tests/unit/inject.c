@@ -130,6 +130,15 @@ int fsync(int fd)
 	return write_back_fails() ? -1 : (int)syscall(SYS_fsync, fd);
 }
 
+int sync_file_range(int fd, off_t offset, off_t bytes, unsigned flags)
+{
+	int rc = (int)syscall(SYS_sync_file_range, fd, offset, bytes, flags);
+
+	if (!rc && flags == SYNC_FILE_RANGE_WRITE)
+		__atomic_fetch_add(&inject->begun, 1, __ATOMIC_RELAXED);
+	return rc;
+}
+
 /* ---- memory: the sanitizers have their own ---- */
 
 #ifndef __SANITIZE_ADDRESS__

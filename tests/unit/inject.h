@@ -21,6 +21,7 @@ struct inject {
 	int32_t later_pid;	 /* 48: of this one */
 	uint32_t memory_of_library; /* 52: of what failed, so many times a library had asked */
 	uint32_t memory_ours;	 /* 56: no library's fails, but the program's own */
+	uint32_t begun;		 /* 60: write-backs that were begun without waiting for them, by anybody */
 };
 
 /* The structure of this process; makes the file (in /dev/shm or /tmp) and names it in the environment. Aborts on failure. */
