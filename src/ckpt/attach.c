@@ -74,6 +74,7 @@ static int region_open(struct hf_job *job)
 		.pace_bytes = options->pace_bytes,
 		.window = (unsigned)options->window,
 		.block_bytes = options->block_bytes,
+		.threads = (unsigned)options->threads,
 	};
 	struct client_identity who = {
 		.job = job->name.job,

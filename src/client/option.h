@@ -40,7 +40,7 @@ struct options {
 	uint64_t chunk_bytes;
 	uint64_t pace_bytes;
 	uint64_t window;
-	uint64_t threads; /* that look for changes; 0: chosen */
+	uint64_t threads; /* that look for changes, or copy; 0: chosen */
 	uint64_t chain; /* increments between two full sets, at most */
 	uint64_t pool_size; /* bytes; 0: chosen */
 	uint64_t pool_idle_ms;

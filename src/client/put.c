@@ -11,6 +11,8 @@
 #include "common/testpoint.h"
 #include "wire/table.h"
 
+#define TAKE_BYTES ((uint64_t)SET_BLOCK_MAX) /* of a source at a time, at most */
+
 struct put {
 	uint64_t epoch, keep, block_bytes;
 	enum set_kind kind;
@@ -400,10 +402,14 @@ static int put_take(struct put *put, struct mover *mover, const struct table_ext
 static int put_extent_from_source(struct put *put, struct mover *mover, const struct net_key *key,
 				  const struct table_extent *extent, struct error *err)
 {
-	uint64_t most = mover_chunk_bytes(mover) / put->block_bytes * put->block_bytes, n;
+	uint64_t most = mover_chunk_bytes(mover), n;
 	void *at;
 	int rc = 0;
 
+	/* So few are one thread's to copy: the application has the other processors. */
+	if (most > TAKE_BYTES)
+		most = TAKE_BYTES;
+	most -= most % put->block_bytes;
 	if (most < put->block_bytes)
 		most = put->block_bytes;
 	for (uint64_t done = 0; done < extent->bytes && !rc; done += n) {

@@ -96,6 +96,8 @@ static enum persist_method persist_agree(const struct client *client, const char
 	struct net_limits limits;
 
 	client->net->limits(client->conn, &limits);
+	if (limits.persist & 1u << PERSIST_STORE)
+		method = PERSIST_STORE;
 	if (method == PERSIST_END || client->persist_failed || !(limits.persist & 1u << method))
 		return PERSIST_SERVER;
 	return method;
@@ -122,6 +124,7 @@ static int data_connect(struct client *client, struct wire_open_reply *reply, ui
 		.device = options->device,
 		.chunk_bytes = options->chunk_bytes,
 		.window = options->window,
+		.threads = options->pace_bytes ? 1 : options->threads,
 	};
 	bool chosen = named || own || (options->device && *options->device);
 	const char *name = named ? options->net : reply->net;

@@ -2,16 +2,21 @@
 /* copy.c - copies past the caches, with checksums. */
 #include "common/copy.h"
 
+#include <stdatomic.h>
 #include <string.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
 #include "common/checksum.h"
+#include "common/thread.h"
 
 #define LINE	     64
 #define STREAMED_MIN 4096
 /* What is hashed, and then copied while the first-level cache still has it. */
 #define PIECE 8192
+/* What a thread takes at a time, and how much there must be for each: to begin one takes as long as to copy some 100 KiB. */
+#define PORTION_BYTES ((size_t)1 << 20)
+#define THREAD_BYTES  (4 * PORTION_BYTES)
 
 #ifdef __SSE2__
 /* Whole lines, to where one begins; those that come `ahead` bytes later are fetched meanwhile. */
@@ -37,6 +42,16 @@ static void fence(void)
 {
 	_mm_sfence();
 }
+
+bool copy_is_past_caches(void)
+{
+	return true;
+}
+
+static void line_write_back(const uint8_t *line)
+{
+	_mm_clflush(line);
+}
 #else
 static void lines_stream(uint8_t *to, const uint8_t *from, size_t bytes, size_t ahead)
 {
@@ -47,6 +62,16 @@ static void lines_stream(uint8_t *to, const uint8_t *from, size_t bytes, size_t 
 static void fence(void)
 {
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+bool copy_is_past_caches(void)
+{
+	return false;
+}
+
+static void line_write_back(const uint8_t *line)
+{
+	(void)line;
 }
 #endif
 
@@ -98,4 +123,52 @@ void copy_checksummed(void *to, const void *from, size_t bytes, size_t block_byt
 		*checksums++ = block_copy(&sum, target, source, n, bytes - n);
 	}
 	fence();
+}
+
+/* Where lines begin with pieces, only what follows the last whole piece was stored as usual. */
+void copy_write_back(const void *to, size_t bytes)
+{
+	const uint8_t *end = (const uint8_t *)to + bytes, *line = to;
+
+	if (!bytes)
+		return;
+	if (!((uintptr_t)to & (LINE - 1)) && bytes > PIECE)
+		line = end - PIECE;
+	for (line -= (uintptr_t)line & (LINE - 1); line < end; line += LINE)
+		line_write_back(line);
+	fence();
+}
+
+/* ---- several threads ---- */
+
+struct copying {
+	uint8_t *to;
+	const uint8_t *from;
+	size_t bytes, block_bytes, portion;
+	uint64_t *checksums;
+	atomic_size_t next; /* portion that no thread has yet, by where it begins */
+};
+
+static void portions_copy(void *arg)
+{
+	struct copying *c = arg;
+	size_t at, n;
+
+	while ((at = atomic_fetch_add(&c->next, c->portion)) < c->bytes) {
+		n = c->bytes - at < c->portion ? c->bytes - at : c->portion;
+		if (c->checksums)
+			copy_checksummed(c->to + at, c->from + at, n, c->block_bytes, c->checksums + at / c->block_bytes);
+		else
+			copy_streaming(c->to + at, c->from + at, n);
+	}
+}
+
+void copy_by_threads(unsigned threads, void *to, const void *from, size_t bytes, size_t block_bytes, uint64_t *checksums)
+{
+	struct copying copying = {.to = to, .from = from, .bytes = bytes, .block_bytes = block_bytes, .checksums = checksums};
+
+	copying.portion = block_bytes > PORTION_BYTES ? block_bytes : PORTION_BYTES;
+	if (bytes / THREAD_BYTES < threads)
+		threads = (unsigned)(bytes / THREAD_BYTES);
+	thread_crowd(threads, portions_copy, &copying);
 }

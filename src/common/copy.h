@@ -3,6 +3,7 @@
 #ifndef HOLDFAST_COPY_H
 #define HOLDFAST_COPY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,5 +18,17 @@ void copy_streaming(void *to, const void *from, size_t bytes);
  * shorter, into checksums[]: in one pass over what is copied, so that it costs little beside the copy.
  */
 void copy_checksummed(void *to, const void *from, size_t bytes, size_t block_bytes, uint64_t *checksums);
+
+/* Has this processor stores that go past the caches, and can the rest be written back? */
+bool copy_is_past_caches(void);
+
+/*
+ * What these functions copied to `to` has left the caches when it has returned. `to` is that of one call, or of several
+ * that were made of whole blocks.
+ */
+void copy_write_back(const void *to, size_t bytes);
+
+/* Either of them (`checksums` may be NULL), by up to so many threads at once where it is long enough for that. */
+void copy_by_threads(unsigned threads, void *to, const void *from, size_t bytes, size_t block_bytes, uint64_t *checksums);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static const char *const names[PERSIST_END] = {"server", "flush", "read"};
+static const char *const names[PERSIST_END] = {"server", "flush", "read", "store"};
 
 const char *persist_name(unsigned method)
 {

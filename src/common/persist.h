@@ -8,10 +8,11 @@ enum persist_method {
 	PERSIST_SERVER, /* the NI, at COMMIT */
 	PERSIST_FLUSH,	/* the client, by RDMA FLUSH */
 	PERSIST_READ,	/* the client, by a read that follows its writes */
+	PERSIST_STORE,	/* the client, by how it stores them itself, on the server's own node */
 	PERSIST_END
 };
 
-/* "server", "flush", "read"; "?" for what is none. */
+/* "server", "flush", "read", "store"; "?" for what is none. */
 const char *persist_name(unsigned method);
 
 /* The method of this name; PERSIST_END where there is none. */

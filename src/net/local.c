@@ -19,6 +19,7 @@
 #include "net/piece.h"
 
 #define CHUNK_BYTES_DEFAULT (4u << 20) /* no block of a set is larger */
+#define CHUNK_BYTES_THREADS (64u << 20) /* of several threads, which are begun for each */
 #define WINDOW		    2u
 #define FILES_MAX	    64 /* mapped at one time; the one that was used longest ago goes first */
 #define ANSWER_MS	    10000u /* for one answer in mid-transfer */
@@ -26,6 +27,7 @@
 struct file {
 	uint64_t number;
 	unsigned rights;
+	bool past_cache; /* the page cache: what is stored there, and written back, is durable */
 	uint8_t *base;
 	size_t bytes;
 	uint64_t used; /* the conn's clock when it was used last */
@@ -33,6 +35,8 @@ struct file {
 
 struct net_conn {
 	int socket;
+	bool stores; /* the server says that they persist */
+	unsigned threads;
 	size_t chunk_bytes;
 	struct file files[FILES_MAX];
 	unsigned file_count;
@@ -88,7 +92,10 @@ static int local_connect(const struct net_params *params, const struct net_addre
 	conn = calloc(1, sizeof(*conn));
 	if (!conn)
 		return error_nomem(err, "a connection");
-	conn->chunk_bytes = params->chunk_bytes ? params->chunk_bytes : CHUNK_BYTES_DEFAULT;
+	conn->threads = params->threads;
+	conn->chunk_bytes = params->chunk_bytes	  ? params->chunk_bytes
+			    : conn->threads > 1 ? CHUNK_BYTES_THREADS
+						  : CHUNK_BYTES_DEFAULT;
 	conn->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (conn->socket < 0) {
 		rc = error_set(err, -errno, "socket: %s", strerror(errno));
@@ -105,6 +112,7 @@ static int local_connect(const struct net_params *params, const struct net_addre
 	rc = ask(conn, &hello, &reply, NULL, deadline, err);
 	if (rc)
 		goto err_close;
+	conn->stores = (reply.flags & LOCAL_STORES) && copy_is_past_caches();
 	*out = conn;
 	return 0;
 
@@ -145,19 +153,25 @@ static void file_make_room(struct net_conn *conn)
 	file_unmap(conn, oldest);
 }
 
-/* All pages are there before the first copy: what the medium cannot read is an error, and no SIGBUS. */
-static int pages_map(int fd, uint64_t bytes, unsigned rights, uint8_t **base, struct error *err)
+/* All pages are there before the first copy: what the medium cannot read is an error, and no SIGBUS. `stores`: past the
+ * page cache, where that can be. */
+static int pages_map(int fd, uint64_t bytes, bool stores, struct file *file, struct error *err)
 {
-	bool writes = rights & NET_WRITE;
+	bool writes = file->rights & NET_WRITE;
+	int access = writes ? PROT_READ | PROT_WRITE : PROT_READ;
+	void *at = MAP_FAILED;
 	struct stat st;
-	void *at;
 
 	if (fstat(fd, &st))
 		return error_set(err, -errno, "fstat of a slot: %s", strerror(errno));
 	if (!bytes || (uint64_t)st.st_size < bytes)
 		return error_set(err, -EIO, "a slot's file has %lld bytes where %llu were promised", (long long)st.st_size,
 				 (unsigned long long)bytes);
-	at = mmap(NULL, bytes, writes ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+	if (writes && stores)
+		at = mmap(NULL, bytes, access, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
+	file->past_cache = at != MAP_FAILED;
+	if (at == MAP_FAILED)
+		at = mmap(NULL, bytes, access, MAP_SHARED, fd, 0);
 	if (at == MAP_FAILED)
 		return error_set(err, -errno, "cannot map a slot of %llu bytes: %s", (unsigned long long)bytes,
 				 strerror(errno));
@@ -168,7 +182,8 @@ static int pages_map(int fd, uint64_t bytes, unsigned rights, uint8_t **base, st
 		return err ? err->code : -EIO;
 	}
 	madvise(at, bytes, MADV_DONTFORK); /* a child has no use for it, and would keep the file */
-	*base = at;
+	file->base = at;
+	file->bytes = bytes;
 	return 0;
 }
 
@@ -187,11 +202,10 @@ static int file_map(struct net_conn *conn, const struct net_key *key, unsigned r
 	rc = ask(conn, &request, &reply, &fd, deadline_in_ms(ANSWER_MS), err);
 	if (rc)
 		return rc;
-	rc = pages_map(fd, reply.bytes, rights, &file.base, err);
+	rc = pages_map(fd, reply.bytes, conn->stores, &file, err);
 	close(fd);
 	if (rc)
 		return rc;
-	file.bytes = reply.bytes;
 	file_make_room(conn);
 	conn->files[conn->file_count] = file;
 	*out = &conn->files[conn->file_count++];
@@ -200,22 +214,12 @@ static int file_map(struct net_conn *conn, const struct net_key *key, unsigned r
 
 /* ---- transfers ---- */
 
-static void piece_move(uint8_t *at, const struct net_piece *piece, bool write, size_t block_bytes)
-{
-	void *to = write ? at : piece->local;
-	const void *from = write ? piece->local : at;
-
-	if (piece->checksums)
-		copy_checksummed(to, from, piece->bytes, block_bytes, piece->checksums);
-	else
-		copy_streaming(to, from, piece->bytes);
-}
-
 static int local_submit(struct net_conn *conn, const struct net_key *key, struct net_transfer *transfer,
 			struct error *err)
 {
 	unsigned rights = transfer->write ? NET_WRITE : NET_READ;
 	struct file *file = file_find(conn, key->keys[0], rights);
+	uint8_t *at;
 	int rc;
 
 	if (conn->done_count == WINDOW)
@@ -231,7 +235,11 @@ static int local_submit(struct net_conn *conn, const struct net_key *key, struct
 	for (unsigned i = 0; i <= transfer->more_count; i++) {
 		struct net_piece piece = piece_at(transfer, i);
 
-		piece_move(file->base + key->address + piece.offset, &piece, transfer->write, transfer->block_bytes);
+		at = file->base + key->address + piece.offset;
+		copy_by_threads(conn->threads, transfer->write ? at : piece.local, transfer->write ? piece.local : at, piece.bytes,
+				transfer->block_bytes, piece.checksums);
+		if (transfer->write && file->past_cache)
+			copy_write_back(at, piece.bytes);
 	}
 	transfer->status = 0;
 	conn->done[conn->done_count++] = transfer;
@@ -286,6 +294,7 @@ static void local_limits(const struct net_conn *conn, struct net_limits *limits)
 		.window = WINDOW,
 		.local_ranges = NET_PIECES_MAX,
 		.remote_ranges = NET_PIECES_MAX,
+		.persist = conn->stores ? 1u << PERSIST_STORE : 0,
 		.checksums = true,
 	};
 }
@@ -315,15 +324,19 @@ static void local_forget_local(struct net_conn *conn, const void *base, size_t b
 	(void)bytes;
 }
 
+/* Each transfer has left the caches when it is reaped. */
 static int local_persist(struct net_conn *conn, const struct net_key *key, enum persist_method method, uint64_t bytes,
 			 const struct net_seal *seal, uint64_t deadline, struct error *err)
 {
-	(void)conn;
-	(void)key;
+	const struct file *file = file_find(conn, key->keys[0], NET_WRITE);
+
 	(void)bytes;
-	(void)seal;
 	(void)deadline;
-	return error_set(err, -EINVAL, "persist method %s is none of this data plane's", persist_name(method));
+	if (method != PERSIST_STORE || seal)
+		return error_set(err, -EINVAL, "persist method %s is none of this data plane's", persist_name(method));
+	if (!file || !file->past_cache)
+		return error_set(err, -EINVAL, "the slot cannot be mapped past the page cache (MAP_SYNC)");
+	return 0;
 }
 
 static void local_close(struct net_conn *conn)

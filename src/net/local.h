@@ -18,7 +18,8 @@
 
 #include "net/net.h"
 
-#define LOCAL_VERSION	 1
+#define LOCAL_VERSION	 2
+#define LOCAL_STORES	 1 /* flag of a reply: net_params.stores_persist */
 #define LOCAL_FORMAT	 0x4c434f4cu /* net_address.format: raw is the socket's name, without the leading zero */
 #define LOCAL_NAME_BYTES 41	      /* "holdfast-" and 128 random bits in hexadecimal */
 
@@ -35,7 +36,7 @@ struct local_request {
 
 struct local_reply {
 	int32_t status; /* -errno, or 0 */
-	uint32_t reserved;
+	uint32_t flags; /* HELLO: LOCAL_STORES */
 	uint64_t bytes; /* MAP: of the file, to be mapped */
 };
 

@@ -62,6 +62,7 @@ struct net_target {
 	sem_t running;
 	void (*thread_start)(void *arg, unsigned thread, const char *device);
 	void *thread_arg;
+	bool stores_persist;
 	unsigned strangers; /* the thread's alone */
 
 	pthread_mutex_t lock;
@@ -123,6 +124,7 @@ static struct local_reply answer(struct net_target *target, struct visitor *visi
 		reply.status = -EPROTO;
 	} else if (request->type == LOCAL_HELLO) {
 		reply.status = hello(target, visitor, request);
+		reply.flags = target->stores_persist ? LOCAL_STORES : 0;
 	} else if (request->type != LOCAL_MAP && request->type != LOCAL_CHECK) {
 		reply.status = -EINVAL;
 	} else if (!grant) {
@@ -303,6 +305,7 @@ int local_listen(const struct net_params *params, struct net_target **out, struc
 	target->listener = -1;
 	target->thread_start = params->thread_start;
 	target->thread_arg = params->thread_arg;
+	target->stores_persist = params->stores_persist;
 	pthread_mutex_init(&target->lock, NULL);
 	sem_init(&target->running, 0, 0);
 	target->epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -32,7 +32,9 @@ struct net_params {
 	/* initiator, verbs: RDMA device "NAME" or "NAME:PORT", or an address of its interface; NULL or "" for the
 	 * nearest. Several, with commas between, are for the server's rails in turn. */
 	const char *device;
-	unsigned threads;     /* target: progress threads, at least 1 */
+	/* target: progress threads, at least 1; initiator: threads that may copy at a time, where it copies by itself */
+	unsigned threads;
+	bool stores_persist;  /* target, local: what processes of this node store past their caches is durable then */
 	size_t chunk_bytes;   /* initiator: largest single transfer; 0 for the default */
 	unsigned window;      /* initiator: transfers in flight, on each rail; 0 for the default */
 	/* target: called at the start of each progress thread, before listen() returns, to bind it near memory

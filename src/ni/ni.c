@@ -20,7 +20,8 @@
 #include "net/net.h"
 #include "wire/ni_wire.h"
 
-#define WORKERS 4
+#define WORKERS	    4
+#define SHORT_BYTES 65536
 
 /* A range of a slot that a peer may reach. The main thread's alone. */
 struct grant {
@@ -197,6 +198,7 @@ static int order_start(const struct ni_request *request, struct ni_reply *reply,
 		.node = *request->text ? request->text : NULL,
 		.threads = request->count,
 		.thread_start = thread_start,
+		.stores_persist = request->granularity != MEDIA_PAGE,
 	};
 	int rc;
 
@@ -306,10 +308,19 @@ static int order_try(const struct ni_request *request, struct error *err)
 	return rc;
 }
 
+/* Shorter than to wake a worker: a small set in memory, which has no disk to wait for. */
+static bool commit_is_short(const struct ni_request *request, const struct mapping *mapping)
+{
+	return request->set.data_bytes <= SHORT_BYTES && request->set.table_bytes <= SHORT_BYTES &&
+	       !media->persist_begin(mapping->map, request->offset, 0);
+}
+
+/* Answers by itself, when 0. */
 static int order_commit(const struct ni_request *request, struct error *err)
 {
 	struct grant **at = grant_find(request->grant);
 	struct mapping *mapping;
+	int rc;
 
 	if (!*at)
 		return error_set(err, -ENOENT, "grant %llu is gone", (unsigned long long)request->grant);
@@ -318,6 +329,12 @@ static int order_commit(const struct ni_request *request, struct error *err)
 	grant_end(at);
 	if (!mapping)
 		return error_set(err, -ENOENT, "slot %llx is not mapped", (unsigned long long)request->file);
+	if (commit_is_short(request, mapping)) {
+		rc = slot_commit(request, mapping, err);
+		reply_error(request->id, rc, err);
+		mapping_release(mapping);
+		return 0;
+	}
 	return task_submit(task_commit, request, mapping, -1, err);
 }
 

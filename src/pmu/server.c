@@ -369,7 +369,7 @@ static int start(struct server *server, struct error *err)
 	if (!net_find(conf->net) || net_find(conf->net) == &net_local)
 		return error_set(err, -EINVAL, "--net: there is no data plane '%s'", conf->net);
 	server->persist = persist_find(conf->persist);
-	if (server->persist == PERSIST_END)
+	if (server->persist == PERSIST_END || server->persist == PERSIST_STORE) /* that one is its clients' to choose */
 		return error_set(err, -EINVAL, "--persist: there is no method '%s'; use server, flush or read",
 				 conf->persist);
 	if (server->persist != PERSIST_SERVER && !(net_find(conf->net)->persist & 1u << server->persist))
@@ -399,6 +399,7 @@ static int start(struct server *server, struct error *err)
 	snprintf(slots, sizeof(slots), "%s/%s", conf->pool, *stat.device ? "device" : "slots");
 	/* A device's descriptor is that of all slots. */
 	server->local = conf->local && !*stat.device;
+	server->stores_persist = stat.granularity != MEDIA_PAGE;
 	server->numa_node = numa_node_of(slots);
 	rc = persist_check(server, &stat, slots, err);
 	if (rc)

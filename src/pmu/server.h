@@ -42,6 +42,7 @@ struct server {
 	struct scrub *scrub; /* NULL before the first tick with it */
 	enum persist_method persist; /* what clients may do besides PERSIST_SERVER, or that */
 	bool local; /* clients on this node may map slots */
+	bool stores_persist; /* to slots, once they have left the caches: there is no page cache in between */
 	uint32_t numa_node; /* of the pool's memory; NI_NUMA_UNKNOWN */
 	bool stopping;
 	uint64_t started_ns;

@@ -39,7 +39,7 @@ static int begin_check(const struct session *session, struct error *err)
 	if (!set_block_ok(begin->block_bytes))
 		return error_set(err, -EINVAL, "BEGIN: blocks of %llu bytes; a power of 2 from %u to %u is needed",
 				 (unsigned long long)begin->block_bytes, SET_BLOCK_MIN, SET_BLOCK_MAX);
-	if (begin->persist != PERSIST_SERVER && begin->persist != session->server->persist)
+	if (begin->persist != PERSIST_SERVER && begin->persist != PERSIST_STORE && begin->persist != session->server->persist)
 		return error_set(err, -EINVAL, "BEGIN: persist method %u (%s), but this server has '%s'", begin->persist,
 				 persist_name(begin->persist), persist_name(session->server->persist));
 	if (region_holds(region, begin->epoch))
@@ -432,11 +432,20 @@ static void commit_reply(struct session *session)
 	free(answer.epochs);
 }
 
+/* As its client says. Its own stores go to the medium only where it maps the slot, and no page cache is in between. */
+static bool is_durable(const struct session *session)
+{
+	if (session->begin.persist != PERSIST_STORE)
+		return session->begin.persist != PERSIST_SERVER;
+	return session->local && session->server->stores_persist;
+}
+
 static void persisted(struct session *session, const struct ni_reply *reply)
 {
 	struct region *region = session->region;
 	struct wire_commit *commit = &session->commit;
 	struct server *server = session->server;
+	enum persist_method by = is_durable(session) ? session->begin.persist : PERSIST_SERVER;
 	bool local = session->local;
 	struct error err;
 
@@ -459,7 +468,7 @@ static void persisted(struct session *session, const struct ni_reply *reply)
 	}
 	TEST_POINT("pmm.commit.after-publish");
 	server->counters.commits++;
-	server->counters.commits_by[session->begin.persist]++;
+	server->counters.commits_by[by]++;
 	server->counters.commits_local += local;
 	server->counters.commit_bytes += commit->set.info.data_bytes;
 	log_debug("job %s rank %u: epoch %llu is published", session->open.job, session->open.rank,
@@ -487,7 +496,7 @@ void request_commit(struct session *session, const void *payload, size_t bytes)
 	request.set = commit->set.info;
 	request.rank = session->open.rank;
 	request.flags = (session->server->conf.check_blocks ? NI_CHECK_BLOCKS : 0u) |
-			(session->begin.persist == PERSIST_SERVER ? 0u : NI_DURABLE);
+			(is_durable(session) ? NI_DURABLE : 0u);
 	session_order(session, &request, -1, persisted);
 }
 

@@ -4,7 +4,7 @@
 # those that work.)
 # shellcheck disable=SC2317 # `ok` calls the functions
 . "${0%/*}/lib.sh"
-plan 9
+plan 10
 world=$(run_program world) || bail "world has not been built"
 
 # not_started TEXT [OPTION]...: the server refuses to, with that text.
@@ -26,4 +26,5 @@ ok "the server starts with its own" start_server --persist server
 ok "a checkpoint is made" job own 2 "$world" protect checkpoint detach
 is "so it is said" "$(stat_of server.persist_method)" server
 is "and counted" "$(stat_of count.commits_server) $(stat_of count.commits_flush) $(stat_of count.commits_read)" "2 0 0"
+ok "a method of the ranks is none of the server's" not_started "there is no method 'store'; use server, flush or read" --persist store
 done_testing

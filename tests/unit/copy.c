@@ -77,6 +77,35 @@ START_TEST(checksums_are_those_of_the_blocks)
 }
 END_TEST
 
+#define LARGE ((size_t)17 << 20)
+
+/* Thread by thread a portion, and no byte beyond the end. */
+START_TEST(several_threads_copy_what_one_does)
+{
+	static const size_t many[] = {0, 5, (4u << 20) + 1, (9u << 20) + 4097, LARGE - 64}, blocks[] = {BLOCK, 65536, 4u << 20};
+	const unsigned threads[] = {0, 1, 2, 5};
+	const size_t bytes = many[_i / 3], block = blocks[_i % 3], count = (bytes + block - 1) / block;
+	uint8_t *source = malloc(LARGE), *target = malloc(LARGE);
+	uint64_t *sums = calloc(count + 1, sizeof(*sums));
+
+	ck_assert(source && target && sums);
+	for (size_t i = 0; i < LARGE; i++)
+		source[i] = (uint8_t)((i * 2654435761u) >> 15);
+	for (size_t t = 0; t < 2 * sizeof(threads) / sizeof(threads[0]); t++) {
+		memset(target, MARK, bytes + 64);
+		memset(sums, MARK, (count + 1) * sizeof(*sums));
+		copy_by_threads(threads[t / 2], target, source, bytes, block, t % 2 ? sums : NULL);
+		ck_assert(!memcmp(target, source, bytes) && target[bytes] == MARK && target[bytes + 63] == MARK);
+		for (size_t i = 0; t % 2 && i < count; i++)
+			ck_assert_uint_eq(sums[i], checksum(source + i * block, i + 1 < count ? block : bytes - i * block));
+		ck_assert_uint_eq(sums[count], 0xa5a5a5a5a5a5a5a5u);
+	}
+	free(source);
+	free(target);
+	free(sums);
+}
+END_TEST
+
 static Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("copy");
@@ -86,6 +115,7 @@ static Suite *unit_suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, any_size_from_any_place_to_any_place_is_copied, 0, SIZES);
 	tcase_add_loop_test(tc, checksums_are_those_of_the_blocks, 0, SIZES);
+	tcase_add_loop_test(tc, several_threads_copy_what_one_does, 0, 15);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

@@ -135,6 +135,37 @@ START_TEST(what_is_written_is_in_the_slot_with_its_checksums)
 }
 END_TEST
 
+/* This slot's file has no other way to the medium than the page cache, whatever the server thinks of it. */
+START_TEST(stores_are_durable_past_the_page_cache_only)
+{
+	const struct net_params params = {.threads = 1, .stores_persist = true};
+	struct net_conn *conn = connect_as(1);
+	struct net_limits limits;
+	struct net_grant *grant;
+	struct net_key key;
+	uint8_t data[100] = {1};
+
+	net->limits(conn, &limits);
+	ck_assert_uint_eq(limits.persist, 0);
+	net->close(conn);
+	teardown();
+	ck_assert_msg(!net->listen(&params, &target, &address, &err), "%s", err.text);
+	slot_fd = slot_make(&slot);
+	ck_assert(!net->remember(target, slot, BYTES, slot_fd, &err));
+	conn = connect_as(1);
+	net->limits(conn, &limits);
+	ck_assert_uint_eq(limits.persist, 1u << PERSIST_STORE);
+	grant = expose(1, 0, MIB, NET_WRITE, &key);
+	ck_assert_int_eq(net->persist_range(conn, &key, PERSIST_STORE, 100, NULL, deadline_in_ms(SOON), &err), -EINVAL);
+	ck_assert_int_eq(move(conn, &key, true, data, 0, sizeof(data), NULL), 0);
+	ck_assert_int_eq(net->persist_range(conn, &key, PERSIST_STORE, 100, NULL, deadline_in_ms(SOON), &err), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(err.text, "past the page cache"));
+	ck_assert_int_eq(net->persist_range(conn, &key, PERSIST_FLUSH, 100, NULL, deadline_in_ms(SOON), &err), -EINVAL);
+	net->revoke(grant);
+	net->close(conn);
+}
+END_TEST
+
 START_TEST(nothing_beyond_a_grant_is_reached)
 {
 	struct net_conn *conn = connect_as(1);
@@ -419,6 +450,7 @@ static Suite *unit_suite(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, what_is_written_is_in_the_slot_with_its_checksums);
+	tcase_add_test(tc, stores_are_durable_past_the_page_cache_only);
 	tcase_add_test(tc, nothing_beyond_a_grant_is_reached);
 	tcase_add_test(tc, a_token_works_once_and_no_other_does);
 	tcase_add_test(tc, who_has_no_grant_gets_no_file);

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Memory that an RDMA device cannot register is refused when the server starts, before it is ready: files of a file
 # system with DAX, and those of a disk's page cache. By libfabric the first is a medium like others, whose stores last
-# when they are out of the processor's caches.
+# when they are out of the processor's caches; those of ranks on the server's node, too, so that COMMIT has nothing to flush.
 vm='--nvdimm 512M,mem-ctrl' TIME_LIMIT=400
 . "${0%/*}/lib.sh"
-plan 31
+plan 46
 
 pool=/tmp/pmem/pool
 
@@ -56,26 +56,35 @@ refused_over_verbs "a pool on a file system with DAX" 'files of a DAX file syste
 refused_over_verbs "one with only its slots there" 'files of a DAX file system (fsdax): it lacks' \
 	--pool "$run_dir/elsewhere" --data /tmp/pmem
 
-ok "by libfabric the same pool is served" file_server
-is "it is known what it is" "$(stat_of pool.medium)" "ext4 (DAX)"
-is "it survives what such memory does" "$(stat_of pool.survives)" "process death, reboot and power loss"
-is "it takes a flush of cache lines" "$(stat_of pool.flush)" "cache lines"
-point_on_rank 2 ckpt-put:stop:4 # it gets no further, however slow this is
-stencil_start job "$run_dir/pointed"
-ok "epochs get complete" wait_for 120 epoch_reached job 3
-ok "slots are mapped without a page cache" slots_are_direct
-ok "rank 2 can be killed" kill -KILL "$(rank_pid 2)"
-ok "mpirun reports the failure" fails job_wait
-epoch=$(newest_epoch job)
-kill_server
-ok "the server starts again, after kill -9" file_server
-is "it has what was complete" "$(newest_epoch job)" "$epoch"
-ok "each byte of it is sound" "$pmuctl" -s "$server" verify job
-stencil_start job
-ok "the same command succeeds" job_wait
-is "it resumed from the newest complete epoch" "$(stencil_resumed job)" "$epoch"
-is "its result is that of the undisturbed computation" "$(stencil_result job)" "$expected"
-ok "the server stops without complaint" stop_server
+# cycle METHOD: a job and its server are killed, and go on from what METHOD made durable.
+cycle()
+{
+	ok "$1: the same pool is served" file_server
+	is "$1: it is known what it is" "$(stat_of pool.medium)" "ext4 (DAX)"
+	is "$1: it survives what such memory does" "$(stat_of pool.survives)" "process death, reboot and power loss"
+	is "$1: it takes a flush of cache lines" "$(stat_of pool.flush)" "cache lines"
+	point_on_rank 2 ckpt-put:stop:4 # it gets no further, however slow this is
+	stencil_start job "$run_dir/pointed"
+	ok "$1: epochs get complete" wait_for 120 epoch_reached job 3
+	ok "$1: slots are mapped without a page cache" slots_are_direct
+	is "$1: it made all sets durable" "$(stat_of "count.commits_$1")" "$(stat_of count.commits)"
+	ok "$1: rank 2 can be killed" kill -KILL "$(rank_pid 2)"
+	ok "$1: mpirun reports the failure" fails job_wait
+	epoch=$(newest_epoch job)
+	kill_server
+	ok "$1: the server starts again, after kill -9" file_server
+	is "$1: it has what was complete" "$(newest_epoch job)" "$epoch"
+	ok "$1: each byte of it is sound" "$pmuctl" -s "$server" verify job
+	stencil_start job
+	ok "$1: the same command succeeds" job_wait
+	is "$1: it resumed from the newest complete epoch" "$(stencil_resumed job)" "$epoch"
+	is "$1: its result is that of the undisturbed computation" "$(stencil_result job)" "$expected"
+	ok "$1: the server stops without complaint" stop_server
+}
+cycle server
+# shellcheck disable=SC2034 # of run.sh
+server_local=yes
+cycle store
 
 ok "the file system can be had without DAX" eval 'umount /tmp/pmem && mount -o dax=never "$block" /tmp/pmem'
 refused_over_verbs "a pool in a disk's page cache" 'this memory: the kernel pins no pages of files on a disk' --pool "$pool"
