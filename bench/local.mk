@@ -9,6 +9,7 @@ bench_hf_bench_SOURCES = \
 	%D%/crowd.c \
 	%D%/increment.c \
 	%D%/instead.c \
+	%D%/overhead.c \
 	%D%/perftest.c %D%/perftest.h \
 	%D%/relaunch.c \
 	%D%/report.c %D%/report.h \
