@@ -397,9 +397,12 @@ static int measure_way(const struct plan *plan, const struct way *way, unsigned 
 		.from_mpirun = -1,
 	};
 	uint64_t pool = 2 * in.ranks * (in.bytes + in.bytes / 64) + POOL_OVERHEAD;
-	/* Two buffers, two slots, a file. */
-	int rc = state_check_fits(ranks, in.bytes + in.bytes / 4, err);
+	int rc;
 
+	/* Two buffers, two slots, a file. */
+	if (state_leaves_out(plan, way->name, ranks, in.bytes + in.bytes / 4))
+		return 0;
+	rc = state_check_fits(ranks, in.bytes + in.bytes / 4, err);
 	if (!rc)
 		rc = server_start(plan->server, plan->scratch, pool, NULL, &in.server, err);
 	if (!rc)
