@@ -38,3 +38,11 @@ bench_mpiio_rank_LDADD = $(MPI_LIBS)
 .PHONY: bench
 bench: bench/hf-bench$(EXEEXT) bench/relaunch_rank$(EXEEXT) bench/mpiio_rank$(EXEEXT) $(sbin_PROGRAMS)
 	$(builddir)/bench/hf-bench $(BENCHFLAGS)
+
+# The rows that `make bench BENCHFLAGS='--json rows.json'` left there, as pictures for the documentation.
+ROWS = rows.json
+PLOTS = $(srcdir)/docs/plots
+EXTRA_DIST += %D%/plot
+.PHONY: plots
+plots:
+	$(SHELL) $(srcdir)/%D%/plot -o $(PLOTS) $(ROWS)
