@@ -34,6 +34,8 @@ int increment_bench(const struct plan *plan, struct error *err);
 int sessions_bench(const struct plan *plan, struct error *err);
 int chain_bench(const struct plan *plan, struct error *err);
 int async_bench(const struct plan *plan, struct error *err);
+int overhead_bench(const struct plan *plan, struct error *err);
+int instead_bench(const struct plan *plan, struct error *err);
 int relaunch_bench(const struct plan *plan, struct error *err);
 
 #endif

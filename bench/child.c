@@ -119,6 +119,25 @@ void child_end_all(void)
 	end_orphans();
 }
 
+void child_explain(const char *log, const char *program, struct error *err)
+{
+	size_t used = strlen(err->text), n;
+	FILE *in = fopen(log, "r");
+	char tail[384];
+
+	if (!in)
+		return;
+	if (fseek(in, -(long)sizeof(tail) + 1, SEEK_END))
+		rewind(in);
+	n = fread(tail, 1, sizeof(tail) - 1, in);
+	fclose(in);
+	while (n && tail[n - 1] == '\n')
+		n--;
+	tail[n] = '\0';
+	if (n)
+		snprintf(err->text + used, sizeof(err->text) - used, "\n%s said: %s", program, tail);
+}
+
 int child_wait_input(int fd, uint64_t deadline, struct error *err)
 {
 	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};

@@ -19,6 +19,9 @@ void child_end(pid_t pid, int signal);
 void child_end_all(void);
 bool child_gone(pid_t pid);
 
+/* Puts the last words of a program, from the end of its log, behind the error's text. */
+void child_explain(const char *log, const char *program, struct error *err);
+
 /* Waits for input on `fd`: 0, -EINTR where the user wants us to stop, -ETIMEDOUT. */
 int child_wait_input(int fd, uint64_t deadline, struct error *err);
 /* -EINTR, where the user wants us to stop. */

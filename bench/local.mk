@@ -8,6 +8,8 @@ bench_hf_bench_SOURCES = \
 	%D%/crew.c %D%/crew.h \
 	%D%/crowd.c \
 	%D%/increment.c \
+	%D%/instead.c \
+	%D%/overhead.c \
 	%D%/perftest.c %D%/perftest.h \
 	%D%/relaunch.c \
 	%D%/report.c %D%/report.h \
@@ -26,7 +28,21 @@ bench_relaunch_rank_SOURCES = %D%/relaunch_rank.c
 bench_relaunch_rank_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS)
 bench_relaunch_rank_LDADD = libholdfast.la $(MPI_LIBS)
 
+# What instead-mpiio has mpirun start.
+noinst_PROGRAMS += bench/mpiio_rank
+bench_mpiio_rank_SOURCES = %D%/mpiio_rank.c
+bench_mpiio_rank_CFLAGS = $(AM_CFLAGS) $(MPI_CFLAGS)
+bench_mpiio_rank_LDADD = $(MPI_LIBS)
+
 # More: make bench BENCHFLAGS='--only commit-4k --json FILE'
 .PHONY: bench
-bench: bench/hf-bench$(EXEEXT) bench/relaunch_rank$(EXEEXT) $(sbin_PROGRAMS)
+bench: bench/hf-bench$(EXEEXT) bench/relaunch_rank$(EXEEXT) bench/mpiio_rank$(EXEEXT) $(sbin_PROGRAMS)
 	$(builddir)/bench/hf-bench $(BENCHFLAGS)
+
+# The rows that `make bench BENCHFLAGS='--json rows.json'` left there, as pictures for the documentation.
+ROWS = rows.json
+PLOTS = $(srcdir)/docs/plots
+EXTRA_DIST += %D%/plot
+.PHONY: plots
+plots:
+	$(SHELL) $(srcdir)/%D%/plot -o $(PLOTS) $(ROWS)

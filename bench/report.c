@@ -75,9 +75,23 @@ static void proc_value(const char *file, const char *key, char *value, size_t ca
 	fclose(in);
 }
 
+/* What mpirun in PATH calls itself: "mpirun (Open MPI) 4.1.4". */
+static void mpirun_version(char *version, size_t capacity)
+{
+	FILE *in = popen("mpirun --version 2>/dev/null", "re");
+
+	if (!in || !fgets(version, (int)capacity, in))
+		snprintf(version, capacity, "none");
+	version[strcspn(version, "\n")] = '\0';
+	while (in && fgetc(in) != EOF) /* or it dies of a pipe that nobody reads */
+		continue;
+	if (in)
+		pclose(in);
+}
+
 static json_t *machine(void)
 {
-	char cpu[256];
+	char cpu[256], mpirun[128];
 	struct utsname uts = {0};
 	uint32_t fabric = fi_version();
 	char libfabric[32];
@@ -85,13 +99,15 @@ static json_t *machine(void)
 	uname(&uts);
 	snprintf(libfabric, sizeof(libfabric), "%u.%u", FI_MAJOR(fabric), FI_MINOR(fabric));
 	proc_value("/proc/cpuinfo", "model name", cpu, sizeof(cpu));
-	return json_pack("{s:s, s:I, s:I, s:s, s:s, s:s, s:s}",
+	mpirun_version(mpirun, sizeof(mpirun));
+	return json_pack("{s:s, s:I, s:I, s:s, s:s, s:s, s:s, s:s}",
 			 "cpu", cpu,
 			 "cores", (json_int_t)sysconf(_SC_NPROCESSORS_ONLN),
 			 "memory_bytes", (json_int_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE),
 			 "arch", uts.machine,
 			 "kernel", uts.release,
 			 "libfabric", libfabric,
+			 "mpi", mpirun,
 			 "compiler", __VERSION__);
 }
 

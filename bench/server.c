@@ -183,23 +183,10 @@ int server_memory(const struct server *server, uint64_t *bytes, struct error *er
 
 void server_explain(const struct server *server, struct error *err)
 {
-	char log[PATH_MAX], tail[384];
-	size_t used = strlen(err->text), n;
-	FILE *in;
+	char log[PATH_MAX];
 
 	snprintf(log, sizeof(log), "%s/log", server->directory);
-	in = fopen(log, "r");
-	if (!in)
-		return;
-	if (fseek(in, -(long)sizeof(tail) + 1, SEEK_END))
-		rewind(in);
-	n = fread(tail, 1, sizeof(tail) - 1, in);
-	fclose(in);
-	while (n && tail[n - 1] == '\n')
-		n--;
-	tail[n] = '\0';
-	if (n)
-		snprintf(err->text + used, sizeof(err->text) - used, "\npmu-server said: %s", tail);
+	child_explain(log, "pmu-server", err);
 }
 
 void server_stop(struct server *server)

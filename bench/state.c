@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include "common/size.h"
+#include "report.h"
 
 static uint64_t next(uint64_t *random)
 {
@@ -136,6 +137,14 @@ int state_check_fits(unsigned ranks, uint64_t bytes, struct error *err)
 	return error_set(err, -ENOMEM,
 			 "%u rank(s) of %s need four times that in free memory: choose less with --bytes or --ranks",
 			 ranks, size_format(bytes, size, sizeof(size)));
+}
+
+bool state_leaves_out(const struct plan *plan, const char *row, unsigned ranks, uint64_t bytes)
+{
+	if (plan->bytes || state_fits(ranks, bytes))
+		return false;
+	report_note("leaving out %s: not enough free memory; choose less with --bytes", row);
+	return true;
 }
 
 uint64_t state_pool_bytes(unsigned ranks, uint64_t bytes)

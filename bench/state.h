@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "bench.h"
 #include "client/client.h"
 #include "common/error.h"
 
@@ -45,6 +46,9 @@ uint64_t state_set_bytes(const struct state *state);
 bool state_fits(unsigned ranks, uint64_t bytes);
 /* The same: -ENOMEM. */
 int state_check_fits(unsigned ranks, uint64_t bytes, struct error *err);
+
+/* Is there no memory for so many, which --bytes did not ask for? Says then that the row is left out. */
+bool state_leaves_out(const struct plan *plan, const char *row, unsigned ranks, uint64_t bytes);
 
 /* Room for two slots and a log of each rank. */
 uint64_t state_pool_bytes(unsigned ranks, uint64_t bytes);
