@@ -983,6 +983,7 @@ START_TEST(the_port_of_another_service_is_told_within_10_s)
 	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct client_options options = options_of_server();
 	struct client_identity identity = identity_of("job", 0, 1);
+	const int codes[] = {-ETIMEDOUT, -EPROTO, -ECONNABORTED};
 	int listener = socket(AF_INET, SOCK_STREAM, 0), rc;
 	socklen_t bytes = sizeof(in);
 	uint64_t start = clock_monotonic_ns();
@@ -1006,7 +1007,7 @@ START_TEST(the_port_of_another_service_is_told_within_10_s)
 	snprintf(address, sizeof(address), "127.0.0.1:%d", ntohs(in.sin_port));
 	options.server = address;
 	rc = client_open(&options, &identity, &client, &err);
-	ck_assert_int_eq(rc, _i ? -EPROTO : -ETIMEDOUT);
+	ck_assert_int_eq(rc, codes[_i]);
 	ck_assert_ptr_nonnull(strstr(err.text, "pmu-server"));
 	ck_assert(clock_monotonic_ns() - start < 10000000000u);
 	kill(child, SIGKILL);

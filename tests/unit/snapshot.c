@@ -206,13 +206,13 @@ struct writer {
 	uint64_t writes;
 };
 
-/* Here and there, and from one end to the other. */
+/* Here and there, and from one end to the other; something in any case, however late it gets to it. */
 static void *scribble(void *arg)
 {
 	struct writer *w = arg;
 	uint64_t random = w->number + 1;
 
-	for (size_t k = 0; !atomic_load(&w->stop); k++) {
+	for (size_t k = 0; !k || !atomic_load(&w->stop); k++) {
 		for (unsigned i = 0; i < SEGMENTS; i++) {
 			random = random * 6364136223846793005u + 1442695040888963407u;
 			if (sizes[i]) {

@@ -5,7 +5,7 @@
 # when they are out of the processor's caches; those of ranks on the server's node, too, so that COMMIT has nothing to flush.
 vm='--nvdimm 512M,mem-ctrl' TIME_LIMIT=400
 . "${0%/*}/lib.sh"
-plan 46
+plan 48
 
 pool=/tmp/pmem/pool
 
