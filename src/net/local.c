@@ -3,15 +3,19 @@
 #include "net/local.h"
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+#include "common/checksum.h"
 #include "common/clock.h"
 #include "common/copy.h"
 #include "common/datagram.h"
@@ -22,13 +26,15 @@
 #define CHUNK_BYTES_THREADS (64u << 20) /* of several threads, which are begun for each */
 #define WINDOW		    2u
 #define FILES_MAX	    64 /* mapped at one time; the one that was used longest ago goes first */
+#define WRITE_BYTES	    ((size_t)256 << 10) /* at a time */
 #define ANSWER_MS	    10000u /* for one answer in mid-transfer */
 
 struct file {
 	uint64_t number;
 	unsigned rights;
 	bool past_cache; /* the page cache: what is stored there, and written back, is durable */
-	uint8_t *base;
+	int fd;		 /* of one on a disk that is written: not mapped, but written to; else -1 */
+	uint8_t *base;	 /* NULL: not mapped */
 	size_t bytes;
 	uint64_t used; /* the conn's clock when it was used last */
 };
@@ -127,7 +133,10 @@ err_free:
 
 static void file_unmap(struct net_conn *conn, struct file *file)
 {
-	munmap(file->base, file->bytes);
+	if (file->fd >= 0)
+		close(file->fd);
+	else
+		munmap(file->base, file->bytes);
 	*file = conn->files[--conn->file_count];
 }
 
@@ -153,6 +162,19 @@ static void file_make_room(struct net_conn *conn)
 	file_unmap(conn, oldest);
 }
 
+/*
+ * A disk's page is protected again when it has been written back, so that with each set a store to each of them would be a
+ * fault, which costs more than write(2) does. That one ends a process beyond its limit of a file's size, and a store does not.
+ */
+static bool is_to_be_written(int fd, uint64_t bytes)
+{
+	struct rlimit limit;
+	struct statfs fs;
+
+	return !fstatfs(fd, &fs) && fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC &&
+	       !getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur >= bytes;
+}
+
 /* All pages are there before the first copy: what the medium cannot read is an error, and no SIGBUS. `stores`: past the
  * page cache, where that can be. */
 static int pages_map(int fd, uint64_t bytes, bool stores, struct file *file, struct error *err)
@@ -170,6 +192,11 @@ static int pages_map(int fd, uint64_t bytes, bool stores, struct file *file, str
 	if (writes && stores)
 		at = mmap(NULL, bytes, access, MAP_SHARED_VALIDATE | MAP_SYNC, fd, 0);
 	file->past_cache = at != MAP_FAILED;
+	file->bytes = bytes;
+	if (writes && !file->past_cache && is_to_be_written(fd, bytes)) {
+		file->fd = fd;
+		return 0;
+	}
 	if (at == MAP_FAILED)
 		at = mmap(NULL, bytes, access, MAP_SHARED, fd, 0);
 	if (at == MAP_FAILED)
@@ -183,7 +210,6 @@ static int pages_map(int fd, uint64_t bytes, bool stores, struct file *file, str
 	}
 	madvise(at, bytes, MADV_DONTFORK); /* a child has no use for it, and would keep the file */
 	file->base = at;
-	file->bytes = bytes;
 	return 0;
 }
 
@@ -195,7 +221,7 @@ static int file_map(struct net_conn *conn, const struct net_key *key, unsigned r
 		.grant = key->keys[1],
 		.rights = rights,
 	};
-	struct file file = {.number = key->keys[0], .rights = rights};
+	struct file file = {.number = key->keys[0], .rights = rights, .fd = -1};
 	struct local_reply reply = {0};
 	int fd, rc;
 
@@ -203,7 +229,8 @@ static int file_map(struct net_conn *conn, const struct net_key *key, unsigned r
 	if (rc)
 		return rc;
 	rc = pages_map(fd, reply.bytes, conn->stores, &file, err);
-	close(fd);
+	if (file.fd < 0)
+		close(fd);
 	if (rc)
 		return rc;
 	file_make_room(conn);
@@ -214,12 +241,57 @@ static int file_map(struct net_conn *conn, const struct net_key *key, unsigned r
 
 /* ---- transfers ---- */
 
+static int write_all(int fd, const uint8_t *from, size_t bytes, uint64_t offset)
+{
+	ssize_t n;
+
+	for (; bytes; from += n, offset += (uint64_t)n, bytes -= (size_t)n) {
+		n = pwrite(fd, from, bytes, (off_t)offset);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n < 0)
+			n = 0;
+	}
+	return 0;
+}
+
+/* A part of it after the other: what was hashed is still in the caches when the kernel copies it. */
+static int piece_write(int fd, const struct net_piece *piece, uint64_t offset, size_t block_bytes)
+{
+	size_t part = block_bytes > WRITE_BYTES ? block_bytes : WRITE_BYTES, n;
+	const uint8_t *from = piece->local;
+	int rc = 0;
+
+	for (size_t done = 0; done < piece->bytes && !rc; done += n) {
+		n = piece->bytes - done < part ? piece->bytes - done : part;
+		for (size_t i = 0; i < n && piece->checksums; i += block_bytes)
+			piece->checksums[(done + i) / block_bytes] =
+				checksum(from + done + i, n - i < block_bytes ? n - i : block_bytes);
+		rc = write_all(fd, from + done, n, offset + done);
+	}
+	return rc;
+}
+
+/* Returns what becomes of the transfer. */
+static int piece_move(const struct net_conn *conn, const struct file *file, const struct net_transfer *transfer,
+		      const struct net_piece *piece, uint64_t offset)
+{
+	uint8_t *at = file->base + offset;
+
+	if (file->fd >= 0)
+		return piece_write(file->fd, piece, offset, transfer->block_bytes);
+	copy_by_threads(conn->threads, transfer->write ? at : piece->local, transfer->write ? piece->local : at, piece->bytes,
+			transfer->block_bytes, piece->checksums);
+	if (transfer->write && file->past_cache)
+		copy_write_back(at, piece->bytes);
+	return 0;
+}
+
 static int local_submit(struct net_conn *conn, const struct net_key *key, struct net_transfer *transfer,
 			struct error *err)
 {
 	unsigned rights = transfer->write ? NET_WRITE : NET_READ;
 	struct file *file = file_find(conn, key->keys[0], rights);
-	uint8_t *at;
 	int rc;
 
 	if (conn->done_count == WINDOW)
@@ -232,16 +304,12 @@ static int local_submit(struct net_conn *conn, const struct net_key *key, struct
 	if (key->address > file->bytes || key->bytes > file->bytes - key->address)
 		return error_set(err, -ERANGE, "a grant beyond the end of its slot's file");
 	file->used = ++conn->clock;
-	for (unsigned i = 0; i <= transfer->more_count; i++) {
+	transfer->status = 0;
+	for (unsigned i = 0; i <= transfer->more_count && !transfer->status; i++) {
 		struct net_piece piece = piece_at(transfer, i);
 
-		at = file->base + key->address + piece.offset;
-		copy_by_threads(conn->threads, transfer->write ? at : piece.local, transfer->write ? piece.local : at, piece.bytes,
-				transfer->block_bytes, piece.checksums);
-		if (transfer->write && file->past_cache)
-			copy_write_back(at, piece.bytes);
+		transfer->status = piece_move(conn, file, transfer, &piece, key->address + piece.offset);
 	}
-	transfer->status = 0;
 	conn->done[conn->done_count++] = transfer;
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -29,10 +30,11 @@ static struct net_address address;
 static struct error err;
 static uint8_t *slot; /* of the target, BYTES of a file */
 static int slot_fd;
+static bool on_disk; /* is it, where the current directory is on one? */
 
 static int slot_make(uint8_t **base)
 {
-	int fd = memfd_create("slot", MFD_CLOEXEC);
+	int fd = on_disk ? open(".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) : memfd_create("slot", MFD_CLOEXEC);
 
 	ck_assert(fd >= 0 && !ftruncate(fd, BYTES));
 	*base = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -103,20 +105,37 @@ static int move(struct net_conn *conn, const struct net_key *key, bool write, vo
 	return rc < 0 ? rc : transfer.status;
 }
 
+static void slot_anew(void)
+{
+	teardown();
+	on_disk = true;
+	setup();
+}
+
+/* In memory; on a disk; and there beyond the limit of a file's size, which would end a process that writes. */
 START_TEST(what_is_written_is_in_the_slot_with_its_checksums)
 {
-	struct net_conn *conn = connect_as(1);
+	struct rlimit little, usual;
+	struct net_conn *conn;
 	uint8_t *data = malloc(MIB), *back = malloc(MIB);
 	uint64_t sums[MIB / BLOCK + 1] = {0}, again[MIB / BLOCK + 1] = {0};
 	struct net_key key, reading;
-	struct net_grant *grant = expose(1, 4096, MIB, NET_WRITE, &key), *other;
+	struct net_grant *grant, *other;
 	struct net_limits limits;
 
+	if (_i)
+		slot_anew();
+	ck_assert(!getrlimit(RLIMIT_FSIZE, &usual));
+	little = (struct rlimit){4096, usual.rlim_max};
+	conn = connect_as(1);
+	grant = expose(1, 4096, MIB, NET_WRITE, &key);
 	net->limits(conn, &limits);
 	ck_assert(limits.checksums);
 	for (size_t i = 0; i < MIB; i++)
 		data[i] = (uint8_t)(i >> 7 ^ i);
+	ck_assert(_i < 2 || !setrlimit(RLIMIT_FSIZE, &little));
 	ck_assert_int_eq(move(conn, &key, true, data, 0, MIB, sums), 0);
+	ck_assert(!setrlimit(RLIMIT_FSIZE, &usual));
 	ck_assert_int_eq(memcmp(slot + 4096, data, MIB), 0);
 	for (size_t i = 0; i < 4096; i++)
 		ck_assert(!slot[i] && !slot[4096 + MIB + i]);
@@ -449,7 +468,7 @@ static Suite *unit_suite(void)
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_test(tc, what_is_written_is_in_the_slot_with_its_checksums);
+	tcase_add_loop_test(tc, what_is_written_is_in_the_slot_with_its_checksums, 0, 3);
 	tcase_add_test(tc, stores_are_durable_past_the_page_cache_only);
 	tcase_add_test(tc, nothing_beyond_a_grant_is_reached);
 	tcase_add_test(tc, a_token_works_once_and_no_other_does);
