@@ -54,23 +54,6 @@ struct member {
 	struct snapshot_stats stats;
 };
 
-/* The same bytes in memory that asked for huge pages before it was touched. */
-static int use_huge_pages(struct state *state, struct error *err)
-{
-	const uint64_t room = state->bytes + (2u << 20);
-	void *at = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (at == MAP_FAILED)
-		return error_nomem(err, "a buffer");
-	munmap(state->memory, state->bytes);
-	madvise(at, room, MADV_HUGEPAGE);
-	state->memory = at;
-	for (uint64_t i = 0; i < state->bytes / sizeof(i); i++)
-		((uint64_t *)at)[i] = i * 6364136223846793005u;
-	state->segment.at = at;
-	return 0;
-}
-
 static int member_begin(void *arg, unsigned rank, void **state, struct error *err)
 {
 	const struct async *a = arg;
@@ -82,10 +65,10 @@ static int member_begin(void *arg, unsigned rank, void **state, struct error *er
 	if (!m)
 		return error_nomem(err, "a rank");
 	/* The regions of one job: those of the limit come last. */
-	rc = state_open(server_address(a->server), a->synchronous ? a->ranks + rank : rank, 2 * a->ranks, a->bytes,
+	rc = state_open(server_address(a->server), "ofi", a->synchronous ? a->ranks + rank : rank, 2 * a->ranks, a->bytes,
 			&m->state, err);
 	if (!rc && a->way->huge)
-		rc = use_huge_pages(m->state, err);
+		rc = state_use_huge_pages(m->state, err);
 	if (!rc && !a->synchronous)
 		rc = snapshot_new(&how, &m->snapshot, err);
 	*state = m;

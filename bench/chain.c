@@ -40,7 +40,7 @@ static int member_begin(void *arg, unsigned rank, void **state, struct error *er
 {
 	const struct restore *b = arg;
 
-	return state_open(server_address(b->server), rank, b->ranks, b->bytes, (struct state **)state, err);
+	return state_open(server_address(b->server), "ofi", rank, b->ranks, b->bytes, (struct state **)state, err);
 }
 
 static void member_end(void *state)

@@ -151,7 +151,7 @@ static int set_up(struct crowd *c, const struct plan *plan, uint64_t bytes, stru
 	}
 	if (c->pid < 0)
 		return c->pid;
-	return state_open(server_address(c->server), 0, 1, bytes, &c->state, err);
+	return state_open(server_address(c->server), "ofi", 0, 1, bytes, &c->state, err);
 }
 
 static void tear_down(struct crowd *c)

@@ -54,7 +54,7 @@ static int member_begin(void *arg, unsigned rank, void **state, struct error *er
 
 	if (!m)
 		return error_nomem(err, "a rank");
-	rc = state_open(server_address(n->server), rank, n->ranks, n->bytes, &m->state, err);
+	rc = state_open(server_address(n->server), "ofi", rank, n->ranks, n->bytes, &m->state, err);
 	if (!rc)
 		rc = track_open(&options, &m->track, err);
 	if (!rc)

@@ -45,6 +45,8 @@ static struct capability {
 	{"async-cow-stop", async_bench, true},
 	{"async-cow-stop-huge", async_bench, true},
 	{"async-overhead", overhead_bench, true},
+	{"async-overhead-huge", overhead_bench, true},
+	{"async-overhead-local", overhead_bench, true},
 	{"instead-write", instead_bench, true},
 	{"instead-mpiio", instead_bench, true},
 	{"instead-dd", instead_bench, true},
@@ -76,12 +78,13 @@ static const char usage[] =
 	"  --only    measure just this: checkpoint-ofi, restore-ofi, checkpoint-local, restore-local, checkpoint-verbs, restore-verbs,\n"
 	"            checkpoint-crowd, commit-4k, increment-0.1pct, increment-1pct, increment-10pct, increment-50pct, increment-100pct, restore-chain-1, restore-chain-10,\n"
 	"            restore-chain-100, sessions-1, sessions-16, sessions-256, sessions-1024,\n"
-	"            async-stage-stop, async-cow-stop, async-cow-stop-huge, async-overhead,\n"
+	"            async-stage-stop, async-cow-stop, async-cow-stop-huge, async-overhead, async-overhead-huge,\n"
+	"            async-overhead-local,\n"
 	"            instead-write, instead-mpiio, instead-dd, relaunch\n"
 	"  --ranks   processes; default 1 and 2 of the first four and of instead-*, 1 of the others, 2 of relaunch\n"
 	"  --bytes   of each process, as 256M; default 64M, 256M and 1G of the first four, 64M of checkpoint-crowd, 256M of increments,\n"
 	"            chains and instead-*, 1G of async-*, 64M of relaunch, 256K of sessions; commit-4k has its own\n"
-	"  --runs    that count, each beside one of its limit; default 9; 15 of checkpoint-crowd and commit-4k, 3 of async-overhead, 10 of relaunch\n"
+	"  --runs    that count, each beside one of its limit; default 9; 15 of checkpoint-crowd and commit-4k, 3 of async-overhead*, 10 of relaunch\n"
 	"  --tracker what finds the changes for increments: auto (the default), hash, uffd\n"
 	"  --rdma    an address that an RDMA device has, for checkpoint-verbs and restore-verbs\n"
 	"  --chunk   bytes of one transfer of checkpoints and restores, as 256K; default 1M, as in their limit\n"

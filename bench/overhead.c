@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * overhead.c - async-overhead: how long an application takes for some ten seconds of work, always the same, with one
+ * overhead.c - async-overhead*: how long an application takes for some ten seconds of work, always the same, with one
  * asynchronous checkpoint in them, beside the same work without, in turns. The checkpoint is begun first and waited for last.
  */
 #include "bench.h"
@@ -16,7 +16,6 @@
 #include "server.h"
 #include "state.h"
 
-#define NAME	      "async-overhead"
 #define RUNS	      3
 #define WARM_SETS     2
 #define BYTES	      (1ull << 30)
@@ -25,8 +24,20 @@
 #define SMALL_BYTES   (64u << 20) /* with less than this, the work is shorter: for those who try it */
 #define WRITTEN_SHARE 25	  /* one page in so many is written by each sweep */
 
+struct way {
+	const char *name, *net;
+	bool huge; /* memory that asked for huge pages */
+};
+
+static const struct way ways[] = {
+	{"async-overhead", "ofi", false},
+	{"async-overhead-huge", "ofi", true},
+	{"async-overhead-local", "local", true},
+};
+
 struct overhead {
 	const struct plan *plan;
+	const struct way *way;
 	unsigned ranks;
 	uint64_t bytes; /* a rank */
 	struct server *server;
@@ -56,7 +67,9 @@ static int member_begin(void *arg, unsigned rank, void **state, struct error *er
 	if (!m)
 		return error_nomem(err, "a rank");
 	m->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
-	rc = state_open(server_address(o->server), rank, o->ranks, o->bytes, &m->state, err);
+	rc = state_open(server_address(o->server), o->way->net, rank, o->ranks, o->bytes, &m->state, err);
+	if (!rc && o->way->huge)
+		rc = state_use_huge_pages(m->state, err);
 	if (!rc)
 		rc = snapshot_new(&how, &m->snapshot, err);
 	*state = m;
@@ -205,7 +218,7 @@ static int report(const struct overhead *o, uint64_t sweeps, struct times *t, st
 		{.name = "written_pages", .number = (double)written},
 		{.name = NULL},
 	};
-	const struct row row = {NAME, o->ranks, o->bytes, "ms", .details = details};
+	const struct row row = {o->way->name, o->ranks, o->bytes, "ms", .details = details};
 
 	return report_row(o->plan->report, &row, &t->samples, err);
 }
@@ -229,18 +242,19 @@ static int measure(struct overhead *o, struct error *err)
 	return rc;
 }
 
-int overhead_bench(const struct plan *plan, struct error *err)
+static int overhead_row(const struct plan *plan, const struct way *way, struct error *err)
 {
 	static const struct crew_work work = {member_begin, member_end};
 	struct overhead o = {
 		.plan = plan,
+		.way = way,
 		.ranks = plan->ranks ? plan->ranks : 1,
 		.bytes = plan->bytes ? plan->bytes : BYTES,
 	};
 	int rc;
 
 	/* A copy beside what the others need. */
-	if (state_leaves_out(plan, NAME, o.ranks, o.bytes + o.bytes / 4))
+	if (state_leaves_out(plan, way->name, o.ranks, o.bytes + o.bytes / 4))
 		return 0;
 	rc = state_check_fits(o.ranks, o.bytes + o.bytes / 4, err);
 	if (!rc)
@@ -253,5 +267,16 @@ int overhead_bench(const struct plan *plan, struct error *err)
 		server_explain(o.server, err);
 	crew_dismiss(o.crew);
 	server_stop(o.server);
-	return rc ? error_context(err, NAME) : 0;
+	return rc ? error_context(err, way->name) : 0;
+}
+
+int overhead_bench(const struct plan *plan, struct error *err)
+{
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < sizeof(ways) / sizeof(ways[0]); i++) {
+		if (plan->wants(ways[i].name))
+			rc = overhead_row(plan, &ways[i], err);
+	}
+	return rc;
 }

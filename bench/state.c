@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include "common/size.h"
@@ -28,11 +29,11 @@ int state_memory(uint64_t bytes, uint64_t seed, uint8_t **memory, struct error *
 	return 0;
 }
 
-int state_open(const char *server, uint32_t rank, uint32_t ranks, uint64_t bytes, struct state **state,
+int state_open(const char *server, const char *net, uint32_t rank, uint32_t ranks, uint64_t bytes, struct state **state,
 	       struct error *err)
 {
 	struct client_options options = {
-		.server = server, .net = "ofi", .provider = PROVIDER, .auth = "none"};
+		.server = server, .net = net, .provider = strcmp(net, "local") ? PROVIDER : NULL, .auth = "none"};
 	struct client_identity identity = {
 		.job = "state", .rank = rank, .ranks = ranks, .mode = REGION_APPEND, .launch = "hf-bench"};
 	struct state *s = calloc(1, sizeof(*s));
@@ -54,6 +55,22 @@ int state_open(const char *server, uint32_t rank, uint32_t ranks, uint64_t bytes
 	}
 	s->segment = (struct client_segment){.segment = {"data", ELEMENT_BYTE, 1, bytes}, .at = s->memory};
 	*state = s;
+	return 0;
+}
+
+int state_use_huge_pages(struct state *state, struct error *err)
+{
+	const uint64_t room = state->bytes + (2u << 20);
+	void *at = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED)
+		return error_nomem(err, "a buffer");
+	munmap(state->memory, state->bytes);
+	madvise(at, room, MADV_HUGEPAGE);
+	state->memory = at;
+	for (uint64_t i = 0; i < state->bytes / sizeof(i); i++)
+		((uint64_t *)at)[i] = i * 6364136223846793005u;
+	state->segment.at = at;
 	return 0;
 }
 

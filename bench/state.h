@@ -27,9 +27,11 @@ struct state {
 /* Memory that is there, full of bytes that look random. */
 int state_memory(uint64_t bytes, uint64_t seed, uint8_t **memory, struct error *err);
 
-/* Memory and the region of `rank`, in append mode; its job is the benchmark's own. */
-int state_open(const char *server, uint32_t rank, uint32_t ranks, uint64_t bytes, struct state **state,
+/* Memory and the region of `rank`, in append mode, by the data plane `net`; its job is the benchmark's own. */
+int state_open(const char *server, const char *net, uint32_t rank, uint32_t ranks, uint64_t bytes, struct state **state,
 	       struct error *err);
+/* Its memory is other memory from now on, which asked for huge pages before it was touched. */
+int state_use_huge_pages(struct state *state, struct error *err);
 /* Takes NULL. */
 void state_close(struct state *state);
 
