@@ -18,6 +18,22 @@ dist_doc_DATA += \
 	%D%/slurm.md \
 	%D%/threads.md
 
+# Of performance.md: bench/plot makes them.
+plotsdir = $(docdir)/plots
+dist_plots_DATA = \
+	%D%/plots/async-cow-stop.svg \
+	%D%/plots/async-cow-stop-huge.svg \
+	%D%/plots/async-overhead.svg \
+	%D%/plots/async-overhead-huge.svg \
+	%D%/plots/async-overhead-local.svg \
+	%D%/plots/async-stage-stop.svg \
+	%D%/plots/checkpoint-local.svg \
+	%D%/plots/commit-4k.svg \
+	%D%/plots/instead-dd.svg \
+	%D%/plots/instead-mpiio.svg \
+	%D%/plots/instead-write.svg \
+	%D%/plots/restore-local.svg
+
 # For the administrator to copy and fill in.
 dist_pkgdata_DATA = %D%/pmu-server.conf
 pkgdata_DATA = %D%/pmu-server.service
