@@ -358,26 +358,63 @@ START_TEST(a_set_with_blocks_of_no_size_is_not_begun)
 }
 END_TEST
 
-/* Its table is right in itself, but not what the description says: the NI sees it. */
-START_TEST(a_table_with_blocks_of_another_size_is_not_published)
+/* Writes a set of one block of 4 KiB, whose table has blocks of `block_bytes`, and commits it as one with blocks of 64 KiB. */
+static int liar_put(struct liar *liar, uint64_t block_bytes)
 {
-	struct liar liar = liar_begin();
 	uint8_t set[4096 + 64 + 8 + 40 + 8] = {0};
-	struct table table = table_init(set + 4096, SET_BLOCK_MIN, 1, 1, 1);
+	struct table table = table_init(set + 4096, block_bytes, 1, 1, 1);
 	struct net_transfer transfer = {.local = set, .bytes = sizeof(set), .write = true}, *done;
 	struct segment segment = {"data", ELEMENT_BYTE, 1, 4096};
-	struct wire_commit commit = {.grant = liar.begun.grant.grant, .set.segments = &segment};
+	struct wire_commit commit = {.grant = liar->begun.grant.grant, .set.segments = &segment};
 
 	table.header->epoch = 1;
 	table.segment_ids[0] = table_segment_id(&segment);
 	table.extents[0].bytes = 4096;
 	table.checksums[0] = checksum(set, 4096);
-	ck_assert(!net_ofi.submit(liar.conn, &liar.begun.grant.key, &transfer, &err));
-	ck_assert_int_eq(net_ofi.reap(liar.conn, &done, 1, deadline_in_ms(5000), &err), 1);
+	ck_assert(!net_ofi.submit(liar->conn, &liar->begun.grant.key, &transfer, &err));
+	ck_assert_int_eq(net_ofi.reap(liar->conn, &done, 1, deadline_in_ms(5000), &err), 1);
 	ck_assert_int_eq(transfer.status, 0);
 	commit.set.info = (struct set_info){1, SET_FULL, 1, 4096, 4096, 120, checksum(set + 4096, 120),
 					    .block_bytes = SET_BLOCK_DEFAULT};
-	ck_assert_int_eq(liar_call(&liar, WIRE_COMMIT, wire_commit_fields, &commit), -EUCLEAN);
+	return liar_call(liar, WIRE_COMMIT, wire_commit_fields, &commit);
+}
+
+/* Its table is right in itself, but not what the description says: the NI sees it. */
+START_TEST(a_table_with_blocks_of_another_size_is_not_published)
+{
+	struct liar liar = liar_begin();
+
+	ck_assert_int_eq(liar_put(&liar, SET_BLOCK_MIN), -EUCLEAN);
+	liar_end(&liar);
+	check_service();
+}
+END_TEST
+
+static uint64_t stat_number(struct control *control, const char *key)
+{
+	struct wire_stat_reply reply = {0};
+	uint64_t number = UINT64_MAX;
+
+	ck_assert(!call(control, WIRE_STAT, wire_nothing_fields, NULL, wire_stat_reply_fields, &reply));
+	for (uint32_t i = 0; i < reply.count; i++) {
+		if (!strcmp(reply.stats[i].key, key))
+			number = strtoull(reply.stats[i].value, NULL, 10);
+	}
+	free(reply.stats);
+	return number;
+}
+
+/* Who has not mapped the slot has stored nothing in it: the server makes the set durable. */
+START_TEST(who_writes_by_the_fabric_is_not_believed_to_have_stored)
+{
+	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20, SET_BLOCK_DEFAULT, PERSIST_STORE};
+	struct liar liar = liar_attach("liar");
+
+	ck_assert_msg(!call(&liar.control, WIRE_BEGIN, wire_begin_fields, &begin, wire_begin_reply_fields, &liar.begun),
+		      "%s", err.text);
+	ck_assert_msg(!liar_put(&liar, SET_BLOCK_DEFAULT), "%s", err.text);
+	ck_assert_uint_eq(stat_number(&liar.control, "count.commits_store"), 0);
+	ck_assert_uint_eq(stat_number(&liar.control, "count.commits_server"), 1);
 	liar_end(&liar);
 	check_service();
 }
@@ -1187,6 +1224,7 @@ static Suite *unit_suite(void)
 	tcase_add_test(tc, a_set_by_a_persist_method_that_was_not_offered_is_not_begun);
 	tcase_add_test(tc, a_set_with_blocks_of_no_size_is_not_begun);
 	tcase_add_test(tc, a_table_with_blocks_of_another_size_is_not_published);
+	tcase_add_test(tc, who_writes_by_the_fabric_is_not_believed_to_have_stored);
 	tcase_add_test(tc, a_segment_without_name_type_or_size_is_refused);
 	tcase_add_test(tc, a_write_after_commit_changes_nothing);
 	tcase_add_test(tc, a_published_epoch_cannot_be_begun_again);
