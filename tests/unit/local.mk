@@ -2,7 +2,7 @@
 unit_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS)
 # The long ones first, so that none is left to run alone.
 unit_programs = tests/unit/client tests/unit/snapshot tests/unit/consolidate tests/unit/increment tests/unit/append
-unit_programs += tests/unit/faults tests/unit/hostile tests/unit/merge
+unit_programs += tests/unit/pool tests/unit/region tests/unit/faults tests/unit/hostile tests/unit/merge
 check_PROGRAMS += $(unit_programs)
 TESTS += $(unit_programs)
 
@@ -11,7 +11,6 @@ tests_unit_media_SOURCES = tests/unit/media.c tests/unit/scratch.h tests/unit/un
 tests_unit_media_CFLAGS = $(unit_cflags)
 tests_unit_media_LDADD = libmedia.la libcommon.la $(CHECK_LIBS)
 
-unit_programs += tests/unit/pool
 tests_unit_pool_SOURCES = tests/unit/pool.c tests/unit/pools.h tests/unit/scratch.h tests/unit/unit.h
 tests_unit_pool_CFLAGS = $(unit_cflags) $(PMEMOBJ_CFLAGS)
 tests_unit_pool_LDADD = libpmm.la libmedia.la libcommon.la $(PMEMOBJ_LIBS) $(CHECK_LIBS)
@@ -21,7 +20,6 @@ tests_unit_extent_SOURCES = tests/unit/extent.c tests/unit/pools.h tests/unit/sc
 tests_unit_extent_CFLAGS = $(unit_cflags) $(PMEMOBJ_CFLAGS)
 tests_unit_extent_LDADD = libpmm.la libmedia.la libcommon.la $(PMEMOBJ_LIBS) $(CHECK_LIBS)
 
-unit_programs += tests/unit/region
 tests_unit_region_SOURCES = tests/unit/region.c tests/unit/pools.h tests/unit/scratch.h tests/unit/unit.h
 tests_unit_region_CFLAGS = $(unit_cflags) $(PMEMOBJ_CFLAGS)
 tests_unit_region_LDADD = libpmm.la libmedia.la libcommon.la $(PMEMOBJ_LIBS) $(CHECK_LIBS)
