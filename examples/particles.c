@@ -145,8 +145,10 @@ int main(int argc, char **argv)
 			must(&run, "checkpoint", hf_checkpoint(run.job, HF_AUTO));
 	}
 	sum = checksum(&run);
-	if (!run.rank)
+	if (!run.rank) {
 		printf("particles: steps=%lld checksum=%016llx\n", (long long)run.step, (unsigned long long)sum);
+		fflush(stdout); /* before the checkpoints are given up */
+	}
 	must(&run, "detach", hf_detach(run.job, 1));
 	free(run.cells);
 	free(run.at);
