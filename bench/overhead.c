@@ -267,7 +267,7 @@ static int overhead_row(const struct plan *plan, const struct way *way, struct e
 		server_explain(o.server, err);
 	crew_dismiss(o.crew);
 	server_stop(o.server);
-	return rc ? error_context(err, way->name) : 0;
+	return rc ? error_context(err, "%s", way->name) : 0;
 }
 
 int overhead_bench(const struct plan *plan, struct error *err)
