@@ -41,7 +41,8 @@ struct media_ops {
 	enum media_granularity (*granularity)(const struct media_map *map);
 	/* Makes the range durable; what was stored before the call is, after its return. */
 	int (*persist)(struct media_map *map, size_t offset, size_t bytes, struct error *err);
-	/* Has the medium begin with what persist would wait for. False: there is nothing to begin with on this one. */
+	/* Has the medium begin with what persist would wait for. False: there is nothing to begin with on this one, as 0 bytes
+	 * tell, too. */
 	bool (*persist_begin)(struct media_map *map, size_t offset, size_t bytes);
 	/* As persist, and out of the memory controller's buffers too, where the platform has a way. */
 	int (*deep_flush)(struct media_map *map, size_t offset, size_t bytes, struct error *err);

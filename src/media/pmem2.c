@@ -176,9 +176,14 @@ static int map_page_cache(struct media_map *map, int fd, size_t bytes, struct er
 		return error_set(err, -errno, "cannot map a file: %s", strerror(errno));
 	map->ours = true;
 	map->granularity = MEDIA_PAGE;
-	if (!fstatfs(fd, &fs) && fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC)
-		map->disk = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	return 0;
+	if (!fstatfs(fd, &fs) && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC))
+		return 0;
+	map->disk = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (map->disk >= 0)
+		return 0;
+	rc = error_set(err, -errno, "cannot keep a file open: %s", strerror(errno));
+	munmap(map->base, bytes);
+	return rc;
 }
 
 /* ---- pieces of a device ---- */

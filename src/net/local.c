@@ -247,8 +247,8 @@ static int write_all(int fd, const uint8_t *from, size_t bytes, uint64_t offset)
 
 	for (; bytes; from += n, offset += (uint64_t)n, bytes -= (size_t)n) {
 		n = pwrite(fd, from, bytes, (off_t)offset);
-		if (n < 0 && errno != EINTR)
-			return -errno;
+		if (n <= 0 && !(n < 0 && errno == EINTR))
+			return n ? -errno : -EIO;
 		if (n < 0)
 			n = 0;
 	}
