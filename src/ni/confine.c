@@ -24,19 +24,9 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include "common/sanitized.h"
 
 #define NO_GROUP 65534 /* the kernel's own for whoever has none; a NI opens no file that a group could matter for */
-
-#ifdef __SANITIZE_ADDRESS__
-#define SANITIZED true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED true
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED false
-#endif
 
 /* ---- privileges ---- */
 

@@ -207,7 +207,7 @@ START_TEST(no_slot_grows_beyond_the_pool)
 }
 END_TEST
 
-#ifndef __SANITIZE_ADDRESS__
+#if !SANITIZED
 /* ---- files and system calls ---- */
 
 static char text[128];
@@ -520,7 +520,7 @@ START_TEST(a_ni_is_seen_to_be_confined)
 	ck_assert(status_has(ni, "NoNewPrivs:", "\t1"));
 	ck_assert(status_has(ni, "CapPrm:", "\t0000000000000000"));
 	ck_assert(status_has(ni, "CapEff:", "\t0000000000000000"));
-#ifndef __SANITIZE_ADDRESS__
+#if !SANITIZED
 	ck_assert(status_has(ni, "Seccomp:", _i ? "\t0" : "\t2"));
 	ck_assert_uint_gt(pmu_log_lines(&pmu, _i ? ", no seccomp" : ", seccomp"), 0);
 #endif
@@ -664,7 +664,7 @@ static Suite *unit_suite(void)
 	ADD(a_ni_of_another_users_server_stays_that_users);
 	ADD(no_slot_grows_beyond_the_pool);
 	ADD(memory_may_be_locked_as_far_as_the_limit_can_be_raised);
-#ifndef __SANITIZE_ADDRESS__
+#if !SANITIZED
 	unit_add_loop(suite, "a_confined_process_cannot", a_confined_process_cannot, 30,
 		      sizeof(attempts) / sizeof(attempts[0]));
 	ADD(threads_that_were_there_before_are_confined_as_well);

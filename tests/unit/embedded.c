@@ -64,21 +64,23 @@ static pid_t server_of(const struct embedded *embedded)
 	return pid;
 }
 
-/* Gone, or a zombie that nobody waits for. */
+/* Gone, or a zombie that nobody waits for, all of whose threads have closed what they had open. */
 static bool is_gone(pid_t pid)
 {
 	char path[64], state;
 	FILE *file;
+	int threads;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	for (int i = 0; i < 6000; i++) {
 		file = fopen(path, "re");
 		if (!file)
 			return true;
-		if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
-			state = 'Z';
+		if (fscanf(file, "%*d (%*[^)]) %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %d", &state,
+			   &threads) != 2)
+			state = 'Z', threads = 1;
 		fclose(file);
-		if (state == 'Z')
+		if (state == 'Z' && threads <= 1)
 			return true;
 		usleep(10000);
 	}

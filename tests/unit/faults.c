@@ -23,11 +23,7 @@
 #include "pmu_fixture.h"
 #include "unit.h"
 
-#ifdef __SANITIZE_ADDRESS__
-#define INJECTS false /* their library wants to be the first */
-#else
-#define INJECTS true
-#endif
+#define INJECTS (!SANITIZED) /* their library wants to be the first */
 
 #define YEAR_NS (365ll * 86400 * 1000000000)
 

@@ -1172,7 +1172,7 @@ START_TEST(no_path_of_the_fabric_leads_to_another_user)
 }
 END_TEST
 
-#ifndef __SANITIZE_ADDRESS__
+#if !SANITIZED
 /* ---- many ---- */
 
 START_TEST(sixty_four_sessions_stay_below_64_mib)
@@ -1246,7 +1246,7 @@ static Suite *unit_suite(void)
 	} else {
 		fprintf(stderr, "# not root: what takes two users is skipped\n");
 	}
-#ifndef __SANITIZE_ADDRESS__ /* which multiplies what a process takes */
+#if !SANITIZED /* which multiplies what a process takes */
 	tcase_add_test(tc, sixty_four_sessions_stay_below_64_mib);
 #endif
 	suite_add_tcase(suite, tc);

@@ -15,6 +15,7 @@
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
+#include "common/sanitized.h"
 
 _Static_assert(offsetof(struct inject, write_back_pid) == 8 && offsetof(struct inject, memory_asked) == 32,
 	       "tests/system/random-faults.sh writes it, too");
@@ -141,7 +142,7 @@ int sync_file_range(int fd, off_t offset, off_t bytes, unsigned flags)
 
 /* ---- memory: the sanitizers have their own ---- */
 
-#ifndef __SANITIZE_ADDRESS__
+#if !SANITIZED
 void *__libc_malloc(size_t bytes);
 void *__libc_calloc(size_t count, size_t bytes);
 void *__libc_realloc(void *at, size_t bytes);

@@ -342,7 +342,7 @@ START_TEST(who_has_not_logged_in_may_send_little)
 }
 END_TEST
 
-#ifndef __SANITIZE_ADDRESS__ /* which multiplies what a process takes */
+#if !SANITIZED /* which multiplies what a process takes */
 /* All of a HELLO but for its last byte, of the largest size: 64 KiB a peer are promised. */
 START_TEST(those_who_never_log_in_cost_little)
 {
@@ -425,7 +425,7 @@ static Suite *unit_suite(void)
 	tcase_add_test(tc, users_keys_are_enough);
 	tcase_add_test(tc, who_guesses_waits_for_the_answer);
 	tcase_add_test(tc, who_has_not_logged_in_may_send_little);
-#ifndef __SANITIZE_ADDRESS__
+#if !SANITIZED
 	tcase_add_test(tc, those_who_never_log_in_cost_little);
 #endif
 	tcase_add_test(tc, those_who_never_log_in_keep_nobody_out);

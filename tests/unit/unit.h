@@ -6,11 +6,19 @@
 #include <check.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include "common/sanitized.h"
 
 #if __has_include(<valgrind/valgrind.h>)
 #include <valgrind/valgrind.h>
 #else
 #define RUNNING_ON_VALGRIND 0
+#endif
+
+/* Of a function that ThreadSanitizer shall not watch. */
+#ifdef __SANITIZE_THREAD__
+#define UNIT_UNWATCHED __attribute__((no_sanitize_thread))
+#else
+#define UNIT_UNWATCHED
 #endif
 
 static Suite *unit_suite(void);
