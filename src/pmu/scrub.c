@@ -297,7 +297,7 @@ static void verified(void *arg, const struct ni_reply *reply)
 		scrub->stat.bytes += bytes_of(&set);
 		found(scrub, region, reply->bad_blocks ? reply->text : NULL);
 	}
-	if (region && ni && reply->status != -ENETRESET)
+	if (region && ni)
 		unmap(ni, region, place_of(region, set.epoch, &place));
 	/* Later: who answers may be the one who was asked, for want of a NI. */
 	event_base_once(scrub->server->base, -1, EV_TIMEOUT, go_on, scrub, &(struct timeval){0, 0});

@@ -192,6 +192,39 @@ START_TEST(a_pass_reads_each_set_once_and_leaves_no_process)
 }
 END_TEST
 
+START_TEST(of_nobody_it_leaves_a_process)
+{
+	uint64_t deadline = deadline_in_ms(LONG_ENOUGH_MS);
+
+	ck_assert(!seteuid(65534)); /* another user's */
+	others_make(1);
+	ck_assert(!seteuid(0));
+	job_make(1);
+	pmu_stop(&pmu);
+	control_close(&control);
+	ck_assert(pmu_start(&pmu, often, NULL));
+	passes(4);
+	while (pmu_ni_pid(&pmu) > 0 && deadline_left_ms(deadline)) /* one that reads comes and goes */
+		deadline_sleep_ms(deadline, 1);
+	ck_assert_int_le(pmu_ni_pid(&pmu), 0);
+}
+END_TEST
+
+/* In an hour, or never. */
+START_TEST(nothing_is_read_before_its_time)
+{
+	const char *const seldom[] = {"--scrub-interval", _i ? "0" : "3600", NULL};
+
+	job_make(4);
+	pmu_stop(&pmu);
+	control_close(&control);
+	ck_assert(pmu_start(&pmu, seldom, NULL));
+	sleep(3); /* ticks are a second apart */
+	ck_assert_uint_eq(stat_of("scrub.sets"), 0);
+	ck_assert_uint_eq(stat_of("scrub.passes"), 0);
+}
+END_TEST
+
 START_TEST(wherever_a_pass_begins_it_reads_all_jobs)
 {
 	job_make(4);
@@ -229,12 +262,16 @@ START_TEST(a_job_that_writes_is_not_slandered)
 {
 	static const uint64_t sizes[] = {16 * BLOCK};
 	struct client *client = open_rank(0, 1);
-	uint64_t epoch = 1, passes_wanted = unit_rounds(20, 4, 2);
+	uint64_t epoch = 1, passes_wanted = unit_rounds(20, 4, 2), began = clock_monotonic_ns(), due;
 
 	memory_make(sizes, 1);
 	put_ok(client, 1, 0, SET_FULL);
 	do {
 		epoch++;
+		/* Not all that there can be before a pass is over, which takes a second or two. */
+		due = began + epoch * passes_wanted * 2000000000 / EPOCHS;
+		while (clock_monotonic_ns() < due)
+			usleep(100);
 		touch(0, epoch % 16);
 		put_ok(client, epoch, epoch - 1, epoch % 3 ? SET_INCREMENT : SET_FULL);
 		ck_assert_uint_eq(stat_of("scrub.damaged"), 0);
@@ -261,6 +298,64 @@ START_TEST(a_killed_ni_is_no_damage)
 	ck_assert_uint_eq(shown(), 0);
 	flip(2);
 	wait_until("scrub.damaged", 1, 1);
+	/* Nor is it health: each set of a pass and more is left unread. */
+	while (stat_of("count.ni_deaths") < 8 && deadline_left_ms(deadline)) {
+		ni = pmu_ni_pid(&pmu);
+		if (ni > 0)
+			kill(ni, SIGKILL);
+	}
+	ck_assert_uint_ge(stat_of("count.ni_deaths"), 8);
+	passes(1);
+	ck_assert_uint_eq(stat_of("scrub.damaged"), 1);
+	ck_assert_uint_eq(pmu_log_lines(&pmu, "is damaged"), 1);
+}
+END_TEST
+
+/* Mappings of slots in the NI; SIZE_MAX: there is none. */
+static size_t mapped(void)
+{
+	char path[64], line[512];
+	size_t count = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pmu_ni_pid(&pmu));
+	file = fopen(path, "re");
+	if (!file)
+		return SIZE_MAX;
+	while (fgets(line, sizeof(line), file))
+		count += strstr(line, "/pool/slots/") != NULL;
+	fclose(file);
+	return count;
+}
+
+START_TEST(what_it_maps_it_unmaps)
+{
+	static const uint64_t sizes[] = {BLOCK};
+	uint64_t deadline = deadline_in_ms(LONG_ENOUGH_MS);
+	struct client_options options = options_of_server();
+	struct client_identity identity = identity_of(0, 1);
+	struct client *client;
+	size_t at_rest, most = 0;
+
+	identity.job = "open";
+	client = open_with(&options, &identity);
+	memory_make(sizes, 1);
+	put_ok(client, 1, 0, SET_FULL);
+	at_rest = mapped();
+	ck_assert_uint_gt(at_rest, 0);
+	memory_free();
+	others_make(3);
+	while (most <= at_rest && deadline_left_ms(deadline)) {
+		size_t now = mapped();
+
+		most = now > most ? now : most;
+	}
+	ck_assert_uint_gt(most, at_rest); /* a set of theirs is being read */
+	passes(2);
+	while (mapped() > at_rest && deadline_left_ms(deadline))
+		deadline_sleep_ms(deadline, 1);
+	ck_assert_uint_eq(mapped(), at_rest);
+	client_close(client, false, &err);
 }
 END_TEST
 
@@ -278,6 +373,11 @@ static Suite *unit_suite(void)
 	tcase_add_test(tc, an_epoch_that_is_written_anew_is_not_the_damaged_one);
 	tcase_add_test(tc, a_job_that_writes_is_not_slandered);
 	tcase_add_test(tc, a_killed_ni_is_no_damage);
+	tcase_add_loop_test(tc, nothing_is_read_before_its_time, 0, 2);
+	if (!geteuid()) { /* nobody else sees what a NI has mapped, or is another user */
+		tcase_add_test(tc, what_it_maps_it_unmaps);
+		tcase_add_test(tc, of_nobody_it_leaves_a_process);
+	}
 	suite_add_tcase(suite, tc);
 	return suite;
 }
