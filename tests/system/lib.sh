@@ -108,6 +108,9 @@ fails()
 # The last command of a test.
 done_testing()
 {
+	for test_file in "$run_dir"/sanitizers/*; do
+		[ ! -e "$test_file" ] || { cat "$test_file" >&2; bail "a sanitizer has something to say"; }
+	done
 	exit $test_failed
 }
 

@@ -69,7 +69,7 @@ long_system_tests = %/0141-kill-server-at-points.t %/0520-nodes.t %/0590-random-
 	%/0111-kill-rank-at-points.t %/0190-random-kills.t %/0191-random-kills-increments.t %/0195-random-faults.t %/0650-relaunch-lost-node.t
 TESTS += $(system_tests)
 EXTRA_DIST += $(system_tests) %D%/lib.sh %D%/nodes.sh %D%/prte.sh %D%/random-faults.sh %D%/run.sh
-EXTRA_DIST += quickstart tests/check-twice tests/debian/install tests/valgrind.supp tests/tsan.supp
+EXTRA_DIST += quickstart tests/check-twice tests/debian/install tests/valgrind.supp tests/tsan.supp tests/asan.supp
 
 # An MPI program that does with the plug-in's job what it is told.
 check_PROGRAMS += %D%/world
