@@ -30,10 +30,12 @@ static const struct way {
 	const char *name;
 	enum snapshot_way way;
 	bool huge; /* memory that asks for huge pages */
+	bool part; /* what is written is one part of it, always the same; else pages that lie anywhere */
 } ways[] = {
-	{"async-stage-stop", SNAPSHOT_STAGE, false},
-	{"async-cow-stop", SNAPSHOT_COW, false},
-	{"async-cow-stop-huge", SNAPSHOT_COW, true},
+	{"async-stage-stop", SNAPSHOT_STAGE, false, false},
+	{"async-cow-stop", SNAPSHOT_COW, false, false},
+	{"async-cow-stop-huge", SNAPSHOT_COW, true, false},
+	{"async-cow-stop-part", SNAPSHOT_COW, true, true},
 };
 
 struct async {
@@ -49,6 +51,7 @@ struct async {
 /* ---- in a rank's process ---- */
 
 struct member {
+	const struct way *way;
 	struct state *state;
 	struct snapshot *snapshot; /* NULL in a rank of the limit */
 	struct snapshot_stats stats;
@@ -64,6 +67,7 @@ static int member_begin(void *arg, unsigned rank, void **state, struct error *er
 
 	if (!m)
 		return error_nomem(err, "a rank");
+	m->way = a->way;
 	/* The regions of one job: those of the limit come last. */
 	rc = state_open(server_address(a->server), "ofi", a->synchronous ? a->ranks + rank : rank, 2 * a->ranks, a->bytes,
 			&m->state, err);
@@ -104,7 +108,7 @@ static int do_start(void *state, uint64_t unused, double *value, struct error *e
 			      &m->state->segment, 1, err);
 }
 
-/* A word in each of so many pages, that lie anywhere; the time is that of the writes. */
+/* A word in each of so many pages; the time is that of the writes. */
 static int do_write(void *state, uint64_t pages, double *value, struct error *err)
 {
 	struct member *m = state;
@@ -114,7 +118,7 @@ static int do_write(void *state, uint64_t pages, double *value, struct error *er
 	(void)err;
 	for (uint64_t i = 0; all && i < pages; i++) {
 		random = random * 6364136223846793005u + 1442695040888963407u;
-		((volatile uint8_t *)m->state->memory)[(random >> 20) % all * page]++;
+		((volatile uint8_t *)m->state->memory)[(m->way->part ? i : random >> 20) % all * page]++;
 	}
 	*value = (double)(clock_monotonic_ns() - begin) / 1e6;
 	return 0;

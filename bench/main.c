@@ -44,6 +44,7 @@ static struct capability {
 	{"async-stage-stop", async_bench, true},
 	{"async-cow-stop", async_bench, true},
 	{"async-cow-stop-huge", async_bench, true},
+	{"async-cow-stop-part", async_bench, true},
 	{"async-overhead", overhead_bench, true},
 	{"async-overhead-huge", overhead_bench, true},
 	{"async-overhead-local", overhead_bench, true},
@@ -55,6 +56,7 @@ static struct capability {
 
 #define CHUNK_MAX    (1u << 30)
 #define WINDOW_MAX   4096
+#define THREADS_MAX  64
 #define CAPABILITIES (sizeof(capabilities) / sizeof(capabilities[0]))
 
 static struct capability *find(const char *name)
@@ -73,13 +75,13 @@ static bool wants(const char *name)
 
 static const char usage[] =
 	"usage: hf-bench [--only NAME]... [--ranks N] [--bytes N] [--runs N] [--json FILE]\n"
-	"                [--tracker NAME] [--rdma ADDRESS] [--chunk N] [--window N]\n"
+	"                [--tracker NAME] [--rdma ADDRESS] [--chunk N] [--window N] [--threads N]\n"
 	"                [--dir DIRECTORY] [--server PROGRAM]\n"
 	"  --only    measure just this: checkpoint-ofi, restore-ofi, checkpoint-local, restore-local, checkpoint-verbs, restore-verbs,\n"
 	"            checkpoint-crowd, commit-4k, increment-0.1pct, increment-1pct, increment-10pct, increment-50pct, increment-100pct, restore-chain-1, restore-chain-10,\n"
 	"            restore-chain-100, sessions-1, sessions-16, sessions-256, sessions-1024,\n"
-	"            async-stage-stop, async-cow-stop, async-cow-stop-huge, async-overhead, async-overhead-huge,\n"
-	"            async-overhead-local,\n"
+	"            async-stage-stop, async-cow-stop, async-cow-stop-huge, async-cow-stop-part, async-overhead,\n"
+	"            async-overhead-huge, async-overhead-local,\n"
 	"            instead-write, instead-mpiio, instead-dd, relaunch\n"
 	"  --ranks   processes; default 1 and 2 of the first four and of instead-*, 1 of the others, 2 of relaunch\n"
 	"  --bytes   of each process, as 256M; default 64M, 256M and 1G of the first four, 64M of checkpoint-crowd, 256M of increments,\n"
@@ -89,6 +91,7 @@ static const char usage[] =
 	"  --rdma    an address that an RDMA device has, for checkpoint-verbs and restore-verbs\n"
 	"  --chunk   bytes of one transfer of checkpoints and restores, as 256K; default 1M, as in their limit\n"
 	"  --window  their transfers under way at a time; default 16, as in their limit\n"
+	"  --threads that copy at a time for each rank, of checkpoint-local and restore-local; default 1, as in their limit\n"
 	"  --json    write the rows to this file, too\n"
 	"  --dir     where the pools, the raw files and those of instead-* go; default /dev/shm\n"
 	"  --server  the pmu-server to start; default: that of the build tree, else that in PATH\n";
@@ -99,7 +102,8 @@ static const struct option long_options[] = {
 	{"json", required_argument, NULL, 'j'},	  {"dir", required_argument, NULL, 'd'},
 	{"server", required_argument, NULL, 's'}, {"tracker", required_argument, NULL, 't'},
 	{"rdma", required_argument, NULL, 'v'},	  {"chunk", required_argument, NULL, 'c'},
-	{"window", required_argument, NULL, 'w'}, {"help", no_argument, NULL, 'h'},
+	{"window", required_argument, NULL, 'w'}, {"threads", required_argument, NULL, 'p'},
+	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
 
@@ -160,6 +164,7 @@ static int parse(int argc, char **argv, struct options *o, struct error *err)
 				rc = error_set(err, -EINVAL, "--chunk: '%s' is no size from 4096 to 1G", optarg);
 			break;
 		case 'w': rc = number("--window", WINDOW_MAX, &o->plan.window, err); break;
+		case 'p': rc = number("--threads", THREADS_MAX, &o->plan.threads, err); break;
 		case 'j': o->json = optarg; break;
 		case 'd': o->directory = optarg; break;
 		case 's': o->plan.server = optarg; break;

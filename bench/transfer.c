@@ -73,7 +73,8 @@ static int member_begin(void *arg, unsigned rank, void **state, struct error *er
 					 .provider = t->family == &ofi ? PROVIDER : NULL,
 					 .auth = "none",
 					 .chunk_bytes = t->plan->chunk,
-					 .window = t->plan->window};
+					 .window = t->plan->window,
+					 .threads = t->plan->threads};
 	struct client_identity identity = {.job = "transfer",
 					   .rank = rank,
 					   .ranks = t->ranks,
