@@ -108,6 +108,7 @@ int ofi_query(const char *provider, const char *node, const struct net_address *
 }
 
 static pthread_t preparing;
+static bool prepares;
 
 static void *prepare(void *arg)
 {
@@ -125,22 +126,21 @@ static void prepare_join(void)
 	pthread_join(preparing, NULL);
 }
 
-/* libfabric must not be unloaded below the thread; and a child that is forked must not have libfabric's locks as the
- * thread, which it does not have, happened to hold them. */
-static void prepare_end(void)
+/* libfabric must not be unloaded below the thread (this file may be part of a plug-in that is); and a child that is forked must
+ * not have libfabric's locks as the thread, which it does not have, happened to hold them. */
+__attribute__((destructor)) static void prepare_end(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-	if (!pthread_equal(pthread_self(), preparing))
+	if (prepares && !pthread_equal(pthread_self(), preparing))
 		pthread_once(&once, prepare_join);
 }
 
 static void prepare_begin(void)
 {
-	if (!thread_begin(&preparing, prepare, NULL)) {
-		atexit(prepare_end);
+	prepares = !thread_begin(&preparing, prepare, NULL);
+	if (prepares)
 		pthread_atfork(prepare_end, NULL, NULL);
-	}
 }
 
 void net_prepare(void)
