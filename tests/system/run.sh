@@ -127,7 +127,9 @@ run_sanitized()
 	run_options=log_path=$run_dir/sanitizers/said:handle_segv=0:handle_sigbus=0:handle_sigfpe=0
 	ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}$run_options:detect_leaks=0:suppressions=$run_tests/asan.supp
 	UBSAN_OPTIONS=${UBSAN_OPTIONS:+$UBSAN_OPTIONS:}$run_options:print_stacktrace=1
-	TSAN_OPTIONS=${TSAN_OPTIONS:+$TSAN_OPTIONS:}$run_options:report_signal_unsafe=0:suppressions=$run_tests/tsan.supp
+	# Threads that a destructor of a library joins are taken for lost.
+	TSAN_OPTIONS=${TSAN_OPTIONS:+$TSAN_OPTIONS:}$run_options:report_signal_unsafe=0:report_thread_leaks=0
+	TSAN_OPTIONS=$TSAN_OPTIONS:suppressions=$run_tests/tsan.supp
 	export PATH ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS
 }
 
