@@ -91,7 +91,8 @@ static const char usage[] =
 	"  --rdma    an address that an RDMA device has, for checkpoint-verbs and restore-verbs\n"
 	"  --chunk   bytes of one transfer of checkpoints and restores, as 256K; default 1M, as in their limit\n"
 	"  --window  their transfers under way at a time; default 16, as in their limit\n"
-	"  --threads that copy at a time for each rank, of checkpoint-local and restore-local; default 1, as in their limit\n"
+	"  --threads of a rank: that copy at a time, of checkpoint-local and restore-local (default 1, as in their limit), or make\n"
+	"            checksums besides the one that sends, of checkpoint-ofi (default: 2 where a rank has the processors)\n"
 	"  --json    write the rows to this file, too\n"
 	"  --dir     where the pools, the raw files and those of instead-* go; default /dev/shm\n"
 	"  --server  the pmu-server to start; default: that of the build tree, else that in PATH\n";

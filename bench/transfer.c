@@ -20,6 +20,7 @@
 #include "client/client.h"
 #include "common/clock.h"
 #include "common/size.h"
+#include "common/thread.h"
 #include "crew.h"
 #include "perftest.h"
 #include "report.h"
@@ -85,7 +86,8 @@ static int member_begin(void *arg, unsigned rank, void **state, struct error *er
 
 	if (!m)
 		return error_nomem(err, "a rank");
-	if (t->family != &local) { /* as its limit has them */
+	if (t->family != &local) { /* as its limit has them; threads as a rank would have them */
+		options.threads = options.threads ? options.threads : thread_processors(t->ranks);
 		options.chunk_bytes = options.chunk_bytes ? options.chunk_bytes : RMA_CHUNK_BYTES;
 		options.window = options.window ? options.window : RMA_WINDOW;
 	}

@@ -45,7 +45,8 @@ struct client_options {
 	size_t chunk_bytes;	/* 0: the back end's default */
 	unsigned window;	/* 0: the back end's default */
 	uint64_t pace_bytes;	/* a second, of what client_put() writes, at most; 0: as many as it can */
-	unsigned threads;	/* that copy at a time where the data plane copies by itself; 0: the caller's alone */
+	unsigned threads;	/* that copy at a time where the data plane copies by itself; else a second one makes checksums while
+				 * the caller's sends, for the time of client_put(); 0, 1: the caller's alone */
 	uint64_t block_bytes;	/* of the sets that it writes, as set_block_ok() allows it; 0: SET_BLOCK_DEFAULT */
 };
 

@@ -44,8 +44,8 @@ static const struct option table[] = {
 	OPTION("tracker", TYPE_STRING, tracker, "auto", "auto|hash|uffd",
 	       "in mode incremental: how changes are found; hash reads all, uffd has the kernel watch writes, auto tries both"),
 	OPTION("threads", TYPE_COUNT, threads, "0", NULL,
-	       "threads of a rank that look for changes (mode incremental), or copy to and from a server on this node, at "
-	       "a time; 0: one for each processor that is free for it, at most 8"),
+	       "threads of a rank that look for changes (mode incremental), copy to and from a server on this node, or make "
+	       "checksums of what another one sends, at a time; 0: one for each processor that is free for it, at most 8"),
 	OPTION("async", TYPE_STRING, async, "auto", "auto|stage|cow",
 	       "asynchronous checkpoints: stage copies all when one starts, cow protects pages and copies those that are "
 	       "written meanwhile; auto takes cow where the kernel offers it and few are"),

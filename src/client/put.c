@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* put.c - writing one set: BEGIN, one-sided writes with a checksum for every block, COMMIT. */
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include "client/mover.h"
@@ -9,9 +11,11 @@
 #include "common/log.h"
 #include "common/size.h"
 #include "common/testpoint.h"
+#include "common/thread.h"
 #include "wire/table.h"
 
 #define TAKE_BYTES ((uint64_t)SET_BLOCK_MAX) /* of a source at a time, at most */
+#define HELP_BYTES ((uint64_t)8 << 20)	     /* of a set, to be worth a second thread */
 
 struct put {
 	uint64_t epoch, keep, block_bytes;
@@ -25,9 +29,13 @@ struct put {
 	bool committed; /* a COMMIT was sent; whether it came to be is not known */
 	void **registrations; /* of segments, or of the source's memory; the last is the table's */
 	size_t registration_count;
-	/* how far the checksums are, which a second attempt needs not make again; bytes of the next extent */
-	uint64_t hashed_extents, hashed_bytes, hashed_blocks;
-	bool moved_hashed; /* in this attempt the data plane makes those that are not known */
+	bool moved_hashed; /* in this attempt the data plane makes the checksums that are not known */
+
+	pthread_mutex_t lock; /* guards how far the checksums are, which a second attempt needs not make again */
+	uint64_t hashed_extents, hashed_bytes; /* the latter of the next extent */
+	pthread_t helper; /* makes checksums while this thread sends */
+	bool helped;
+	atomic_bool abandoned; /* the helper's work is in vain */
 };
 
 static uint64_t segment_bytes(const struct segment *segment)
@@ -143,7 +151,7 @@ static int put_plan(struct put *put, uint32_t rank, struct error *err)
 	put->table = table_init(put->table_buffer, put->block_bytes, (uint32_t)put->count, extents, blocks);
 	put->table.header->epoch = put->epoch;
 	put->table.header->rank = rank;
-	put->hashed_extents = put->hashed_bytes = put->hashed_blocks = 0;
+	put->hashed_extents = put->hashed_bytes = 0;
 	plan_extents(put);
 	return 0;
 }
@@ -231,34 +239,73 @@ static uint64_t *extent_sums(const struct put *put, const struct table_extent *e
 		       : NULL;
 }
 
-/* Checksums the next block; false: all are done. */
+struct block {
+	const struct client_segment *segment;
+	uint64_t offset, bytes; /* of the segment */
+	uint64_t *sum;
+};
+
+/* The next one that is nobody's yet; false: there are none. With the lock. */
+static bool put_next_block(struct put *put, struct block *block)
+{
+	for (; put->hashed_extents < put->table.header->extent_count; put->hashed_extents++, put->hashed_bytes = 0) {
+		const struct table_extent *extent = &put->table.extents[put->hashed_extents];
+		uint64_t from = put->hashed_bytes, left = extent->bytes - from;
+
+		if (!left || extent_moved_hashed(put, extent))
+			continue;
+		*block = (struct block){
+			.segment = &put->segments[extent->segment],
+			.offset = extent->offset + from,
+			.bytes = left < put->block_bytes ? left : put->block_bytes,
+			.sum = &put->table.checksums[extent->first_block + from / put->block_bytes],
+		};
+		put->hashed_bytes += block->bytes;
+		return true;
+	}
+	return false;
+}
+
+/* Checksums the next block; false: all are done, or being done by the helper. */
 static bool put_hash_block(void *arg)
 {
 	struct put *put = arg;
-	const struct table_extent *extent = &put->table.extents[put->hashed_extents];
-	const struct client_segment *s;
-	uint64_t n, offset;
+	struct block block;
+	bool more;
 
-	if (put->source || put->hashed_extents == put->table.header->extent_count)
+	if (put->source)
 		return false;
-	n = extent->bytes - put->hashed_bytes;
-	if (extent_moved_hashed(put, extent)) {
-		put->hashed_blocks += table_blocks(n, put->block_bytes);
-		put->hashed_extents++;
-		return true;
-	}
-	if (n > put->block_bytes)
-		n = put->block_bytes;
-	s = &put->segments[extent->segment];
-	offset = extent->offset + put->hashed_bytes;
-	put->table.checksums[put->hashed_blocks++] =
-		block_checksum(put, s, offset, (const uint8_t *)s->at + offset, n);
-	put->hashed_bytes += n;
-	if (put->hashed_bytes == extent->bytes) {
-		put->hashed_extents++;
-		put->hashed_bytes = 0;
-	}
-	return true;
+	pthread_mutex_lock(&put->lock);
+	more = put_next_block(put, &block);
+	pthread_mutex_unlock(&put->lock);
+	if (more)
+		*block.sum = block_checksum(put, block.segment, block.offset,
+					    (const uint8_t *)block.segment->at + block.offset, block.bytes);
+	return more;
+}
+
+static void *put_help(void *arg)
+{
+	struct put *put = arg;
+
+	while (!atomic_load(&put->abandoned) && put_hash_block(put))
+		continue;
+	return NULL;
+}
+
+/* Where a processor is free, sending need not wait for checksums at all. */
+static void put_help_begin(struct put *put, unsigned threads)
+{
+	atomic_store(&put->abandoned, false);
+	put->helped = threads > 1 && !put->source && !put->moved_hashed && put->info.data_bytes >= HELP_BYTES &&
+		      !thread_begin(&put->helper, put_help, put);
+}
+
+static void put_help_end(struct put *put)
+{
+	if (put->helped)
+		pthread_join(put->helper, NULL);
+	put->helped = false;
 }
 
 /* The same in the waiting for completions, with several small blocks between two looks for some. */
@@ -333,6 +380,8 @@ static int put_table(struct client *client, struct put *put, struct mover *mover
 	/* Of a small set it all goes in one transfer; else nothing waits for checksums. */
 	for (unsigned i = 0; put_hash_block(put) && !rc; i++)
 		rc = i ? mover_flush(mover, err) : 0;
+	if (!rc)
+		put_help_end(put);
 	if (!rc && put->moved_hashed)
 		rc = mover_drain(mover, err);
 	if (rc)
@@ -358,7 +407,7 @@ static void put_share_hashing(struct put *put, const struct mover *mover)
 
 	put->moved_hashed = mover_checksums(mover, put->block_bytes);
 	if (before || put->moved_hashed)
-		put->hashed_extents = put->hashed_bytes = put->hashed_blocks = 0;
+		put->hashed_extents = put->hashed_bytes = 0;
 }
 
 /* ---- from a source ---- */
@@ -442,12 +491,15 @@ static int put_write(struct client *client, struct put *put, const struct wire_g
 	rc = mover_new(client->net, client->conn, client->options.timeout_ms, put->block_bytes, &calls, put, &mover, err);
 	if (!rc) {
 		put_share_hashing(put, mover);
+		put_help_begin(put, client->options.threads);
 		mover_pace(mover, client->options.pace_bytes);
 	}
 	for (; extent < put->table.extents + put->table.header->extent_count && !rc; extent++)
 		rc = put_extent(put, mover, &grant->key, extent, err);
 	if (!rc)
 		rc = put_table(client, put, mover, &grant->key, err);
+	atomic_store(&put->abandoned, true);
+	put_help_end(put);
 	if (rc)
 		session_drop(client); /* before the memory of what is in flight goes */
 	mover_free(mover);
@@ -633,6 +685,7 @@ int client_put_from(struct client *client, uint64_t epoch, uint64_t keep, enum s
 		.segments = segments,
 		.count = count,
 		.source = source,
+		.lock = PTHREAD_MUTEX_INITIALIZER,
 	};
 	int rc = put_plan(&put, client->identity.rank, err);
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <glob.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -152,6 +153,62 @@ START_TEST(what_was_put_is_got)
 END_TEST
 
 /* Whoever reads has blocks of another size for what it writes itself. */
+/* Ends the NI now and then, some times. */
+static void *kill_nis(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; i < 6; i++) {
+		pid_t ni;
+
+		usleep(30000);
+		ni = pmu_ni_pid(&pmu);
+		if (ni > 0)
+			kill(ni, SIGKILL);
+	}
+	return NULL;
+}
+
+/* With a second thread for the checksums, and the connection lost meanwhile or not, the table is the same. */
+START_TEST(a_helper_makes_the_same_checksums)
+{
+	static const size_t sizes[] = {5 * MIB + 123, 0, 4096, 6 * MIB - 1};
+	enum { SEGMENTS = sizeof(sizes) / sizeof(sizes[0]) };
+	struct client_options options = options_of_server();
+	struct client_identity identity = identity_of("helped", 0, 1);
+	struct client *alone = open_rank("alone", 0, 1), *helped;
+	struct client_segment segments[SEGMENTS];
+	bool killing = _i;
+	char name[16];
+	pthread_t killer;
+
+	options.threads = 3;
+	ck_assert_msg(!client_open(&options, &identity, &helped, &err), "%s", err.text);
+	for (unsigned i = 0; i < SEGMENTS; i++) {
+		snprintf(name, sizeof(name), "s%u", i);
+		segments[i] = segment_of(name, malloc(sizes[i] + 1), sizes[i]);
+	}
+	for (unsigned epoch = 1; epoch < 6; epoch++) {
+		for (unsigned i = 0; i < SEGMENTS; i++)
+			fill(segments[i].at, sizes[i], epoch + i);
+		ck_assert_msg(!client_put(alone, epoch, epoch - 1, NULL, segments, SEGMENTS, &err), "%s", err.text);
+		if (killing)
+			ck_assert(!pthread_create(&killer, NULL, kill_nis, NULL));
+		ck_assert_msg(!client_put(helped, epoch, epoch - 1, NULL, segments, SEGMENTS, &err), "%s", err.text);
+		if (killing)
+			pthread_join(killer, NULL);
+		ck_assert_uint_eq(sets_newest(helped)->epoch, epoch);
+		ck_assert_uint_eq(sets_newest(helped)->table_digest, sets_newest(alone)->table_digest);
+		ck_assert_msg(!client_get(helped, 0, epoch, segments, SEGMENTS, &err), "%s", err.text);
+		for (unsigned i = 0; i < SEGMENTS; i++)
+			check_fill(segments[i].at, sizes[i], epoch + i);
+	}
+	for (unsigned i = 0; i < SEGMENTS; i++)
+		free(segments[i].at);
+	client_close(alone, false, &err);
+	client_close(helped, false, &err);
+}
+END_TEST
+
 START_TEST(a_set_is_read_by_its_own_block_size)
 {
 	static const uint64_t blocks[] = {SET_BLOCK_MIN, SET_BLOCK_MAX, 0};
@@ -1226,11 +1283,23 @@ static TCase *tests(const char *name, void (*over)(void), bool with_device)
 	return tc;
 }
 
+static TCase *helper(void)
+{
+	TCase *tc = tcase_create("helper");
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_unchecked_fixture(tc, over_fabric, NULL);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_loop_test(tc, a_helper_makes_the_same_checksums, 0, 2);
+	return tc;
+}
+
 static Suite *unit_suite(void)
 {
 	Suite *suite = suite_create("client");
 
 	setenv("top_builddir", ".", 0);
+	suite_add_tcase(suite, helper()); /* `check threads` runs it alone */
 	suite_add_tcase(suite, tests("fabric", over_fabric, true));
 	suite_add_tcase(suite, tests("local", over_local, false));
 	return suite;
