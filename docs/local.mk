@@ -23,16 +23,19 @@ plotsdir = $(docdir)/plots
 dist_plots_DATA = \
 	%D%/plots/async-cow-stop.svg \
 	%D%/plots/async-cow-stop-huge.svg \
+	%D%/plots/async-cow-stop-part.svg \
 	%D%/plots/async-overhead.svg \
 	%D%/plots/async-overhead-huge.svg \
 	%D%/plots/async-overhead-local.svg \
 	%D%/plots/async-stage-stop.svg \
 	%D%/plots/checkpoint-local.svg \
+	%D%/plots/checkpoint-ofi.svg \
 	%D%/plots/commit-4k.svg \
 	%D%/plots/instead-dd.svg \
 	%D%/plots/instead-mpiio.svg \
 	%D%/plots/instead-write.svg \
-	%D%/plots/restore-local.svg
+	%D%/plots/restore-local.svg \
+	%D%/plots/restore-ofi.svg
 
 # For the administrator to copy and fill in.
 dist_pkgdata_DATA = %D%/pmu-server.conf
