@@ -108,7 +108,6 @@ int ofi_query(const char *provider, const char *node, const struct net_address *
 }
 
 static pthread_t preparing;
-static bool prepares;
 
 static void *prepare(void *arg)
 {
@@ -128,19 +127,30 @@ static void prepare_join(void)
 
 /* libfabric must not be unloaded below the thread (this file may be part of a plug-in that is); and a child that is forked must
  * not have libfabric's locks as the thread, which it does not have, happened to hold them. */
-__attribute__((destructor)) static void prepare_end(void)
+static void prepare_end(void)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-	if (prepares && !pthread_equal(pthread_self(), preparing))
+	if (!pthread_equal(pthread_self(), preparing))
 		pthread_once(&once, prepare_join);
 }
 
+static void prepare_end_at_exit(void *unused)
+{
+	(void)unused;
+	prepare_end();
+}
+
+/* atexit(), which ThreadSanitizer does not know to belong to a library that may go before. Source: Itanium C++ ABI, 3.3.6.3. */
+int __cxa_atexit(void (*function)(void *), void *arg, void *library);
+extern void *__dso_handle __attribute__((visibility("hidden")));
+
 static void prepare_begin(void)
 {
-	prepares = !thread_begin(&preparing, prepare, NULL);
-	if (prepares)
+	if (!thread_begin(&preparing, prepare, NULL)) {
+		__cxa_atexit(prepare_end_at_exit, NULL, __dso_handle);
 		pthread_atfork(prepare_end, NULL, NULL);
+	}
 }
 
 void net_prepare(void)
