@@ -16,7 +16,7 @@ struct plan {
 	unsigned runs;			/* that count, after those that warm up */
 	uint64_t chunk;			/* bytes of one transfer of a client; 0: RMA_CHUNK_BYTES */
 	unsigned window;		/* its transfers in flight; 0: RMA_WINDOW */
-	unsigned threads;		/* of a rank that copies by itself; 0: one */
+	unsigned threads;		/* client_options.threads; 0: what the row thinks best */
 	const char *tracker;		/* of increments; NULL: auto */
 	const char *rdma;		/* an address that an RDMA device has; NULL: none is named */
 	bool only;			/* rows were named */

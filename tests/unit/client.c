@@ -152,7 +152,6 @@ START_TEST(what_was_put_is_got)
 }
 END_TEST
 
-/* Whoever reads has blocks of another size for what it writes itself. */
 /* Ends the NI now and then, some times. */
 static void *kill_nis(void *arg)
 {
@@ -209,6 +208,7 @@ START_TEST(a_helper_makes_the_same_checksums)
 }
 END_TEST
 
+/* Whoever reads has blocks of another size for what it writes itself. */
 START_TEST(a_set_is_read_by_its_own_block_size)
 {
 	static const uint64_t blocks[] = {SET_BLOCK_MIN, SET_BLOCK_MAX, 0};
