@@ -14,8 +14,8 @@ struct plan {
 	unsigned ranks;			/* 0: what the benchmark thinks best */
 	uint64_t bytes;			/* a rank; 0: likewise */
 	unsigned runs;			/* that count, after those that warm up */
-	uint64_t chunk;			/* bytes of one transfer of a client; 0: RMA_CHUNK_BYTES */
-	unsigned window;		/* its transfers in flight; 0: RMA_WINDOW */
+	uint64_t chunk;			/* bytes of one transfer of a client; 0: its default */
+	unsigned window;		/* its transfers in flight; 0: its default */
 	unsigned threads;		/* client_options.threads; 0: what the row thinks best */
 	const char *tracker;		/* of increments; NULL: auto */
 	const char *rdma;		/* an address that an RDMA device has; NULL: none is named */

@@ -86,11 +86,8 @@ static int member_begin(void *arg, unsigned rank, void **state, struct error *er
 
 	if (!m)
 		return error_nomem(err, "a rank");
-	if (t->family != &local) { /* as its limit has them; threads as a rank would have them */
-		options.threads = options.threads ? options.threads : thread_processors(t->ranks);
-		options.chunk_bytes = options.chunk_bytes ? options.chunk_bytes : RMA_CHUNK_BYTES;
-		options.window = options.window ? options.window : RMA_WINDOW;
-	}
+	if (t->family != &local && !options.threads)
+		options.threads = thread_processors(t->ranks); /* as a rank would have them */
 	m->rank = rank;
 	m->bytes = t->bytes;
 	m->file = t->files[rank];

@@ -4,12 +4,12 @@
 
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <linux/tcp.h> /* knows more of a connection than netinet/tcp.h */
 #include <sodium.h>
 #include "common/clock.h"
 #include "common/identity.h"
@@ -25,6 +25,19 @@ void control_close(struct control *control)
 		close(control->fd);
 	control->fd = -1;
 	sodium_memzero(&control->seal, sizeof(control->seal));
+}
+
+unsigned control_round_trip_us(const struct control *control)
+{
+	struct tcp_info info = {0};
+	socklen_t bytes = sizeof(info);
+
+	if (control->peer.storage.ss_family == AF_UNIX)
+		return 1;
+	if (getsockopt(control->fd, IPPROTO_TCP, TCP_INFO, &info, &bytes) ||
+	    bytes < offsetof(struct tcp_info, tcpi_min_rtt) + sizeof(info.tcpi_min_rtt))
+		return 0;
+	return info.tcpi_min_rtt ? info.tcpi_min_rtt : 1;
 }
 
 /* ---- bytes, before a deadline ---- */

@@ -34,6 +34,9 @@ int control_connect(const struct client_options *options, uint64_t deadline, str
 int control_call(struct control *control, enum wire_type type, wire_fields_fn *fields, void *message,
 		 wire_fields_fn *reply_fields, void *reply, uint64_t deadline, struct error *err);
 
+/* The shortest round trip to the server that the kernel has seen on this connection, at least 1; 0: it does not tell. */
+unsigned control_round_trip_us(const struct control *control);
+
 void control_close(struct control *control);
 
 #endif

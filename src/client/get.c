@@ -473,13 +473,13 @@ static int judge_damage(struct client *client, const struct get *get, struct err
 
 static int get_move(struct client *client, struct get *get, struct error *err)
 {
-	static const struct mover_calls calls = {.done = piece_arrived};
 	struct mover *mover = NULL;
 	int rc;
 
-	rc = mover_new(client->net, client->conn, client->options.timeout_ms, get->set.set.info.block_bytes, &calls, get,
-		       &mover, err);
+	rc = mover_new(client->net, client->conn, client->options.timeout_ms, get->set.set.info.block_bytes,
+		       piece_arrived, get, &mover, err);
 	if (!rc) {
+		mover_hashed(mover);
 		get->step_bytes = mover_chunk_bytes(mover);
 		rc = read_tables(client, get, mover, err);
 	}

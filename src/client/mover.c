@@ -31,7 +31,7 @@ struct mover {
 	uint64_t timeout_ms;
 	size_t block_bytes;
 	uint64_t pace, next_ns; /* bytes a second; when the next transfer may begin */
-	const struct mover_calls *calls;
+	mover_done_fn *done;
 	void *arg;
 	struct net_limits limits;
 	struct open_transfer open;
@@ -42,7 +42,7 @@ struct mover {
 };
 
 int mover_new(const struct net_ops *net, struct net_conn *conn, uint64_t timeout_ms, size_t block_bytes,
-	      const struct mover_calls *calls, void *arg, struct mover **out, struct error *err)
+	      mover_done_fn *done, void *arg, struct mover **out, struct error *err)
 {
 	struct mover *m = calloc(1, sizeof(*m));
 	unsigned window;
@@ -53,7 +53,7 @@ int mover_new(const struct net_ops *net, struct net_conn *conn, uint64_t timeout
 	m->conn = conn;
 	m->timeout_ms = timeout_ms;
 	m->block_bytes = block_bytes;
-	m->calls = calls;
+	m->done = done;
 	m->arg = arg;
 	net->limits(conn, &m->limits);
 	window = m->limits.window;
@@ -80,6 +80,14 @@ bool mover_checksums(const struct mover *m, size_t block_bytes)
 	return m->limits.checksums && block_bytes == m->block_bytes && m->limits.chunk_bytes >= block_bytes;
 }
 
+void mover_hashed(struct mover *m)
+{
+	unsigned window = m->limits.hashed_window;
+
+	if (window && window < m->limits.window)
+		m->free_count = m->limits.window = window;
+}
+
 static struct net_piece first_piece(const struct net_transfer *transfer)
 {
 	return (struct net_piece){transfer->local, transfer->offset, transfer->bytes, transfer->checksums};
@@ -99,10 +107,10 @@ static int slot_done(struct mover *m, const struct slot *slot, struct error *err
 {
 	int rc = 0;
 
-	for (unsigned i = 0; i <= slot->transfer.more_count && m->calls->done && !rc; i++) {
+	for (unsigned i = 0; i <= slot->transfer.more_count && !rc; i++) {
 		struct net_piece piece = i ? slot->more[i - 1] : first_piece(&slot->transfer);
 
-		rc = m->calls->done(m->arg, &piece, slot->contexts[i], err);
+		rc = m->done(m->arg, &piece, slot->contexts[i], err);
 	}
 	return rc;
 }
@@ -127,16 +135,11 @@ static int reaped_settle(struct mover *m, int n, struct error *err)
 	return 0;
 }
 
-/* Waits for at least one completion, and makes use of the time. */
+/* Waits for at least one completion. */
 static int reap(struct mover *m, struct error *err)
 {
-	int n;
+	int n = m->net->reap(m->conn, m->reaped, m->limits.window, deadline_in_ms(m->timeout_ms), err);
 
-	do {
-		n = m->net->reap(m->conn, m->reaped, m->limits.window, 0, NULL);
-	} while (n == -ETIMEDOUT && m->calls->spare && m->calls->spare(m->arg));
-	if (n == -ETIMEDOUT)
-		n = m->net->reap(m->conn, m->reaped, m->limits.window, deadline_in_ms(m->timeout_ms), err);
 	return n < 0 ? n : reaped_settle(m, n, err);
 }
 
@@ -214,8 +217,7 @@ void mover_pace(struct mover *m, uint64_t bytes_per_s)
 	m->next_ns = clock_monotonic_ns();
 }
 
-/* Waits until the open transfer's turn, and makes use of the time: other work, and what completes. Time that was not
- * used is not made up for. */
+/* Waits until the open transfer's turn, and takes what completes meanwhile. Time that was not used is not made up for. */
 static int pace_wait(struct mover *m, struct error *err)
 {
 	uint64_t now = clock_monotonic_ns(), wait_ns = (uint64_t)((double)m->open.bytes / (double)m->pace * 1e9);
@@ -226,8 +228,6 @@ static int pace_wait(struct mover *m, struct error *err)
 	for (; !rc && now < m->next_ns; now = clock_monotonic_ns()) {
 		uint64_t left_ms = (m->next_ns - now) / 1000000;
 
-		if (m->calls->spare && m->calls->spare(m->arg))
-			continue;
 		deadline_sleep_ms(m->next_ns, left_ms < PACE_LOOK_MS ? left_ms + 1 : PACE_LOOK_MS);
 		if (m->free_count + 1 < m->limits.window)
 			rc = reap_ready(m, err);

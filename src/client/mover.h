@@ -12,26 +12,25 @@
 
 struct mover;
 
-/* Either may be NULL. */
-struct mover_calls {
-	/* A piece has been moved well. A value other than 0 ends the whole move with it. */
-	int (*done)(void *arg, const struct net_piece *piece, void *context, struct error *err);
-	/* There is nothing to do but to wait: does some microseconds of other work; false: it has none. */
-	bool (*spare)(void *arg);
-};
+/* A piece has been moved well. A value other than 0 ends the whole move with it. */
+typedef int mover_done_fn(void *arg, const struct net_piece *piece, void *context, struct error *err);
 
 /*
- * `calls` lives as long as the mover. Each transfer may take `timeout_ms`; checksums are of blocks of `block_bytes`.
+ * Each transfer may take `timeout_ms`; checksums are of blocks of `block_bytes`.
  * -ENOMEM. The connection is the mover's alone until mover_free().
  */
 int mover_new(const struct net_ops *net, struct net_conn *conn, uint64_t timeout_ms, size_t block_bytes,
-	      const struct mover_calls *calls, void *arg, struct mover **mover, struct error *err);
+	      mover_done_fn *done, void *arg, struct mover **mover, struct error *err);
 
 /* The largest piece. */
 size_t mover_chunk_bytes(const struct mover *mover);
 
 /* Does the data plane make checksums of blocks of `block_bytes`? Pieces with checksums begin where a block does. */
 bool mover_checksums(const struct mover *mover, size_t block_bytes);
+
+/* The caller makes checksums of each piece just before mover_start(), or when it is told of it: no more are under way at
+ * a time than suits that. Nothing has been started yet. */
+void mover_hashed(struct mover *mover);
 
 /*
  * Starts to move one piece of at most mover_chunk_bytes() to or from the grant's `offset`, waiting for room first.

@@ -15,7 +15,7 @@
 #include "wire/table.h"
 
 #define TAKE_BYTES ((uint64_t)SET_BLOCK_MAX) /* of a source at a time, at most */
-#define HELP_BYTES ((uint64_t)8 << 20)	     /* of a set, to be worth a second thread */
+#define HELP_BYTES ((uint64_t)128 << 20)     /* of a set, to be worth a second thread */
 
 struct put {
 	uint64_t epoch, keep, block_bytes;
@@ -31,10 +31,10 @@ struct put {
 	size_t registration_count;
 	bool moved_hashed; /* in this attempt the data plane makes the checksums that are not known */
 
-	pthread_mutex_t lock; /* guards how far the checksums are, which a second attempt needs not make again */
+	pthread_t helper; /* makes the checksums while this thread sends */
+	bool helped;	  /* it does: else this thread makes those of each piece just before it is sent */
+	pthread_mutex_t lock; /* guards how far they are, for both make them at the end */
 	uint64_t hashed_extents, hashed_bytes; /* the latter of the next extent */
-	pthread_t helper; /* makes checksums while this thread sends */
-	bool helped;
 	atomic_bool abandoned; /* the helper's work is in vain */
 };
 
@@ -151,7 +151,6 @@ static int put_plan(struct put *put, uint32_t rank, struct error *err)
 	put->table = table_init(put->table_buffer, put->block_bytes, (uint32_t)put->count, extents, blocks);
 	put->table.header->epoch = put->epoch;
 	put->table.header->rank = rank;
-	put->hashed_extents = put->hashed_bytes = 0;
 	plan_extents(put);
 	return 0;
 }
@@ -266,15 +265,12 @@ static bool put_next_block(struct put *put, struct block *block)
 	return false;
 }
 
-/* Checksums the next block; false: all are done, or being done by the helper. */
-static bool put_hash_block(void *arg)
+/* Checksums the next block; false: all are done, or being done by the other thread. */
+static bool put_hash_block(struct put *put)
 {
-	struct put *put = arg;
 	struct block block;
 	bool more;
 
-	if (put->source)
-		return false;
 	pthread_mutex_lock(&put->lock);
 	more = put_next_block(put, &block);
 	pthread_mutex_unlock(&put->lock);
@@ -297,6 +293,7 @@ static void *put_help(void *arg)
 static void put_help_begin(struct put *put, unsigned threads)
 {
 	atomic_store(&put->abandoned, false);
+	put->hashed_extents = put->hashed_bytes = 0;
 	put->helped = threads > 1 && !put->source && !put->moved_hashed && put->info.data_bytes >= HELP_BYTES &&
 		      !thread_begin(&put->helper, put_help, put);
 }
@@ -306,18 +303,6 @@ static void put_help_end(struct put *put)
 	if (put->helped)
 		pthread_join(put->helper, NULL);
 	put->helped = false;
-}
-
-/* The same in the waiting for completions, with several small blocks between two looks for some. */
-static bool put_hash_some(void *arg)
-{
-	const struct put *put = arg;
-
-	for (uint64_t bytes = put->block_bytes; bytes < SET_BLOCK_DEFAULT; bytes += put->block_bytes) {
-		if (!put_hash_block(arg))
-			return false;
-	}
-	return put_hash_block(arg);
 }
 
 /* `checksums` are those of blocks of `block_bytes`, or NULL. */
@@ -368,7 +353,7 @@ static int put_persist(struct client *client, struct put *put, const struct net_
 	return -ECONNRESET;
 }
 
-/* The table goes last, since checksums are made while the data is under way. */
+/* The table goes last, when all checksums are made; of a small set it all goes in one transfer. */
 static int put_table(struct client *client, struct put *put, struct mover *mover, const struct net_key *key,
 		     struct error *err)
 {
@@ -377,9 +362,10 @@ static int put_table(struct client *client, struct put *put, struct mover *mover
 	bool seals;
 	int rc = 0;
 
-	/* Of a small set it all goes in one transfer; else nothing waits for checksums. */
-	for (unsigned i = 0; put_hash_block(put) && !rc; i++)
-		rc = i ? mover_flush(mover, err) : 0;
+	if (put->helped)
+		rc = mover_flush(mover, err);
+	while (!rc && put->helped && put_hash_block(put))
+		continue;
 	if (!rc)
 		put_help_end(put);
 	if (!rc && put->moved_hashed)
@@ -400,17 +386,7 @@ static int put_table(struct client *client, struct put *put, struct mover *mover
 	return rc ? rc : put_persist(client, put, key, seals ? &seal : NULL, err);
 }
 
-/* What an earlier attempt left to the data plane may have to be made here. */
-static void put_share_hashing(struct put *put, const struct mover *mover)
-{
-	bool before = put->moved_hashed;
-
-	put->moved_hashed = mover_checksums(mover, put->block_bytes);
-	if (before || put->moved_hashed)
-		put->hashed_extents = put->hashed_bytes = 0;
-}
-
-/* ---- from a source ---- */
+/* ---- pieces of it ---- */
 
 /* What was taken, and is shipped, is given back. */
 static int put_moved(void *arg, const struct net_piece *piece, void *context, struct error *err)
@@ -425,45 +401,62 @@ static int put_moved(void *arg, const struct net_piece *piece, void *context, st
 	return 0;
 }
 
-/* Takes *bytes of the extent from `done` on, or fewer, and checksums them where they lie, unless the data plane does. */
-static int put_take(struct put *put, struct mover *mover, const struct table_extent *extent, uint64_t done,
+/* The memory that *bytes of the extent from `done` on are sent from, or of fewer. */
+static int put_take(const struct put *put, struct mover *mover, const struct table_extent *extent, uint64_t done,
 		    uint64_t *bytes, void **at, struct error *err)
 {
 	const struct client_source *source = put->source;
-	const struct client_segment *s = &put->segments[extent->segment];
-	uint64_t wanted = *bytes, offset = extent->offset + done, n;
+	uint64_t wanted = *bytes, offset = extent->offset + done;
 	int rc;
 
+	if (!source) {
+		*at = (uint8_t *)put->segments[extent->segment].at + offset;
+		return 0;
+	}
 	while ((rc = source->take(source->arg, extent->segment, offset, bytes, at, err)) == -EAGAIN) {
 		rc = mover_wait(mover, err);
 		if (rc)
 			return rc;
 		*bytes = wanted;
 	}
-	for (uint64_t from = 0; !rc && from < *bytes && !extent_moved_hashed(put, extent); from += n) {
-		n = *bytes - from < put->block_bytes ? *bytes - from : put->block_bytes;
-		put->table.checksums[extent->first_block + (done + from) / put->block_bytes] =
-			block_checksum(put, s, offset + from, (const uint8_t *)*at + from, n);
-	}
 	return rc;
 }
 
-static int put_extent_from_source(struct put *put, struct mover *mover, const struct net_key *key,
-				  const struct table_extent *extent, struct error *err)
+/* Checksums what is about to be sent: reading it once serves both, as long as little is under way before it. */
+static void put_hash_piece(struct put *put, const struct table_extent *extent, uint64_t done, const uint8_t *at,
+			   uint64_t bytes)
 {
-	uint64_t most = mover_chunk_bytes(mover), n;
+	uint64_t *sum = &put->table.checksums[extent->first_block + done / put->block_bytes];
+
+	for (uint64_t from = 0, n; from < bytes; from += n) {
+		n = bytes - from < put->block_bytes ? bytes - from : put->block_bytes;
+		*sum++ = block_checksum(put, &put->segments[extent->segment], extent->offset + done + from, at + from, n);
+	}
+}
+
+/* Whole blocks; from a source few enough to be one thread's to copy: the application has the other processors. */
+static uint64_t put_piece_bytes(const struct put *put, const struct mover *mover)
+{
+	uint64_t most = mover_chunk_bytes(mover);
+
+	if (put->source && most > TAKE_BYTES)
+		most = TAKE_BYTES;
+	most -= most % put->block_bytes;
+	return most < put->block_bytes ? put->block_bytes : most;
+}
+
+static int put_extent(struct put *put, struct mover *mover, const struct net_key *key,
+		      const struct table_extent *extent, struct error *err)
+{
+	uint64_t most = put_piece_bytes(put, mover), n;
 	void *at;
 	int rc = 0;
 
-	/* So few are one thread's to copy: the application has the other processors. */
-	if (most > TAKE_BYTES)
-		most = TAKE_BYTES;
-	most -= most % put->block_bytes;
-	if (most < put->block_bytes)
-		most = put->block_bytes;
 	for (uint64_t done = 0; done < extent->bytes && !rc; done += n) {
 		n = extent->bytes - done < most ? extent->bytes - done : most;
 		rc = put_take(put, mover, extent, done, &n, &at, err);
+		if (!rc && !put->helped && !extent_moved_hashed(put, extent))
+			put_hash_piece(put, extent, done, at, n);
 		if (!rc)
 			rc = put_bytes(mover, key, at, extent->set_offset + done, n, extent_sums(put, extent, done),
 				       put->block_bytes, err);
@@ -471,27 +464,19 @@ static int put_extent_from_source(struct put *put, struct mover *mover, const st
 	return rc;
 }
 
-static int put_extent(struct put *put, struct mover *mover, const struct net_key *key,
-		      const struct table_extent *extent, struct error *err)
-{
-	if (put->source)
-		return put_extent_from_source(put, mover, key, extent, err);
-	return put_bytes(mover, key, (uint8_t *)put->segments[extent->segment].at + extent->offset,
-			 extent->set_offset, extent->bytes, extent_sums(put, extent, 0), put->block_bytes, err);
-}
-
 static int put_write(struct client *client, struct put *put, const struct wire_grant *grant,
 		     struct error *err)
 {
-	static const struct mover_calls calls = {.done = put_moved, .spare = put_hash_some};
 	const struct table_extent *extent = put->table.extents;
 	struct mover *mover = NULL;
 	int rc;
 
-	rc = mover_new(client->net, client->conn, client->options.timeout_ms, put->block_bytes, &calls, put, &mover, err);
+	rc = mover_new(client->net, client->conn, client->options.timeout_ms, put->block_bytes, put_moved, put, &mover, err);
 	if (!rc) {
-		put_share_hashing(put, mover);
+		put->moved_hashed = mover_checksums(mover, put->block_bytes);
 		put_help_begin(put, client->options.threads);
+		if (!put->helped)
+			mover_hashed(mover);
 		mover_pace(mover, client->options.pace_bytes);
 	}
 	for (; extent < put->table.extents + put->table.header->extent_count && !rc; extent++)

@@ -123,7 +123,9 @@ static int data_connect(struct client *client, struct wire_open_reply *reply, ui
 		.provider = own ? options->provider : reply->provider,
 		.device = options->device,
 		.chunk_bytes = options->chunk_bytes,
+		.block_bytes = options->block_bytes,
 		.window = options->window,
+		.round_trip_us = control_round_trip_us(&client->control),
 		.threads = options->pace_bytes ? 1 : options->threads,
 	};
 	bool chosen = named || own || (options->device && *options->device);

@@ -36,7 +36,9 @@ struct net_params {
 	unsigned threads;
 	bool stores_persist;  /* target, local: what processes of this node store past their caches is durable then */
 	size_t chunk_bytes;   /* initiator: largest single transfer; 0 for the default */
+	size_t block_bytes;   /* initiator: a default chunk has room for so many */
 	unsigned window;      /* initiator: transfers in flight, on each rail; 0 for the default */
+	unsigned round_trip_us; /* initiator: of the network, at least 1; 0: not known */
 	/* target: called at the start of each progress thread, before listen() returns, to bind it near memory
 	 * and device; may be NULL. `device` is the fabric device's PCI address ("0000:3b:00.0") or "". */
 	void (*thread_start)(void *arg, unsigned thread, const char *device);
@@ -80,6 +82,9 @@ struct net_transfer {
 struct net_limits {
 	size_t chunk_bytes;
 	unsigned window; /* on all rails together */
+	/* So many for who makes a checksum of each transfer's memory just before it is submitted, or after it is reaped:
+	 * with more under way the caches have lost it in between. 0: it does not matter. */
+	unsigned hashed_window;
 	/* How many ranges a transfer may have here and there; pieces that touch are one range. */
 	unsigned local_ranges, remote_ranges;
 	unsigned persist; /* 1 << each method that persist_range() has here */

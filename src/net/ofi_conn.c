@@ -10,8 +10,10 @@
 #include "common/clock.h"
 #include "net/piece.h"
 
-#define CHUNK_BYTES_DEFAULT (1u << 20)
-#define WINDOW_DEFAULT 16u
+#define CHUNK_BYTES_DEFAULT (768u << 10)
+#define WINDOW_DEFAULT 22u
+#define HASHED_BYTES_MIN (3u << 20) /* under way: enough where the network is near */
+#define HASHED_BYTES_PER_US 50000u  /* of delay: twice what 200 Gbit/s have on their way */
 #define REAP_BATCH 16u
 
 _Static_assert(sizeof(OFI_FULL) == sizeof(OFI_REJECTED), "what a rejection says is of one length");
@@ -117,18 +119,33 @@ static unsigned ranges_within(size_t offered)
 	return offered < 1 ? 1 : offered > NET_PIECES_MAX ? NET_PIECES_MAX : (unsigned)offered;
 }
 
+/* As few as the network's delay allows. Figures are in docs/performance.md. */
+static unsigned hashed_window(const struct net_limits *limits, unsigned round_trip_us)
+{
+	uint64_t bytes = (uint64_t)round_trip_us * HASHED_BYTES_PER_US, count;
+
+	if (bytes < HASHED_BYTES_MIN)
+		bytes = HASHED_BYTES_MIN;
+	count = (bytes + limits->chunk_bytes - 1) / limits->chunk_bytes;
+	return count < 2 ? 2 : count < limits->window ? (unsigned)count : limits->window;
+}
+
 /* As asked for, as far as the provider goes. */
 static void conn_limit(struct net_conn *conn, const struct net_params *params)
 {
 	const struct fi_tx_attr *tx = conn->info->tx_attr;
 	struct net_limits *limits = &conn->limits;
 
-	limits->chunk_bytes = params->chunk_bytes ? params->chunk_bytes : CHUNK_BYTES_DEFAULT;
+	limits->chunk_bytes = params->chunk_bytes		       ? params->chunk_bytes
+			      : params->block_bytes > CHUNK_BYTES_DEFAULT ? params->block_bytes
+									  : CHUNK_BYTES_DEFAULT;
 	if (limits->chunk_bytes > conn->info->ep_attr->max_msg_size)
 		limits->chunk_bytes = conn->info->ep_attr->max_msg_size;
 	limits->window = params->window ? params->window : WINDOW_DEFAULT;
 	if (limits->window > tx->size)
 		limits->window = (unsigned)tx->size;
+	if (!params->window && params->round_trip_us)
+		limits->hashed_window = hashed_window(limits, params->round_trip_us);
 	limits->local_ranges = ranges_within(tx->iov_limit);
 	limits->remote_ranges = ranges_within(tx->rma_iov_limit);
 }

@@ -176,7 +176,9 @@ static int rail_limit(struct rail *rail, const struct net_params *params, struct
 	if (ibv_query_device(rail->id->verbs, device) ||
 	    ibv_query_port(rail->id->verbs, rail->id->port_num, &port))
 		return verbs_failed(err, errno, "asking the RDMA device what it can do");
-	limits->chunk_bytes = params->chunk_bytes ? params->chunk_bytes : CHUNK_BYTES_DEFAULT;
+	limits->chunk_bytes = params->chunk_bytes		       ? params->chunk_bytes
+			      : params->block_bytes > CHUNK_BYTES_DEFAULT ? params->block_bytes
+									  : CHUNK_BYTES_DEFAULT;
 	if (limits->chunk_bytes > port.max_msg_sz)
 		limits->chunk_bytes = port.max_msg_sz;
 	/* A transfer of many ranges becomes several requests. */

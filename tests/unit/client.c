@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include "client/client.h"
 #include "client/control.h"
+#include "client/session.h"
 #include "common/clock.h"
 #include "common/testpoint.h"
 #include "pmu_fixture.h"
@@ -126,6 +127,12 @@ static void setup(void)
 	ck_assert(pmu_start(&pmu, NULL, NULL));
 }
 
+static void setup_large(void)
+{
+	pmu_make(&pmu);
+	ck_assert(pmu_start(&pmu, (const char *[]){"--size", "768M", NULL}, NULL));
+}
+
 static void teardown(void)
 {
 	pmu_remove(&pmu);
@@ -170,7 +177,7 @@ static void *kill_nis(void *arg)
 /* With a second thread for the checksums, and the connection lost meanwhile or not, the table is the same. */
 START_TEST(a_helper_makes_the_same_checksums)
 {
-	static const size_t sizes[] = {5 * MIB + 123, 0, 4096, 6 * MIB - 1};
+	static const size_t sizes[] = {65 * MIB + 123, 0, 4096, 66 * MIB - 1};
 	enum { SEGMENTS = sizeof(sizes) / sizeof(sizes[0]) };
 	struct client_options options = options_of_server();
 	struct client_identity identity = identity_of("helped", 0, 1);
@@ -186,7 +193,7 @@ START_TEST(a_helper_makes_the_same_checksums)
 		snprintf(name, sizeof(name), "s%u", i);
 		segments[i] = segment_of(name, malloc(sizes[i] + 1), sizes[i]);
 	}
-	for (unsigned epoch = 1; epoch < 6; epoch++) {
+	for (unsigned epoch = 1; epoch < 4; epoch++) {
 		for (unsigned i = 0; i < SEGMENTS; i++)
 			fill(segments[i].at, sizes[i], epoch + i);
 		ck_assert_msg(!client_put(alone, epoch, epoch - 1, NULL, segments, SEGMENTS, &err), "%s", err.text);
@@ -1217,6 +1224,31 @@ START_TEST(a_command_line_is_recorded_across_a_restart_of_the_server)
 }
 END_TEST
 
+/* However its server is reached, over TCP or by a socket of this node. */
+START_TEST(few_transfers_are_under_way_to_a_near_server)
+{
+	char address[160];
+	struct client_options options = options_of_server();
+	struct client_identity identity = identity_of("near", 0, 1);
+	struct net_limits limits;
+	struct client *client;
+
+	snprintf(address, sizeof(address), "unix:%s/socket", pmu.directory);
+	ck_assert(pmu_stop(&pmu));
+	ck_assert(pmu_start(&pmu, (const char *[]){"--listen", address, NULL}, NULL));
+	if (_i)
+		options.server = address;
+	for (options.window = 0; options.window < 8; options.window += 7) {
+		ck_assert_msg(!client_open(&options, &identity, &client, &err), "%s", err.text);
+		client->net->limits(client->conn, &limits);
+		ck_assert_uint_ge(limits.hashed_window, options.window ? 0 : 2);
+		ck_assert_uint_le(limits.hashed_window, options.window ? 0 : limits.window);
+		ck_assert_uint_eq(limits.window, options.window ? options.window : 22);
+		client_close(client, false, &err);
+	}
+}
+END_TEST
+
 static void over_fabric(void)
 {
 	net_name = "ofi";
@@ -1289,7 +1321,8 @@ static TCase *helper(void)
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_unchecked_fixture(tc, over_fabric, NULL);
-	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_checked_fixture(tc, setup_large, teardown);
+	tcase_add_loop_test(tc, few_transfers_are_under_way_to_a_near_server, 0, 2);
 	tcase_add_loop_test(tc, a_helper_makes_the_same_checksums, 0, 2);
 	return tc;
 }

@@ -277,6 +277,46 @@ static void wait_ms(uint64_t ms)
 
 /* ---- transfers ---- */
 
+/* What is under way is never less than the network has room for, nor a chunk smaller than a block. */
+START_TEST(limits_go_by_the_block_and_the_delay)
+{
+	const struct {
+		struct net_params with; /* the rest is as always */
+		size_t chunk;
+		unsigned hashed; /* of the ofi back end's */
+	} of[] = {
+		{{.block_bytes = 64 * KIB}, in_hardware() ? MIB : 768 * KIB, 0},
+		{{.block_bytes = 4 * MIB}, 4 * MIB, 0},
+		{{.block_bytes = 4 * MIB, .chunk_bytes = 512 * KIB}, 512 * KIB, 0},
+		{{.chunk_bytes = 512 * KIB, .round_trip_us = 1}, 512 * KIB, 6},
+		{{.chunk_bytes = 512 * KIB, .round_trip_us = 62}, 512 * KIB, 6},
+		{{.chunk_bytes = 512 * KIB, .round_trip_us = 100}, 512 * KIB, 10},
+		{{.chunk_bytes = 512 * KIB, .round_trip_us = UINT32_MAX}, 512 * KIB, 22},
+		{{.chunk_bytes = 8 * MIB, .round_trip_us = 1}, 8 * MIB, 2},
+		{{.window = 5, .round_trip_us = 1}, in_hardware() ? MIB : 768 * KIB, 0},
+	};
+
+	start();
+	for (unsigned i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
+		struct net_params with = params();
+		struct error err = {0};
+		struct net_limits used;
+		struct net_conn *conn;
+
+		with.block_bytes = of[i].with.block_bytes;
+		with.chunk_bytes = of[i].with.chunk_bytes;
+		with.round_trip_us = of[i].with.round_trip_us;
+		with.window = of[i].with.window;
+		admit(i);
+		ck_assert_int_eq(try_connect_to(&with, &address, i, DEADLINE_MS, &conn, &err), 0);
+		net->limits(conn, &used);
+		ck_assert_uint_eq(used.chunk_bytes, of[i].chunk);
+		ck_assert_uint_eq(used.hashed_window, in_hardware() ? 0 : of[i].hashed);
+		net->close(conn);
+	}
+}
+END_TEST
+
 START_TEST(transfers_of_many_sizes_arrive_and_come_back)
 {
 	const struct {
@@ -299,8 +339,8 @@ START_TEST(transfers_of_many_sizes_arrive_and_come_back)
 		admit(l);
 		ck_assert_int_eq(try_connect_to(&with, &address, l, DEADLINE_MS, &conn, &err), 0);
 		net->limits(conn, &used);
-		ck_assert_uint_eq(used.chunk_bytes, limits[l].chunk ? limits[l].chunk : MIB);
-		ck_assert_uint_eq(used.window, rails() * (limits[l].window ? limits[l].window : 16));
+		ck_assert_uint_eq(used.chunk_bytes, limits[l].chunk ? limits[l].chunk : in_hardware() ? MIB : 768 * KIB);
+		ck_assert_uint_eq(used.window, rails() * (limits[l].window ? limits[l].window : in_hardware() ? 16 : 22));
 
 		const size_t sizes[] = {1,
 					2,
@@ -1572,6 +1612,7 @@ static Suite *unit_suite(void)
 	Suite *suite = suite_create("net");
 
 #define ADD(name) unit_add(suite, #name, name, 60)
+	ADD(limits_go_by_the_block_and_the_delay);
 	ADD(transfers_of_many_sizes_arrive_and_come_back);
 	ADD(pieces_of_one_transfer_each_go_to_their_place);
 	ADD(pieces_beyond_a_limit_are_refused);
