@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <sched.h>
 #include <search.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -397,7 +398,8 @@ static void worker_dispatch(struct worker *worker, struct source *source)
 /*
  * Waits for events. A wake-up costs the sender as much as some 10 KiB of data, so that in the midst of a
  * stream of them it is cheaper for both to look again for a while first. How long follows the waits
- * themselves, as the halt polling of hypervisors does: short ones lengthen it, a long one ends it.
+ * themselves, as the halt polling of hypervisors does: short ones lengthen it, a long one ends it. Whoever else wants
+ * the processor meanwhile has it, which may be the one that it waits for.
  */
 static int worker_wait(struct worker *worker, struct epoll_event *events, int timeout_ms)
 {
@@ -409,6 +411,7 @@ static int worker_wait(struct worker *worker, struct epoll_event *events, int ti
 	begin_ns = clock_monotonic_ns();
 	waited_ns = 0;
 	while (n == 0 && waited_ns < worker->linger_ns) {
+		sched_yield();
 		n = epoll_wait(worker->epoll_fd, events, EVENTS_MAX, 0);
 		waited_ns = clock_monotonic_ns() - begin_ns;
 	}
