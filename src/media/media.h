@@ -98,6 +98,10 @@ int media_measure(const char *directory, enum media_granularity *granularity, st
  * deep_flush(). Before there are threads. */
 void media_set_granularity(enum media_granularity granularity);
 
+/* From here on persist() may begin so many threads, the caller's among them, for large ranges; 1 before. Before there are
+ * threads. */
+void media_set_threads(unsigned threads);
+
 /* What has to be flushed: "nothing", "cache lines", "pages". */
 const char *media_granularity_text(enum media_granularity granularity);
 

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <libpmem2.h>
 #include <linux/magic.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,6 +22,10 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 #include "common/copy.h"
+#include "common/thread.h"
+
+#define PORTION_BYTES ((size_t)4 << 20)
+#define THREAD_BYTES  ((size_t)16 << 20) /* to be worth one */
 
 struct media_map {
 	struct pmem2_map *map; /* NULL: the page cache */
@@ -42,6 +47,13 @@ void media_set_granularity(enum media_granularity granularity)
 {
 	granularity_dax = granularity;
 	granularity_known = true;
+}
+
+static unsigned persist_threads = 1;
+
+void media_set_threads(unsigned threads)
+{
+	persist_threads = threads;
 }
 
 /* libpmem2 returns -errno, or its own codes below -100000; those that a file can cause get an errno. */
@@ -369,6 +381,30 @@ static int persist_pages(struct media_map *map, size_t offset, size_t bytes, str
 	return 0;
 }
 
+struct flushing {
+	const struct media_map *map;
+	size_t end;
+	atomic_size_t next; /* portion that no thread has yet, by where it begins */
+};
+
+static void portions_flush(void *arg)
+{
+	struct flushing *f = arg;
+	size_t at;
+
+	while ((at = atomic_fetch_add(&f->next, PORTION_BYTES)) < f->end)
+		f->map->persist(f->map->base + at, f->end - at < PORTION_BYTES ? f->end - at : PORTION_BYTES);
+}
+
+/* A thread writes back some 20 GB/s of lines that the caches have lost already, and each one more as many. */
+static void persist_lines(const struct media_map *map, size_t offset, size_t bytes)
+{
+	struct flushing flushing = {.map = map, .end = offset + bytes, .next = offset};
+	size_t worth = map->granularity == MEDIA_CACHE_LINE ? bytes / THREAD_BYTES : 0;
+
+	thread_crowd(worth < persist_threads ? (unsigned)worth : persist_threads, portions_flush, &flushing);
+}
+
 static int pmem2_media_persist(struct media_map *map, size_t offset, size_t bytes, struct error *err)
 {
 	int rc = range_check(map, offset, bytes, err);
@@ -377,7 +413,7 @@ static int pmem2_media_persist(struct media_map *map, size_t offset, size_t byte
 		return rc;
 	if (map->granularity == MEDIA_PAGE)
 		return persist_pages(map, offset, bytes, err);
-	map->persist(map->base + offset, bytes);
+	persist_lines(map, offset, bytes);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "common/datagram.h"
 #include "common/log.h"
+#include "common/thread.h"
 #include "common/worker.h"
 #include "ni/behind.h"
 #include "ni/confine.h"
@@ -182,6 +183,7 @@ static int confine(const struct ni_request *request, struct ni_reply *reply, str
 	int rc;
 
 	media_set_granularity(request->granularity);
+	media_set_threads(thread_processors(1)); /* it could not count them later */
 	confine_thread();
 	rc = worker_start(WORKERS);
 	if (!rc)
