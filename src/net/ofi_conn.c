@@ -136,9 +136,7 @@ static void conn_limit(struct net_conn *conn, const struct net_params *params)
 	const struct fi_tx_attr *tx = conn->info->tx_attr;
 	struct net_limits *limits = &conn->limits;
 
-	limits->chunk_bytes = params->chunk_bytes		       ? params->chunk_bytes
-			      : params->block_bytes > CHUNK_BYTES_DEFAULT ? params->block_bytes
-									  : CHUNK_BYTES_DEFAULT;
+	limits->chunk_bytes = chunk_wanted(params, CHUNK_BYTES_DEFAULT);
 	if (limits->chunk_bytes > conn->info->ep_attr->max_msg_size)
 		limits->chunk_bytes = conn->info->ep_attr->max_msg_size;
 	limits->window = params->window ? params->window : WINDOW_DEFAULT;

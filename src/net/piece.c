@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* piece.c - what every back end asks of a transfer's pieces. */
+/* piece.c - what back ends share about transfers and their pieces. */
 #include "net/piece.h"
 
 #include <errno.h>
@@ -29,4 +29,11 @@ int pieces_check(const struct net_transfer *transfer, const struct net_key *key,
 		bytes += piece.bytes;
 	}
 	return 0;
+}
+
+size_t chunk_wanted(const struct net_params *params, size_t usual)
+{
+	if (params->chunk_bytes)
+		return params->chunk_bytes;
+	return params->block_bytes > usual ? params->block_bytes : usual;
 }

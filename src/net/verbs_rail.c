@@ -7,6 +7,7 @@
 #include <string.h>
 #include "common/clock.h"
 #include "common/log.h"
+#include "net/piece.h"
 #include "net/verbs_source.h"
 
 #define CHUNK_BYTES_DEFAULT (1u << 20)
@@ -176,9 +177,7 @@ static int rail_limit(struct rail *rail, const struct net_params *params, struct
 	if (ibv_query_device(rail->id->verbs, device) ||
 	    ibv_query_port(rail->id->verbs, rail->id->port_num, &port))
 		return verbs_failed(err, errno, "asking the RDMA device what it can do");
-	limits->chunk_bytes = params->chunk_bytes		       ? params->chunk_bytes
-			      : params->block_bytes > CHUNK_BYTES_DEFAULT ? params->block_bytes
-									  : CHUNK_BYTES_DEFAULT;
+	limits->chunk_bytes = chunk_wanted(params, CHUNK_BYTES_DEFAULT);
 	if (limits->chunk_bytes > port.max_msg_sz)
 		limits->chunk_bytes = port.max_msg_sz;
 	/* A transfer of many ranges becomes several requests. */
