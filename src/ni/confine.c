@@ -257,7 +257,7 @@ static int rules_add_by_argument(scmp_filter_ctx filter)
 		int call;
 		unsigned argument, mask, wanted;
 	} rules[] = {
-		/* threads, which merges have; clone3 hides its arguments, and has a fall-back */
+		/* threads, which merges and large ranges on DAX have; clone3 hides its arguments, and has a fall-back */
 		{ALLOW, SCMP_SYS(clone), 0, CLONE_THREAD, CLONE_THREAD},
 		{KILL, SCMP_SYS(clone), 0, CLONE_THREAD, 0},
 		/* no new code */
