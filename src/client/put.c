@@ -251,7 +251,7 @@ static bool put_next_block(struct put *put, struct block *block)
 		const struct table_extent *extent = &put->table.extents[put->hashed_extents];
 		uint64_t from = put->hashed_bytes, left = extent->bytes - from;
 
-		if (!left || extent_moved_hashed(put, extent))
+		if (!left)
 			continue;
 		*block = (struct block){
 			.segment = &put->segments[extent->segment],
