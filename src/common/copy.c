@@ -12,6 +12,9 @@
 
 #define LINE	     64
 #define STREAMED_MIN 4096
+/* So many pages are copied side by side, which is a third faster than one after the other: docs/performance.md. */
+#define ROWS	  4
+#define ROW_BYTES 4096
 /* What is hashed, and then copied while the first-level cache still has it. */
 #define PIECE 8192
 /* What a thread takes at a time, and how much there must be for each: to begin one takes as long as to copy some 100 KiB. */
@@ -19,22 +22,38 @@
 #define THREAD_BYTES  (4 * PORTION_BYTES)
 
 #ifdef __SSE2__
+static void line_stream(uint8_t *to, const uint8_t *from)
+{
+	__m128i a = _mm_loadu_si128((const __m128i *)from);
+	__m128i b = _mm_loadu_si128((const __m128i *)(from + 16));
+	__m128i c = _mm_loadu_si128((const __m128i *)(from + 32));
+	__m128i d = _mm_loadu_si128((const __m128i *)(from + 48));
+
+	_mm_stream_si128((__m128i *)to, a);
+	_mm_stream_si128((__m128i *)(to + 16), b);
+	_mm_stream_si128((__m128i *)(to + 32), c);
+	_mm_stream_si128((__m128i *)(to + 48), d);
+}
+
+static void rows_stream(uint8_t *to, const uint8_t *from)
+{
+	for (size_t at = 0; at < ROW_BYTES; at += LINE) {
+		for (size_t row = 0; row < ROWS * ROW_BYTES; row += ROW_BYTES)
+			line_stream(to + row + at, from + row + at);
+	}
+}
+
 /* Whole lines, to where one begins; those that come `ahead` bytes later are fetched meanwhile. */
 static void lines_stream(uint8_t *to, const uint8_t *from, size_t bytes, size_t ahead)
 {
-	for (; bytes; to += LINE, from += LINE, bytes -= LINE) {
-		__m128i a, b, c, d;
+	size_t at = 0;
 
+	for (; !ahead && bytes - at >= ROWS * ROW_BYTES; at += ROWS * ROW_BYTES)
+		rows_stream(to + at, from + at);
+	for (; at < bytes; at += LINE) {
 		if (ahead)
-			_mm_prefetch((const char *)from + ahead, _MM_HINT_T0);
-		a = _mm_loadu_si128((const __m128i *)from);
-		b = _mm_loadu_si128((const __m128i *)(from + 16));
-		c = _mm_loadu_si128((const __m128i *)(from + 32));
-		d = _mm_loadu_si128((const __m128i *)(from + 48));
-		_mm_stream_si128((__m128i *)to, a);
-		_mm_stream_si128((__m128i *)(to + 16), b);
-		_mm_stream_si128((__m128i *)(to + 32), c);
-		_mm_stream_si128((__m128i *)(to + 48), d);
+			_mm_prefetch((const char *)from + at + ahead, _MM_HINT_T0);
+		line_stream(to + at, from + at);
 	}
 }
 
