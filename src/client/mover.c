@@ -80,12 +80,13 @@ bool mover_checksums(const struct mover *m, size_t block_bytes)
 	return m->limits.checksums && block_bytes == m->block_bytes && m->limits.chunk_bytes >= block_bytes;
 }
 
-void mover_hashed(struct mover *m)
+bool mover_hashed(struct mover *m)
 {
 	unsigned window = m->limits.hashed_window;
 
 	if (window && window < m->limits.window)
 		m->free_count = m->limits.window = window;
+	return window;
 }
 
 static struct net_piece first_piece(const struct net_transfer *transfer)

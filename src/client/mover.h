@@ -28,9 +28,9 @@ size_t mover_chunk_bytes(const struct mover *mover);
 /* Does the data plane make checksums of blocks of `block_bytes`? Pieces with checksums begin where a block does. */
 bool mover_checksums(const struct mover *mover, size_t block_bytes);
 
-/* The caller makes checksums of each piece just before mover_start(), or when it is told of it: no more are under way at
- * a time than suits that. Nothing has been started yet. */
-void mover_hashed(struct mover *mover);
+/* The caller makes checksums of each piece just after mover_start(), or when it is told of it: no more are under way at
+ * a time than suits that. Nothing has been started yet. False: it does not matter, a device reads and writes them. */
+bool mover_hashed(struct mover *mover);
 
 /*
  * Starts to move one piece of at most mover_chunk_bytes() to or from the grant's `offset`, waiting for room first.

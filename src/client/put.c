@@ -15,7 +15,7 @@
 #include "wire/table.h"
 
 #define TAKE_BYTES ((uint64_t)SET_BLOCK_MAX) /* of a source at a time, at most */
-#define HELP_BYTES ((uint64_t)128 << 20)     /* of a set, to be worth a second thread */
+#define HELP_BYTES ((uint64_t)16 << 20)	     /* of a set, to be worth a second thread */
 
 struct put {
 	uint64_t epoch, keep, block_bytes;
@@ -32,7 +32,7 @@ struct put {
 	bool moved_hashed; /* in this attempt the data plane makes the checksums that are not known */
 
 	pthread_t helper; /* makes the checksums while this thread sends */
-	bool helped;	  /* it does: else this thread makes those of each piece just before it is sent */
+	bool helped;	  /* it does: else this thread makes those of each piece when it is sent */
 	pthread_mutex_t lock; /* guards how far they are, for both make them at the end */
 	uint64_t hashed_extents, hashed_bytes; /* the latter of the next extent */
 	atomic_bool abandoned; /* the helper's work is in vain */
@@ -289,7 +289,7 @@ static void *put_help(void *arg)
 	return NULL;
 }
 
-/* Where a processor is free, sending need not wait for checksums at all. */
+/* Where a device sends, and another processor is free, sending need not wait for checksums at all. */
 static void put_help_begin(struct put *put, unsigned threads)
 {
 	atomic_store(&put->abandoned, false);
@@ -422,7 +422,7 @@ static int put_take(const struct put *put, struct mover *mover, const struct tab
 	return rc;
 }
 
-/* Checksums what is about to be sent: reading it once serves both, as long as little is under way before it. */
+/* Of what is being sent, which the caches have then, unless a device does it. */
 static void put_hash_piece(struct put *put, const struct table_extent *extent, uint64_t done, const uint8_t *at,
 			   uint64_t bytes)
 {
@@ -449,17 +449,21 @@ static int put_extent(struct put *put, struct mover *mover, const struct net_key
 		      const struct table_extent *extent, struct error *err)
 {
 	uint64_t most = put_piece_bytes(put, mover), n;
+	const bool hashes = !put->helped && !extent_moved_hashed(put, extent);
+	const bool first = most > mover_chunk_bytes(mover); /* several transfers: not all are given back at once */
 	void *at;
 	int rc = 0;
 
 	for (uint64_t done = 0; done < extent->bytes && !rc; done += n) {
 		n = extent->bytes - done < most ? extent->bytes - done : most;
 		rc = put_take(put, mover, extent, done, &n, &at, err);
-		if (!rc && !put->helped && !extent_moved_hashed(put, extent))
+		if (!rc && hashes && first)
 			put_hash_piece(put, extent, done, at, n);
 		if (!rc)
 			rc = put_bytes(mover, key, at, extent->set_offset + done, n, extent_sums(put, extent, done),
 				       put->block_bytes, err);
+		if (!rc && hashes && !first)
+			put_hash_piece(put, extent, done, at, n);
 	}
 	return rc;
 }
@@ -474,9 +478,7 @@ static int put_write(struct client *client, struct put *put, const struct wire_g
 	rc = mover_new(client->net, client->conn, client->options.timeout_ms, put->block_bytes, put_moved, put, &mover, err);
 	if (!rc) {
 		put->moved_hashed = mover_checksums(mover, put->block_bytes);
-		put_help_begin(put, client->options.threads);
-		if (!put->helped)
-			mover_hashed(mover);
+		put_help_begin(put, mover_hashed(mover) ? 1 : client->options.threads);
 		mover_pace(mover, client->options.pace_bytes);
 	}
 	for (; extent < put->table.extents + put->table.header->extent_count && !rc; extent++)

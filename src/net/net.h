@@ -82,8 +82,8 @@ struct net_transfer {
 struct net_limits {
 	size_t chunk_bytes;
 	unsigned window; /* on all rails together */
-	/* So many for who makes a checksum of each transfer's memory just before it is submitted, or after it is reaped:
-	 * with more under way the caches have lost it in between. 0: it does not matter. */
+	/* The processor of who submits reads what is written, and writes what is read, so that his caches have it: so many
+	 * for who then makes a checksum of it, with more under way they would have lost it. 0: a device does. */
 	unsigned hashed_window;
 	/* How many ranges a transfer may have here and there; pieces that touch are one range. */
 	unsigned local_ranges, remote_ranges;

@@ -10,9 +10,9 @@
 #include "common/clock.h"
 #include "net/piece.h"
 
-#define CHUNK_BYTES_DEFAULT (768u << 10)
-#define WINDOW_DEFAULT 22u
-#define HASHED_BYTES_MIN (3u << 20) /* under way: enough where the network is near */
+#define CHUNK_BYTES_DEFAULT (512u << 10)
+#define WINDOW_DEFAULT 32u
+#define HASHED_BYTES_MIN (2u << 20) /* under way: enough where the network is near */
 #define HASHED_BYTES_PER_US 50000u  /* of delay: twice what 200 Gbit/s have on their way */
 #define REAP_BATCH 16u
 
@@ -142,8 +142,8 @@ static void conn_limit(struct net_conn *conn, const struct net_params *params)
 	limits->window = params->window ? params->window : WINDOW_DEFAULT;
 	if (limits->window > tx->size)
 		limits->window = (unsigned)tx->size;
-	if (!params->window && params->round_trip_us)
-		limits->hashed_window = hashed_window(limits, params->round_trip_us);
+	limits->hashed_window = params->window || !params->round_trip_us ? limits->window
+									: hashed_window(limits, params->round_trip_us);
 	limits->local_ranges = ranges_within(tx->iov_limit);
 	limits->remote_ranges = ranges_within(tx->rma_iov_limit);
 }

@@ -130,7 +130,7 @@ static void setup(void)
 static void setup_large(void)
 {
 	pmu_make(&pmu);
-	ck_assert(pmu_start(&pmu, (const char *[]){"--size", "768M", NULL}, NULL));
+	ck_assert(pmu_start(&pmu, (const char *[]){"--size", "256M", NULL}, NULL));
 }
 
 static void teardown(void)
@@ -174,10 +174,32 @@ static void *kill_nis(void *arg)
 	return NULL;
 }
 
+static struct net_ops wrapped;
+static const struct net_ops *inner;
+static unsigned limits_asked;
+
+static void limits_of_a_device(const struct net_conn *conn, struct net_limits *limits)
+{
+	inner->limits(conn, limits);
+	limits->hashed_window = 0;
+	limits_asked++;
+}
+
+/* Until the client connects anew, its back end says that a device sends. */
+static void wrap_as_device(struct client *client)
+{
+	if (client->net == &wrapped)
+		return;
+	inner = client->net;
+	wrapped = *inner;
+	wrapped.limits = limits_of_a_device;
+	client->net = &wrapped;
+}
+
 /* With a second thread for the checksums, and the connection lost meanwhile or not, the table is the same. */
 START_TEST(a_helper_makes_the_same_checksums)
 {
-	static const size_t sizes[] = {65 * MIB + 123, 0, 4096, 66 * MIB - 1};
+	static const size_t sizes[] = {9 * MIB + 123, 0, 4096, 10 * MIB - 1};
 	enum { SEGMENTS = sizeof(sizes) / sizeof(sizes[0]) };
 	struct client_options options = options_of_server();
 	struct client_identity identity = identity_of("helped", 0, 1);
@@ -189,6 +211,7 @@ START_TEST(a_helper_makes_the_same_checksums)
 
 	options.threads = 3;
 	ck_assert_msg(!client_open(&options, &identity, &helped, &err), "%s", err.text);
+	limits_asked = 0;
 	for (unsigned i = 0; i < SEGMENTS; i++) {
 		snprintf(name, sizeof(name), "s%u", i);
 		segments[i] = segment_of(name, malloc(sizes[i] + 1), sizes[i]);
@@ -199,6 +222,7 @@ START_TEST(a_helper_makes_the_same_checksums)
 		ck_assert_msg(!client_put(alone, epoch, epoch - 1, NULL, segments, SEGMENTS, &err), "%s", err.text);
 		if (killing)
 			ck_assert(!pthread_create(&killer, NULL, kill_nis, NULL));
+		wrap_as_device(helped);
 		ck_assert_msg(!client_put(helped, epoch, epoch - 1, NULL, segments, SEGMENTS, &err), "%s", err.text);
 		if (killing)
 			pthread_join(killer, NULL);
@@ -208,10 +232,79 @@ START_TEST(a_helper_makes_the_same_checksums)
 		for (unsigned i = 0; i < SEGMENTS; i++)
 			check_fill(segments[i].at, sizes[i], epoch + i);
 	}
+	ck_assert_uint_ge(limits_asked, 3);
 	for (unsigned i = 0; i < SEGMENTS; i++)
 		free(segments[i].at);
 	client_close(alone, false, &err);
 	client_close(helped, false, &err);
+}
+END_TEST
+
+/* Memory of its own that what is shipped is copied to; what was given back is another's from then on. */
+struct lent {
+	uint8_t *data, *copy;
+	size_t bytes;
+	struct client_memory memory;
+};
+
+static int lent_begin(void *arg, struct error *error)
+{
+	const struct lent *lent = arg;
+
+	(void)error;
+	memcpy(lent->copy, lent->data, lent->bytes);
+	return 0;
+}
+
+static int lent_take(void *arg, size_t index, uint64_t offset, uint64_t *bytes, void **at, struct error *error)
+{
+	const struct lent *lent = arg;
+
+	(void)index;
+	(void)bytes;
+	(void)error;
+	*at = lent->copy + offset;
+	return 0;
+}
+
+static void lent_give(void *arg, void *at, uint64_t bytes)
+{
+	(void)arg;
+	memset(at, 0xee, bytes);
+}
+
+static const struct client_memory *lent_memory(void *arg, size_t *count)
+{
+	const struct lent *lent = arg;
+
+	*count = 1;
+	return &lent->memory;
+}
+
+/* Of a block that is one transfer, or many. */
+START_TEST(what_is_given_back_is_not_read_any_more)
+{
+	struct client_options options = options_of_server();
+	struct client_identity identity = identity_of("lent", 0, 1);
+	const size_t bytes = 6 * MIB + 123;
+	struct lent lent = {malloc(bytes), malloc(bytes), bytes, {0}};
+	const struct client_source source = {lent_begin, lent_take, lent_give, lent_memory, &lent};
+	struct client_segment s = segment_of("data", lent.data, bytes);
+	enum set_kind kind = SET_FULL;
+	struct client *client;
+
+	options.block_bytes = MIB;
+	options.window = 2;
+	options.chunk_bytes = _i ? 65536 : 0;
+	lent.memory = (struct client_memory){lent.copy, bytes, false};
+	ck_assert_msg(!client_open(&options, &identity, &client, &err), "%s", err.text);
+	fill(lent.data, bytes, 1);
+	ck_assert_msg(!client_put_from(client, 1, 0, &kind, &s, 1, &source, &err), "%s", err.text);
+	check_fill(lent.data, bytes, 1);
+	get_ok(client, 0, 1, lent.data, bytes);
+	client_close(client, false, &err);
+	free(lent.data);
+	free(lent.copy);
 }
 END_TEST
 
@@ -1284,10 +1377,10 @@ START_TEST(few_transfers_are_under_way_to_a_near_server)
 		identity.job = options.window ? "asked" : "near";
 		ck_assert_msg(!client_open(&options, &identity, &client, &err), "%s", err.text);
 		client->net->limits(client->conn, &limits);
-		ck_assert_uint_ge(limits.hashed_window, options.window ? 0 : 2);
-		ck_assert_uint_le(limits.hashed_window, options.window ? 0 : limits.window);
-		ck_assert_uint_eq(limits.window, options.window ? options.window : 22);
-		check_under_way(client, options.window ? options.window : limits.hashed_window);
+		ck_assert_uint_ge(limits.hashed_window, options.window ? options.window : 2);
+		ck_assert_uint_le(limits.hashed_window, limits.window);
+		ck_assert_uint_eq(limits.window, options.window ? options.window : 32);
+		check_under_way(client, limits.hashed_window);
 		client_close(client, false, &err);
 	}
 }
@@ -1313,6 +1406,7 @@ static TCase *tests(const char *name, void (*over)(void), bool with_device)
 	tcase_set_timeout(tc, 120);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, what_was_put_is_got);
+	tcase_add_loop_test(tc, what_is_given_back_is_not_read_any_more, 0, 2);
 	tcase_add_test(tc, a_set_is_read_by_its_own_block_size);
 	tcase_add_test(tc, block_sizes_out_of_range_are_refused);
 	tcase_add_test(tc, a_set_tells_which_generation_wrote_it);

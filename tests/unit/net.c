@@ -285,15 +285,15 @@ START_TEST(limits_go_by_the_block_and_the_delay)
 		size_t chunk;
 		unsigned hashed; /* of the ofi back end's */
 	} of[] = {
-		{{.block_bytes = 64 * KIB}, in_hardware() ? MIB : 768 * KIB, 0},
-		{{.block_bytes = 4 * MIB}, 4 * MIB, 0},
-		{{.block_bytes = 4 * MIB, .chunk_bytes = 512 * KIB}, 512 * KIB, 0},
-		{{.chunk_bytes = 512 * KIB, .round_trip_us = 1}, 512 * KIB, 6},
-		{{.chunk_bytes = 512 * KIB, .round_trip_us = 62}, 512 * KIB, 6},
+		{{.block_bytes = 64 * KIB}, in_hardware() ? MIB : 512 * KIB, 32},
+		{{.block_bytes = 4 * MIB}, 4 * MIB, 32},
+		{{.block_bytes = 4 * MIB, .chunk_bytes = 256 * KIB}, 256 * KIB, 32},
+		{{.chunk_bytes = 512 * KIB, .round_trip_us = 1}, 512 * KIB, 4},
+		{{.chunk_bytes = 512 * KIB, .round_trip_us = 41}, 512 * KIB, 4},
 		{{.chunk_bytes = 512 * KIB, .round_trip_us = 100}, 512 * KIB, 10},
-		{{.chunk_bytes = 512 * KIB, .round_trip_us = UINT32_MAX}, 512 * KIB, 22},
+		{{.chunk_bytes = 512 * KIB, .round_trip_us = UINT32_MAX}, 512 * KIB, 32},
 		{{.chunk_bytes = 8 * MIB, .round_trip_us = 1}, 8 * MIB, 2},
-		{{.window = 5, .round_trip_us = 1}, in_hardware() ? MIB : 768 * KIB, 0},
+		{{.window = 5, .round_trip_us = 1}, in_hardware() ? MIB : 512 * KIB, 5},
 	};
 
 	start();
@@ -339,8 +339,8 @@ START_TEST(transfers_of_many_sizes_arrive_and_come_back)
 		admit(l);
 		ck_assert_int_eq(try_connect_to(&with, &address, l, DEADLINE_MS, &conn, &err), 0);
 		net->limits(conn, &used);
-		ck_assert_uint_eq(used.chunk_bytes, limits[l].chunk ? limits[l].chunk : in_hardware() ? MIB : 768 * KIB);
-		ck_assert_uint_eq(used.window, rails() * (limits[l].window ? limits[l].window : in_hardware() ? 16 : 22));
+		ck_assert_uint_eq(used.chunk_bytes, limits[l].chunk ? limits[l].chunk : in_hardware() ? MIB : 512 * KIB);
+		ck_assert_uint_eq(used.window, rails() * (limits[l].window ? limits[l].window : in_hardware() ? 16 : 32));
 
 		const size_t sizes[] = {1,
 					2,
