@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #ifdef __SSE2__
-#include <emmintrin.h>
+#include <immintrin.h>
 #endif
 #include "common/checksum.h"
 #include "common/thread.h"
@@ -15,13 +15,16 @@
 /* So many pages are copied side by side, which is a third faster than one after the other: docs/performance.md. */
 #define ROWS	  4
 #define ROW_BYTES 4096
-/* What is hashed, and then copied while the first-level cache still has it. */
+/* What is copied, and then hashed while the first-level cache still has it; what comes so much later is fetched by then. */
 #define PIECE 8192
+#define AHEAD 1024
 /* What a thread takes at a time, and how much there must be for each: to begin one takes as long as to copy some 100 KiB. */
 #define PORTION_BYTES ((size_t)1 << 20)
 #define THREAD_BYTES  (4 * PORTION_BYTES)
 
 #ifdef __SSE2__
+typedef void line_fn(uint8_t *to, const uint8_t *from);
+
 static void line_stream(uint8_t *to, const uint8_t *from)
 {
 	__m128i a = _mm_loadu_si128((const __m128i *)from);
@@ -35,26 +38,45 @@ static void line_stream(uint8_t *to, const uint8_t *from)
 	_mm_stream_si128((__m128i *)(to + 48), d);
 }
 
-static void rows_stream(uint8_t *to, const uint8_t *from)
+__attribute__((target("avx512f"))) static void line_stream_whole(uint8_t *to, const uint8_t *from)
+{
+	_mm512_stream_si512((void *)to, _mm512_loadu_si512(from));
+}
+
+static inline __attribute__((always_inline)) void rows_stream(uint8_t *to, const uint8_t *from, line_fn *line)
 {
 	for (size_t at = 0; at < ROW_BYTES; at += LINE) {
 		for (size_t row = 0; row < ROWS * ROW_BYTES; row += ROW_BYTES)
-			line_stream(to + row + at, from + row + at);
+			line(to + row + at, from + row + at);
 	}
 }
 
-/* Whole lines, to where one begins; those that come `ahead` bytes later are fetched meanwhile. */
-static void lines_stream(uint8_t *to, const uint8_t *from, size_t bytes, size_t ahead)
+/* Whole lines, to where one begins; those that come `ahead` bytes later are fetched meanwhile, be they of this or not. */
+static inline __attribute__((always_inline)) void lines_stream_by(uint8_t *to, const uint8_t *from, size_t bytes, size_t ahead,
+								  line_fn *line)
 {
 	size_t at = 0;
 
 	for (; !ahead && bytes - at >= ROWS * ROW_BYTES; at += ROWS * ROW_BYTES)
-		rows_stream(to + at, from + at);
+		rows_stream(to + at, from + at, line);
 	for (; at < bytes; at += LINE) {
 		if (ahead)
 			_mm_prefetch((const char *)from + at + ahead, _MM_HINT_T0);
-		line_stream(to + at, from + at);
+		line(to + at, from + at);
 	}
+}
+
+__attribute__((target("avx512f"))) static void lines_stream_whole(uint8_t *to, const uint8_t *from, size_t bytes, size_t ahead)
+{
+	lines_stream_by(to, from, bytes, ahead, line_stream_whole);
+}
+
+static void lines_stream(uint8_t *to, const uint8_t *from, size_t bytes, size_t ahead)
+{
+	if (__builtin_cpu_supports("avx512f"))
+		lines_stream_whole(to, from, bytes, ahead);
+	else
+		lines_stream_by(to, from, bytes, ahead, line_stream);
 }
 
 static void fence(void)
@@ -116,30 +138,29 @@ void copy_streaming(void *to, const void *from, size_t bytes)
 	fence();
 }
 
-/* One block; `more` says whether there is another behind it. */
-static uint64_t block_copy(struct checksum *sum, uint8_t *to, const uint8_t *from, size_t bytes, size_t more)
+static uint64_t block_copy(uint8_t *to, const uint8_t *from, size_t bytes)
 {
+	struct checksum sum;
 	size_t n;
 
-	checksum_begin(sum);
+	checksum_begin(&sum);
 	for (; bytes; to += n, from += n, bytes -= n) {
 		n = bytes < PIECE ? bytes : PIECE;
-		checksum_add(sum, from, n);
-		stream(to, from, n, bytes + more >= 2 * PIECE ? PIECE : 0);
+		stream(to, from, n, AHEAD);
+		checksum_add(&sum, from, n);
 	}
-	return checksum_end(sum);
+	return checksum_end(&sum);
 }
 
 void copy_checksummed(void *to, const void *from, size_t bytes, size_t block_bytes, uint64_t *checksums)
 {
 	const uint8_t *source = from;
 	uint8_t *target = to;
-	struct checksum sum;
 	size_t n;
 
 	for (; bytes; source += n, target += n, bytes -= n) {
 		n = bytes < block_bytes ? bytes : block_bytes;
-		*checksums++ = block_copy(&sum, target, source, n, bytes - n);
+		*checksums++ = block_copy(target, source, n);
 	}
 	fence();
 }
