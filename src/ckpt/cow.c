@@ -67,7 +67,8 @@ int cow_new(uint64_t kept_bytes, uint64_t timeout_ms, unsigned threads, struct c
 	cow->kept.most_bytes = kept_bytes;
 	cow->timeout_ms = timeout_ms;
 	cow->threads = threads;
-	cow->fault.fd = cow->pagemap = cow->bell = -1;
+	cow->fault.handle = PRIVATE_FD_NONE;
+	cow->pagemap = cow->bell = -1;
 	pthread_mutex_init(&cow->lock, NULL);
 	pthread_cond_init(&cow->changed, NULL);
 	*out = cow;

@@ -258,7 +258,7 @@ static bool over(struct cow *cow, bool *ending)
 void *cow_answer(void *context)
 {
 	struct cow *cow = context;
-	struct pollfd fds[] = {{.fd = cow->fault.fd, .events = POLLIN}, {.fd = cow->bell, .events = POLLIN}};
+	struct pollfd fds[] = {{.fd = cow->fault.handle.fd, .events = POLLIN}, {.fd = cow->bell, .events = POLLIN}};
 	bool ending = false;
 	uint64_t rung;
 

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -19,36 +18,6 @@
 	(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_EVENT_UNMAP | UFFD_FEATURE_EVENT_REMOVE |                       \
 	 UFFD_FEATURE_WP_UNPOPULATED)
 #define PORTION_BYTES ((uint64_t)8 << 20)
-
-/* All open ones of the process. While a child had copies of their descriptors, the parent's memory would stay registered. */
-static struct userfault *open_list;
-static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
-
-static void fork_before(void)
-{
-	pthread_mutex_lock(&open_lock);
-}
-
-static void fork_in_parent(void)
-{
-	pthread_mutex_unlock(&open_lock);
-}
-
-static void fork_in_child(void)
-{
-	for (struct userfault *u = open_list; u; u = u->next) {
-		close(u->fd);
-		u->fd = -1;
-	}
-	open_list = NULL;
-	pthread_mutex_unlock(&open_lock);
-}
-
-static void fork_prepare(void)
-{
-	pthread_atfork(fork_before, fork_in_parent, fork_in_child);
-}
 
 static int descriptor_new(struct error *err)
 {
@@ -71,44 +40,28 @@ static int descriptor_new(struct error *err)
 int userfault_open(struct userfault *u, struct error *err)
 {
 	struct uffdio_api api = {.api = UFFD_API, .features = FEATURES};
-	int rc;
+	int fd, rc;
 
-	pthread_once(&fork_once, fork_prepare);
-	pthread_mutex_lock(&open_lock); /* no fork between open and list */
-	u->fd = rc = descriptor_new(err);
-	if (rc >= 0 && ioctl(u->fd, UFFDIO_API, &api)) {
+	private_fd_opening();
+	fd = rc = descriptor_new(err);
+	if (fd >= 0 && ioctl(fd, UFFDIO_API, &api)) {
 		rc = error_set(err, -errno, "userfaultfd: %s (Linux 6.4 is needed)", strerror(errno));
-		close(u->fd);
-		u->fd = -1;
+		close(fd);
 	}
-	if (rc >= 0) {
-		u->next = open_list;
-		open_list = u;
-	}
-	pthread_mutex_unlock(&open_lock);
+	private_fd_opened(&u->handle, rc < 0 ? -1 : fd);
 	return rc < 0 ? rc : 0;
 }
 
 void userfault_close(struct userfault *u)
 {
-	pthread_mutex_lock(&open_lock);
-	for (struct userfault **link = &open_list; *link; link = &(*link)->next) {
-		if (*link != u)
-			continue;
-		*link = u->next;
-		break;
-	}
-	if (u->fd >= 0)
-		close(u->fd);
-	u->fd = -1;
-	pthread_mutex_unlock(&open_lock);
+	private_fd_close(&u->handle);
 }
 
 int userfault_register(const struct userfault *u, uintptr_t begin, uint64_t bytes, struct error *err)
 {
 	struct uffdio_register range = {.range = {begin, bytes}, .mode = UFFDIO_REGISTER_MODE_WP};
 
-	if (!ioctl(u->fd, UFFDIO_REGISTER, &range))
+	if (!ioctl(u->handle.fd, UFFDIO_REGISTER, &range))
 		return 0;
 	return error_set(err, -errno, "cannot register it with userfaultfd: %s%s", strerror(errno),
 			 errno == EBUSY ? " (something else in this process has)" : "");
@@ -124,7 +77,7 @@ void userfault_unregister(const struct userfault *u, uintptr_t begin, uint64_t b
 
 		bytes = end - begin < PORTION_BYTES ? end - begin : PORTION_BYTES;
 		range = (struct uffdio_range){begin, bytes};
-		ioctl(u->fd, UFFDIO_UNREGISTER, &range); /* fails where the memory is gone */
+		ioctl(u->handle.fd, UFFDIO_UNREGISTER, &range); /* fails where the memory is gone */
 		if (between)
 			between(context);
 	}
@@ -134,19 +87,19 @@ int userfault_protect(const struct userfault *u, uintptr_t begin, uint64_t bytes
 {
 	struct uffdio_writeprotect range = {.range = {begin, bytes}, .mode = on ? UFFDIO_WRITEPROTECT_MODE_WP : 0};
 
-	return ioctl(u->fd, UFFDIO_WRITEPROTECT, &range) ? -errno : 0;
+	return ioctl(u->handle.fd, UFFDIO_WRITEPROTECT, &range) ? -errno : 0;
 }
 
 void userfault_wake(const struct userfault *u, uintptr_t begin, uint64_t bytes)
 {
 	struct uffdio_range range = {begin, bytes};
 
-	ioctl(u->fd, UFFDIO_WAKE, &range);
+	ioctl(u->handle.fd, UFFDIO_WAKE, &range);
 }
 
 unsigned userfault_read(const struct userfault *u, struct uffd_msg *messages, unsigned most)
 {
-	ssize_t n = read(u->fd, messages, most * sizeof(*messages));
+	ssize_t n = read(u->handle.fd, messages, most * sizeof(*messages));
 
 	return n > 0 ? (unsigned)((size_t)n / sizeof(*messages)) : 0;
 }

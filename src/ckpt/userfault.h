@@ -11,11 +11,11 @@
 #include <stdint.h>
 #include <linux/userfaultfd.h>
 #include "common/error.h"
+#include "common/private_fd.h"
 
 /* It must stay where it is while it is open. */
 struct userfault {
-	int fd; /* -1: closed; for poll(2) */
-	struct userfault *next;
+	struct private_fd handle; /* for poll(2) */
 };
 
 /* A child of fork() has no copy of it, and none of what was registered. */

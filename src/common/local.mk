@@ -11,6 +11,7 @@ libcommon_la_SOURCES = \
 	%D%/log.c %D%/log.h \
 	%D%/memory.c %D%/memory.h \
 	%D%/persist.c %D%/persist.h \
+	%D%/private_fd.c %D%/private_fd.h \
 	%D%/sanitized.h \
 	%D%/set.h \
 	%D%/share.h \

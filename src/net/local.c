@@ -20,6 +20,7 @@
 #include "common/copy.h"
 #include "common/datagram.h"
 #include "common/log.h"
+#include "common/private_fd.h"
 #include "net/piece.h"
 
 #define CHUNK_BYTES_DEFAULT (4u << 20) /* no block of a set is larger */
@@ -33,7 +34,7 @@ struct file {
 	uint64_t number;
 	unsigned rights;
 	bool past_cache; /* the page cache: what is stored there, and written back, is durable */
-	int fd;		 /* of one on a disk that is written: not mapped, but written to; else -1 */
+	struct private_fd *disk; /* of one there that is written: not mapped, but written to; else NULL */
 	uint8_t *base;	 /* NULL: not mapped */
 	size_t bytes;
 	uint64_t used; /* the conn's clock when it was used last */
@@ -133,10 +134,11 @@ err_free:
 
 static void file_unmap(struct net_conn *conn, struct file *file)
 {
-	if (file->fd >= 0)
-		close(file->fd);
+	if (file->disk)
+		private_fd_close(file->disk);
 	else
 		munmap(file->base, file->bytes);
+	free(file->disk);
 	*file = conn->files[--conn->file_count];
 }
 
@@ -162,17 +164,23 @@ static void file_make_room(struct net_conn *conn)
 	file_unmap(conn, oldest);
 }
 
+/* Beyond its limit of a file's size write(2) ends a process, and a store does not. */
+static bool may_be_written(uint64_t bytes)
+{
+	struct rlimit limit;
+
+	return !getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur >= bytes;
+}
+
 /*
  * A disk's page is protected again when it has been written back, so that with each set a store to each of them would be a
- * fault, which costs more than write(2) does. That one ends a process beyond its limit of a file's size, and a store does not.
+ * fault, which costs more than write(2) does.
  */
 static bool is_to_be_written(int fd, uint64_t bytes)
 {
-	struct rlimit limit;
 	struct statfs fs;
 
-	return !fstatfs(fd, &fs) && fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC &&
-	       !getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur >= bytes;
+	return !fstatfs(fd, &fs) && fs.f_type != TMPFS_MAGIC && fs.f_type != RAMFS_MAGIC && may_be_written(bytes);
 }
 
 /* All pages are there before the first copy: what the medium cannot read is an error, and no SIGBUS. `stores`: past the
@@ -194,7 +202,11 @@ static int pages_map(int fd, uint64_t bytes, bool stores, struct file *file, str
 	file->past_cache = at != MAP_FAILED;
 	file->bytes = bytes;
 	if (writes && !file->past_cache && is_to_be_written(fd, bytes)) {
-		file->fd = fd;
+		file->disk = malloc(sizeof(*file->disk));
+		if (!file->disk)
+			return error_nomem(err, "a slot's file");
+		private_fd_opening();
+		private_fd_opened(file->disk, fd);
 		return 0;
 	}
 	if (at == MAP_FAILED)
@@ -221,7 +233,7 @@ static int file_map(struct net_conn *conn, const struct net_key *key, unsigned r
 		.grant = key->keys[1],
 		.rights = rights,
 	};
-	struct file file = {.number = key->keys[0], .rights = rights, .fd = -1};
+	struct file file = {.number = key->keys[0], .rights = rights};
 	struct local_reply reply = {0};
 	int fd, rc;
 
@@ -229,7 +241,7 @@ static int file_map(struct net_conn *conn, const struct net_key *key, unsigned r
 	if (rc)
 		return rc;
 	rc = pages_map(fd, reply.bytes, conn->stores, &file, err);
-	if (file.fd < 0)
+	if (!file.disk)
 		close(fd);
 	if (rc)
 		return rc;
@@ -240,6 +252,17 @@ static int file_map(struct net_conn *conn, const struct net_key *key, unsigned r
 }
 
 /* ---- transfers ---- */
+
+/* One that transfers can still use; NULL: there is none. */
+static struct file *file_usable(struct net_conn *conn, uint64_t number, unsigned rights)
+{
+	struct file *file = file_find(conn, number, rights);
+
+	if (!file || !file->disk || may_be_written(file->bytes))
+		return file;
+	file_unmap(conn, file); /* the limit was lowered since */
+	return NULL;
+}
 
 static int write_all(int fd, const uint8_t *from, size_t bytes, uint64_t offset)
 {
@@ -255,7 +278,7 @@ static int write_all(int fd, const uint8_t *from, size_t bytes, uint64_t offset)
 	return 0;
 }
 
-/* A part of it after the other: what was hashed is still in the caches when the kernel copies it. */
+/* A part of it after the other: what the kernel has copied is still in the caches when it is hashed. */
 static int piece_write(int fd, const struct net_piece *piece, uint64_t offset, size_t block_bytes)
 {
 	size_t part = block_bytes > WRITE_BYTES ? block_bytes : WRITE_BYTES, n;
@@ -264,10 +287,10 @@ static int piece_write(int fd, const struct net_piece *piece, uint64_t offset, s
 
 	for (size_t done = 0; done < piece->bytes && !rc; done += n) {
 		n = piece->bytes - done < part ? piece->bytes - done : part;
+		rc = write_all(fd, from + done, n, offset + done);
 		for (size_t i = 0; i < n && piece->checksums; i += block_bytes)
 			piece->checksums[(done + i) / block_bytes] =
 				checksum(from + done + i, n - i < block_bytes ? n - i : block_bytes);
-		rc = write_all(fd, from + done, n, offset + done);
 	}
 	return rc;
 }
@@ -278,8 +301,8 @@ static int piece_move(const struct net_conn *conn, const struct file *file, cons
 {
 	uint8_t *at = file->base + offset;
 
-	if (file->fd >= 0)
-		return piece_write(file->fd, piece, offset, transfer->block_bytes);
+	if (file->disk)
+		return piece_write(file->disk->fd, piece, offset, transfer->block_bytes);
 	copy_by_threads(conn->threads, transfer->write ? at : piece->local, transfer->write ? piece->local : at, piece->bytes,
 			transfer->block_bytes, piece->checksums);
 	if (transfer->write && file->past_cache)
@@ -291,7 +314,7 @@ static int local_submit(struct net_conn *conn, const struct net_key *key, struct
 			struct error *err)
 {
 	unsigned rights = transfer->write ? NET_WRITE : NET_READ;
-	struct file *file = file_find(conn, key->keys[0], rights);
+	struct file *file = file_usable(conn, key->keys[0], rights);
 	int rc;
 
 	if (conn->done_count == WINDOW)

@@ -14,12 +14,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include "common/private_fd.h"
 #include "track/mapped.h"
 #include "track/tracker.h"
 #include "track/uffd.h"
@@ -30,48 +30,9 @@
 #define PROBE_PAGES 8u
 
 struct tracker {
-	int uffd, pagemap; /* -1 in a child */
-	struct tracker *next;
+	struct private_fd uffd, pagemap;
 	struct page_region regions[REGIONS];
 };
-
-/* All open ones of the process, under open_lock. A child closes its copies of their descriptors: it has no
- * use for them, and while it lived they would keep the parent's memory watched. */
-static struct tracker *open_list;
-static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
-
-static void fork_before(void)
-{
-	pthread_mutex_lock(&open_lock);
-}
-
-static void fork_in_parent(void)
-{
-	pthread_mutex_unlock(&open_lock);
-}
-
-static void descriptors_close(struct tracker *tracker)
-{
-	if (tracker->uffd >= 0)
-		close(tracker->uffd);
-	if (tracker->pagemap >= 0)
-		close(tracker->pagemap);
-	tracker->uffd = tracker->pagemap = -1;
-}
-
-static void fork_in_child(void)
-{
-	for (struct tracker *tracker = open_list; tracker; tracker = tracker->next)
-		descriptors_close(tracker);
-	open_list = NULL;
-	pthread_mutex_unlock(&open_lock);
-}
-
-static void fork_prepare(void)
-{
-	pthread_atfork(fork_before, fork_in_parent, fork_in_child);
-}
 
 static int uffd_new(struct error *err)
 {
@@ -90,51 +51,40 @@ static int uffd_new(struct error *err)
 			 strerror(code));
 }
 
+static void uffd_close(struct tracker *tracker)
+{
+	if (!tracker)
+		return;
+	private_fd_close(&tracker->uffd);
+	private_fd_close(&tracker->pagemap);
+	free(tracker);
+}
+
 static int uffd_open(struct tracker **tracker, struct error *err)
 {
 	struct tracker *new = malloc(sizeof(*new));
-	int rc;
+	int fd, rc;
 
 	if (!new)
 		return error_nomem(err, "a tracker");
-	pthread_once(&fork_once, fork_prepare);
-	pthread_mutex_lock(&open_lock); /* no fork between open and list */
-	new->pagemap = -1;
-	new->uffd = rc = uffd_new(err);
+	new->pagemap = PRIVATE_FD_NONE;
+	private_fd_opening();
+	rc = uffd_new(err);
+	private_fd_opened(&new->uffd, rc);
 	if (rc < 0)
-		goto err_free;
-	new->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	if (new->pagemap < 0) {
-		rc = error_set(err, -errno, "cannot open /proc/self/pagemap: %s", strerror(errno));
-		goto err_free;
-	}
-	new->next = open_list;
-	open_list = new;
-	pthread_mutex_unlock(&open_lock);
+		goto err_close;
+	private_fd_opening();
+	fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	rc = fd < 0 ? error_set(err, -errno, "cannot open /proc/self/pagemap: %s", strerror(errno)) : 0;
+	private_fd_opened(&new->pagemap, fd);
+	if (rc)
+		goto err_close;
 	*tracker = new;
 	return 0;
 
-err_free:
-	descriptors_close(new);
-	pthread_mutex_unlock(&open_lock);
-	free(new);
+err_close:
+	uffd_close(new);
 	return rc;
-}
-
-static void uffd_close(struct tracker *tracker)
-{
-	struct tracker **link;
-
-	if (!tracker)
-		return;
-	pthread_mutex_lock(&open_lock);
-	for (link = &open_list; *link && *link != tracker; link = &(*link)->next)
-		;
-	if (*link)
-		*link = tracker->next;
-	descriptors_close(tracker);
-	pthread_mutex_unlock(&open_lock);
-	free(tracker);
 }
 
 static int uffd_protect(struct tracker *tracker, uintptr_t begin, uint64_t bytes, struct error *err)
@@ -142,7 +92,7 @@ static int uffd_protect(struct tracker *tracker, uintptr_t begin, uint64_t bytes
 	struct uffdio_writeprotect range = {.range = {begin, bytes}, .mode = UFFDIO_WRITEPROTECT_MODE_WP};
 
 	for (int i = 0; i < TRIES; i++) {
-		if (!ioctl(tracker->uffd, UFFDIO_WRITEPROTECT, &range))
+		if (!ioctl(tracker->uffd.fd, UFFDIO_WRITEPROTECT, &range))
 			return 0;
 		if (errno != EAGAIN && errno != EINTR)
 			break;
@@ -157,7 +107,7 @@ static int uffd_watch(struct tracker *tracker, uintptr_t begin, uint64_t bytes, 
 
 	if (rc)
 		return rc;
-	if (ioctl(tracker->uffd, UFFDIO_REGISTER, &range))
+	if (ioctl(tracker->uffd.fd, UFFDIO_REGISTER, &range))
 		return error_set(err, -errno, "cannot register it with userfaultfd: %s%s", strerror(errno),
 				 errno == EBUSY ? " (something else in this process has)" : "");
 	return uffd_protect(tracker, begin, bytes, err);
@@ -167,7 +117,7 @@ static void uffd_unwatch(struct tracker *tracker, uintptr_t begin, uint64_t byte
 {
 	struct uffdio_range range = {begin, bytes};
 
-	ioctl(tracker->uffd, UFFDIO_UNREGISTER, &range); /* fails where the memory is gone */
+	ioctl(tracker->uffd.fd, UFFDIO_UNREGISTER, &range); /* fails where the memory is gone */
 }
 
 enum uffd_state uffd_state(uint64_t categories)
@@ -218,7 +168,7 @@ static int uffd_scan(struct tracker *tracker, uintptr_t *at, uintptr_t end,
 		.category_mask = PAGE_IS_WPALLOWED,
 		.return_mask = PAGE_IS_WPALLOWED | PAGE_IS_WRITTEN | PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
 	};
-	long count = ioctl(tracker->pagemap, PAGEMAP_SCAN, &scan);
+	long count = ioctl(tracker->pagemap.fd, PAGEMAP_SCAN, &scan);
 	int rc = 0;
 
 	if (count < 0)

@@ -112,12 +112,13 @@ static void slot_anew(void)
 	setup();
 }
 
-/* In memory; on a disk; and there beyond the limit of a file's size, which would end a process that writes. */
+/* In memory; on a disk; and there beyond the limit of a file's size, which would end a process that writes: it was so from
+ * the start, or is lowered in between. */
 START_TEST(what_is_written_is_in_the_slot_with_its_checksums)
 {
 	struct rlimit little, usual;
 	struct net_conn *conn;
-	uint8_t *data = malloc(MIB), *back = malloc(MIB);
+	uint8_t *data = malloc(MIB), *back = calloc(1, MIB);
 	uint64_t sums[MIB / BLOCK + 1] = {0}, again[MIB / BLOCK + 1] = {0};
 	struct net_key key, reading;
 	struct net_grant *grant, *other;
@@ -133,6 +134,7 @@ START_TEST(what_is_written_is_in_the_slot_with_its_checksums)
 	ck_assert(limits.checksums);
 	for (size_t i = 0; i < MIB; i++)
 		data[i] = (uint8_t)(i >> 7 ^ i);
+	ck_assert(_i < 3 || !move(conn, &key, true, back, 0, MIB, NULL));
 	ck_assert(_i < 2 || !setrlimit(RLIMIT_FSIZE, &little));
 	ck_assert_int_eq(move(conn, &key, true, data, 0, MIB, sums), 0);
 	ck_assert(!setrlimit(RLIMIT_FSIZE, &usual));
@@ -295,6 +297,44 @@ START_TEST(rights_end_with_the_grant)
 		ck_assert_int_eq(net->expose(target, 1, slot, BYTES, NET_READ, &other, &key, &err), -ENOTCONN);
 		net->revoke(grant);
 	}
+	net->close(conn);
+}
+END_TEST
+
+static unsigned open_descriptors(void)
+{
+	unsigned count = 0;
+
+	for (int fd = 0; fd < 256; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+/* It would keep the file's room on the disk, once the server has given it up. */
+START_TEST(a_child_has_no_slots_file)
+{
+	struct net_conn *conn;
+	struct net_grant *grant;
+	struct net_key key;
+	uint8_t data[4096] = {7};
+	unsigned before;
+	int status;
+	pid_t child;
+
+	slot_anew();
+	conn = connect_as(1);
+	grant = expose(1, 0, BYTES, NET_WRITE, &key);
+	before = open_descriptors();
+	ck_assert_int_eq(move(conn, &key, true, data, 0, sizeof(data), NULL), 0);
+	child = open_descriptors() == before ? -1 : fork(); /* on a tmpfs it is mapped */
+	if (!child)
+		_exit(open_descriptors() == before && move(conn, &key, true, data, 0, sizeof(data), NULL) ? 0 : 1);
+	if (child > 0) {
+		ck_assert_int_eq(waitpid(child, &status, 0), child);
+		ck_assert_msg(WIFEXITED(status) && !WEXITSTATUS(status), "status %x", status);
+	}
+	ck_assert_int_eq(move(conn, &key, true, data, 0, sizeof(data), NULL), 0);
+	net->revoke(grant);
 	net->close(conn);
 }
 END_TEST
@@ -468,7 +508,8 @@ static Suite *unit_suite(void)
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_loop_test(tc, what_is_written_is_in_the_slot_with_its_checksums, 0, 3);
+	tcase_add_test(tc, a_child_has_no_slots_file);
+	tcase_add_loop_test(tc, what_is_written_is_in_the_slot_with_its_checksums, 0, 4);
 	tcase_add_test(tc, stores_are_durable_past_the_page_cache_only);
 	tcase_add_test(tc, nothing_beyond_a_grant_is_reached);
 	tcase_add_test(tc, a_token_works_once_and_no_other_does);

@@ -32,6 +32,11 @@ tests_unit_merge_SOURCES = tests/unit/merge.c tests/unit/pools.h tests/unit/scra
 tests_unit_merge_CFLAGS = $(unit_cflags) $(PMEMOBJ_CFLAGS)
 tests_unit_merge_LDADD = libpmm.la libmedia.la libcommon.la $(PMEMOBJ_LIBS) $(CHECK_LIBS)
 
+unit_programs += tests/unit/private_fd
+tests_unit_private_fd_SOURCES = tests/unit/private_fd.c tests/unit/unit.h
+tests_unit_private_fd_CFLAGS = $(unit_cflags)
+tests_unit_private_fd_LDADD = libcommon.la $(CHECK_LIBS)
+
 unit_programs += tests/unit/thread
 tests_unit_thread_SOURCES = tests/unit/thread.c tests/unit/unit.h
 tests_unit_thread_CFLAGS = $(unit_cflags)
