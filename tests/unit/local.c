@@ -327,8 +327,13 @@ START_TEST(a_child_has_no_slots_file)
 	before = open_descriptors();
 	ck_assert_int_eq(move(conn, &key, true, data, 0, sizeof(data), NULL), 0);
 	child = open_descriptors() == before ? -1 : fork(); /* on a tmpfs it is mapped */
-	if (!child)
-		_exit(open_descriptors() == before && move(conn, &key, true, data, 0, sizeof(data), NULL) ? 0 : 1);
+	if (!child) {
+		bool none = open_descriptors() == before;
+
+		status = move(conn, &key, true, data, 0, sizeof(data), NULL);
+		net->close(conn);
+		_exit(none && status == -EBADF ? 0 : 1);
+	}
 	if (child > 0) {
 		ck_assert_int_eq(waitpid(child, &status, 0), child);
 		ck_assert_msg(WIFEXITED(status) && !WEXITSTATUS(status), "status %x", status);
