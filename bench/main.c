@@ -92,7 +92,7 @@ static const char usage[] =
 	"  --chunk   bytes of one transfer of checkpoints and restores, as 256K; default: what the library takes\n"
 	"  --window  their transfers under way at a time; default: what the library takes\n"
 	"  --threads of a rank: that copy at a time, of checkpoint-local and restore-local (default 1, as in their limit), or make\n"
-	"            checksums besides the one that sends, of checkpoint-ofi (default: 2 where a rank has the processors)\n"
+	"            checksums besides the one that sends, of checkpoint-verbs (default: 2 where a rank has the processors)\n"
 	"  --json    write the rows to this file, too\n"
 	"  --dir     where the pools, the raw files and those of instead-* go; default /dev/shm\n"
 	"  --server  the pmu-server to start; default: that of the build tree, else that in PATH\n";
