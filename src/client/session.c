@@ -299,6 +299,7 @@ int session_try(struct client *client, session_attempt_fn *attempt, void *arg, s
 static int first_attach(struct client *client, struct error *err)
 {
 	uint64_t deadline = deadline_in_ms(FIRST_MS);
+	bool replaced = false; /* a NI, while we waited for it */
 	int rc;
 
 	for (;;) {
@@ -307,6 +308,11 @@ static int first_attach(struct client *client, struct error *err)
 		 * may be wrong as well, or the primary well. */
 		if (rc == -ETIMEDOUT || (!is_transient(client, rc) && rc != -EBUSY && rc != -EAGAIN))
 			break;
+		/* The server took its time to find out that its NI is dead. The next one has a time of its own. */
+		if (rc == -ENETRESET && !replaced) {
+			replaced = true;
+			deadline = deadline_in_ms(FIRST_MS);
+		}
 		if (!deadline_left_ms(deadline))
 			break;
 		deadline_sleep_ms(deadline, PAUSE_MS);

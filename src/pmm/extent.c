@@ -27,50 +27,69 @@ void extent_map_free(struct extent_map *map)
 	*map = (struct extent_map){0};
 }
 
-static bool is_taken(const struct extent_map *map, uint64_t unit)
+/* Of the word that `unit` is in: the bits from there on, below that of `end`. */
+static uint64_t bits(uint64_t unit, uint64_t end)
 {
-	return map->taken[unit / WORD_BITS] >> unit % WORD_BITS & 1;
+	uint64_t most = WORD_BITS - unit % WORD_BITS, n = end - unit < most ? end - unit : most;
+
+	return UINT64_MAX >> (WORD_BITS - n) << unit % WORD_BITS;
 }
 
-static void set_taken(struct extent_map *map, uint64_t unit, bool taken)
+static uint64_t next_word(uint64_t unit)
 {
-	map->taken[unit / WORD_BITS] ^= UINT64_C(1) << unit % WORD_BITS;
-	map->free += taken ? -UINT64_C(1) : 1;
+	return unit + WORD_BITS - unit % WORD_BITS;
 }
 
-/* How many units are free from `unit` on; `most` are enough. */
-static uint64_t free_from(const struct extent_map *map, uint64_t unit, uint64_t most)
+/* To `taken`, which none of them was. */
+static void set_taken(struct extent_map *map, struct extent_record extent, bool taken)
 {
-	uint64_t n = 0;
+	uint64_t end = (uint64_t)extent.first + extent.count;
 
-	while (n < most && unit + n < map->units && !is_taken(map, unit + n))
-		n++;
-	return n;
+	for (uint64_t unit = extent.first; unit < end; unit = next_word(unit)) {
+		assert((map->taken[unit / WORD_BITS] & bits(unit, end)) == (taken ? 0 : bits(unit, end)));
+		map->taken[unit / WORD_BITS] ^= bits(unit, end);
+	}
+	map->free += taken ? -(uint64_t)extent.count : extent.count;
+}
+
+/* How many units are free from `first` on; `most` are enough. */
+static uint64_t free_from(const struct extent_map *map, uint64_t first, uint64_t most)
+{
+	uint64_t left = first < map->units ? map->units - first : 0, end = first + (most < left ? most : left), taken;
+
+	for (uint64_t unit = first; unit < end; unit = next_word(unit)) {
+		taken = map->taken[unit / WORD_BITS] & bits(unit, end);
+		if (taken)
+			return unit - unit % WORD_BITS + (unsigned)__builtin_ctzll(taken) - first;
+	}
+	return end - first;
 }
 
 bool extent_map_take(struct extent_map *map, struct extent_record extent)
 {
 	if (free_from(map, extent.first, extent.count) < extent.count)
 		return false;
-	for (uint64_t i = 0; i < extent.count; i++)
-		set_taken(map, extent.first + i, true);
+	set_taken(map, extent, true);
 	return true;
 }
 
 void extent_map_take_free(struct extent_map *map, struct extent_record extent)
 {
-	for (uint64_t unit = extent.first; unit < map->units && unit - extent.first < extent.count; unit++) {
-		if (!is_taken(map, unit))
-			set_taken(map, unit, true);
+	uint64_t end = (uint64_t)extent.first + extent.count, *word, wanted;
+
+	if (end > map->units)
+		end = map->units;
+	for (uint64_t unit = extent.first; unit < end; unit = next_word(unit)) {
+		word = &map->taken[unit / WORD_BITS];
+		wanted = bits(unit, end) & ~*word;
+		*word |= wanted;
+		map->free -= (unsigned)__builtin_popcountll(wanted);
 	}
 }
 
 void extent_map_give(struct extent_map *map, struct extent_record extent)
 {
-	for (uint64_t i = 0; i < extent.count; i++) {
-		assert(is_taken(map, extent.first + i));
-		set_taken(map, extent.first + i, false);
-	}
+	set_taken(map, extent, false);
 }
 
 /* The first free units that are `units`, or else the largest ones; none: count is 0. */

@@ -15,7 +15,7 @@ pause=20     # tenths of a second, at most, from one to the next
 relaunch=no  # may half of the runs be under an mpirun that starts failed jobs again?
 lease=10
 patience=60  # seconds that a run which nobody disturbs has to its end
-faults_tests=6 # is for their plan
+faults_tests=5 # is for their plan
 
 # number BELOW: the next pseudo-random number (the constants are those of ANSI C's rand).
 number()
@@ -327,7 +327,6 @@ faults_test()
 	ok "the server starts" start_server $server_options
 	ok "the computation works undisturbed" computation_expected
 	ok "$rounds faults lose nothing and change nothing" all_rounds
-	ok "jobs got to their end" test "${finished:-0}" -ge 1
 	is "nothing is left in the pool" "$("$pmuctl" -s "$server" jobs --json | tr -d ' \n')" "[]"
 	ok "the server stops without complaint" stop_server
 }

@@ -122,6 +122,52 @@ START_TEST(no_unit_is_lost_or_given_twice)
 }
 END_TEST
 
+static bool plain_take(bool *plain, struct extent_record extent)
+{
+	if (memchr(plain + extent.first, true, extent.count))
+		return false;
+	memset(plain + extent.first, true, extent.count);
+	return true;
+}
+
+/* Wherever in the map's words a range begins and ends. */
+START_TEST(each_unit_is_known_by_itself)
+{
+	enum { UNITS = 333 };
+	bool plain[UNITS] = {true};
+	struct extent_record extent, one = {0, 1};
+	struct extent_map map;
+	uint64_t free_units;
+
+	srand(2);
+	map_get(&map, UNITS);
+	for (unsigned i = 0; i < 5000; i++) {
+		extent.first = (uint32_t)(rand() % UNITS);
+		extent.count = (uint32_t)(rand() % (rand() % 4 ? 5 : 150));
+		if (extent.count > UNITS - extent.first)
+			extent.count = UNITS - extent.first;
+		if (rand() % 5 == 0) {
+			extent_map_take_free(&map, extent);
+			memset(plain + extent.first, true, extent.count);
+		} else if (rand() % 2) {
+			ck_assert_int_eq(extent_map_take(&map, extent), plain_take(plain, extent));
+		} else if (extent.first && !memchr(plain + extent.first, false, extent.count)) {
+			extent_map_give(&map, extent);
+			memset(plain + extent.first, false, extent.count);
+		}
+		free_units = 0;
+		for (one.first = 0; one.first < UNITS; one.first++) {
+			ck_assert_int_eq(extent_map_take(&map, one), !plain[one.first]);
+			if (!plain[one.first])
+				extent_map_give(&map, one);
+			free_units += !plain[one.first];
+		}
+		ck_assert_uint_eq(map.free, free_units);
+	}
+	extent_map_free(&map);
+}
+END_TEST
+
 #ifdef HOLDFAST_TEST_POINTS
 
 /* ---- pools on a file that stands in for a device ---- */
@@ -656,6 +702,7 @@ static Suite *unit_suite(void)
 	ADD(units_are_taken_where_they_first_fit);
 	ADD(what_cannot_be_had_changes_nothing);
 	ADD(no_unit_is_lost_or_given_twice);
+	ADD(each_unit_is_known_by_itself);
 #ifdef HOLDFAST_TEST_POINTS
 	ADD(a_pool_on_a_device_is_there_again);
 	ADD(a_slot_that_grows_keeps_its_set);

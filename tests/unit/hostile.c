@@ -545,6 +545,25 @@ START_TEST(a_ni_that_never_answers_is_ended_and_another_one_started)
 }
 END_TEST
 
+/* For longer than anything else that a start may have to wait for. */
+START_TEST(a_start_gets_the_ni_that_takes_a_dead_ones_place)
+{
+	const char *const later[] = {"--ni-timeout", "6", NULL};
+	struct liar liar;
+	pid_t ni;
+
+	ck_assert(pmu_stop(&pmu));
+	ck_assert(pmu_start(&pmu, later, NULL));
+	liar = liar_attach("liar");
+	ni = pmu_ni_pid(&pmu);
+	ck_assert_int_gt(ni, 0);
+	ck_assert(!kill(ni, SIGSTOP));
+	check_service();
+	ck_assert_int_ne(pmu_ni_pid(&pmu), ni);
+	liar_end(&liar);
+}
+END_TEST
+
 /* Nothing of it would be left to find it by. */
 START_TEST(a_job_without_regions_goes_when_its_session_opens_another)
 {
@@ -1229,6 +1248,7 @@ static Suite *unit_suite(void)
 	tcase_add_test(tc, a_write_after_commit_changes_nothing);
 	tcase_add_test(tc, a_published_epoch_cannot_be_begun_again);
 	tcase_add_test(tc, a_ni_that_never_answers_is_ended_and_another_one_started);
+	tcase_add_test(tc, a_start_gets_the_ni_that_takes_a_dead_ones_place);
 	tcase_add_test(tc, a_job_without_regions_goes_when_its_session_opens_another);
 	tcase_add_test(tc, an_aborted_set_cannot_be_written_any_more);
 	tcase_add_test(tc, a_wish_stands_until_it_is_served_or_nobody_is_left);
