@@ -65,10 +65,21 @@ sets_check()
 	trouble "a set that is listed is damaged"
 }
 
-# The ranks' own output, which no killed mpirun loses.
+# The ranks' own output, which no killed mpirun loses; with `.before` that of the run before.
 result()
 {
-	[ ! -e "$run_dir/result" ] || grep "^$program: steps=" "$run_dir/result" | sort -u
+	[ ! -e "$run_dir/result${1-}" ] || grep "^$program: steps=" "$run_dir/result${1-}" | sort -u
+}
+
+# Ranks that outlive their mpirun may get to the end, and give their checkpoints up, before those of the next run are there.
+overtaken()
+{
+	[ -z "$former" ] || return 0
+	former=$(result .before)
+	[ -n "$former" ] || return 0
+	[ "$former" = "$expected" ] || { trouble "wrong result: $former"; return 1; }
+	say "ranks without an mpirun got to the end"
+	complete=0 before='' flipped=''
 }
 
 # Sets now: the newest epoch that is listed, but for one that was flipped here.
@@ -84,6 +95,7 @@ newest_sound()
 epochs_check()
 {
 	newest_sound
+	overtaken || return 1
 	if [ "${now:-0}" -ge "${before:-0}" ] || [ -n "$(result)" ] || said job "going back to epoch"; then
 		before=$now
 		return 0
@@ -111,14 +123,16 @@ server_answers()
 # Starts the job; remembers what it must not fall behind.
 run_start()
 {
+	# What they write from now on is not this run's.
+	mv -f "$run_dir/result" "$run_dir/result.before" 2>/dev/null || : >"$run_dir/result.before"
+	former=$(result .before)
 	# Of a run that was killed after its result there may be left something, which is for nobody.
-	[ -z "$(result)" ] || before='' flipped=''
+	[ -z "$former" ] || before='' flipped=''
 	newest_sound
 	[ "${now:-0}" -ge "${before:-0}" ] || now=$before
 	complete=${now:-0} said_before=0 killed=no
 	run_uptime
 	run_since=$run_now
-	rm -f "$run_dir/result"
 	job_options=$more_options restarts=no
 	number 2
 	if [ "$relaunch" = yes ] && [ "$drawn" = 1 ]; then
@@ -145,6 +159,7 @@ was_done()
 # Did the run go on from where it should?
 run_check()
 {
+	overtaken || return 1
 	resumed=$(said_since | sed -n "s/^$program: resumed from epoch \([0-9]*\).*/\1/p" | head -n 1)
 	[ "${resumed:-$complete}" -ge "$complete" ] ||
 		{ trouble "epoch $complete was complete, it resumed from $resumed"; return 1; }
