@@ -246,14 +246,16 @@ ni_pids()
 # and server ($server; "": none) reach it through the plug-in only. $job_options are further ones of mpirun.
 job_start()
 {
-	job_name=$1 job_ranks=$2
+	job_name=$1 job_ranks=$2 job_output=$run_dir/${job_as:-$1}
 	shift 2
+	# Now: the job may take its time to, and what it said the last time is nothing that it says.
+	: >"$job_output.out"
+	: >"$job_output.err"
 	# shellcheck disable=SC2086 # a list of words
 	env -u HOLDFAST_SERVER TMPDIR="$run_dir" \
 		mpirun.openmpi --tune "$tune" ${server:+--mca hook_holdfast_server "$server"} \
 		--mca hook_holdfast_job "$job_name" ${job_options-} --oversubscribe --bind-to none \
-		-n "$job_ranks" "$@" >"$run_dir/${job_as:-$job_name}.out" \
-		2>"$run_dir/${job_as:-$job_name}.err" </dev/null &
+		-n "$job_ranks" "$@" >"$job_output.out" 2>"$job_output.err" </dev/null &
 	job_pid=$!
 	run_jobs="$run_jobs $job_pid"
 }
