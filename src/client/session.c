@@ -39,6 +39,14 @@ void client_forget(struct client *client, const void *at, uint64_t bytes)
 		client->net->forget_local(client->conn, at, bytes);
 }
 
+/* The server's own -EACCES, in here: it means what it says, unlike the fabric's of a session that was dropped. */
+#define REFUSED (-EKEYREJECTED)
+
+static int refusal_told(int rc)
+{
+	return rc == REFUSED ? -EACCES : rc;
+}
+
 /* Errors after which the same thing may go well on a new session. */
 static bool is_transient(const struct client *client, int rc)
 {
@@ -58,7 +66,7 @@ static bool is_transient(const struct client *client, int rc)
 	case -EPROTO: /* it was a pmu-server before, and may be one again */
 		return !client->attached && client->generation;
 	case -EIO:
-	case -EACCES: /* of the fabric, where the session was dropped; the server means what it says */
+	case -EACCES: /* of the fabric */
 		return !client->attached;
 	default:
 		return false;
@@ -216,11 +224,13 @@ static int attach(struct client *client, struct error *err)
 
 	session_drop(client);
 	rc = server_connect_again(client, err);
-	deadline = deadline_in_ms(client->options.timeout_ms);
 	if (rc == -EACCES)
-		return error_context(err, "login"), -EKEYREJECTED;
+		error_context(err, "login");
+	deadline = deadline_in_ms(client->options.timeout_ms);
 	if (!rc)
 		rc = open_region(client, deadline, &reply, err);
+	if (rc == -EACCES)
+		rc = REFUSED;
 	if (!rc)
 		rc = data_connect(client, &reply, deadline, err);
 	if (rc == -ESTALE)
@@ -275,7 +285,7 @@ int session_retry(struct client *client, session_attempt_fn *attempt, void *arg,
 					     (unsigned long long)client->options.reconnect_ms / 1000);
 		deadline_sleep_ms(deadline, PAUSE_MS);
 	}
-	return rc == -EKEYREJECTED ? -EACCES : rc;
+	return refusal_told(rc);
 }
 
 int session_try(struct client *client, session_attempt_fn *attempt, void *arg, struct error *err)
@@ -291,7 +301,7 @@ int session_try(struct client *client, session_attempt_fn *attempt, void *arg, s
 		rc = attempt(client, arg, err);
 	if (client->control.fd < 0 || is_transient(client, rc))
 		session_drop(client);
-	return rc;
+	return refusal_told(rc);
 }
 
 /* ---- client.h ---- */
@@ -317,7 +327,7 @@ static int first_attach(struct client *client, struct error *err)
 			break;
 		deadline_sleep_ms(deadline, PAUSE_MS);
 	}
-	return rc == -EKEYREJECTED ? -EACCES : rc;
+	return refusal_told(rc);
 }
 
 int client_open(const struct client_options *options, const struct client_identity *identity,

@@ -1,8 +1,9 @@
 # One program a module; each prints TAP. tests/unit/unit.h has main().
 unit_cflags = $(AM_CFLAGS) $(CHECK_CFLAGS)
 # The long ones first, so that none is left to run alone.
-unit_programs = tests/unit/client tests/unit/snapshot tests/unit/consolidate tests/unit/increment tests/unit/append
-unit_programs += tests/unit/pool tests/unit/region tests/unit/faults tests/unit/hostile tests/unit/merge
+unit_programs = tests/unit/client tests/unit/consolidate tests/unit/append tests/unit/scrub tests/unit/snapshot
+unit_programs += tests/unit/faults tests/unit/attach tests/unit/hostile tests/unit/increment tests/unit/pool tests/unit/region
+unit_programs += tests/unit/merge
 check_PROGRAMS += $(unit_programs)
 TESTS += $(unit_programs)
 
@@ -77,6 +78,11 @@ tests_unit_client_SOURCES = tests/unit/client.c tests/unit/pmu_fixture.c tests/u
 tests_unit_client_CFLAGS = $(unit_cflags)
 tests_unit_client_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
+tests_unit_attach_SOURCES = tests/unit/attach.c tests/unit/rank.c tests/unit/rank.h tests/unit/pmu_fixture.c \
+	tests/unit/pmu_fixture.h tests/unit/unit.h
+tests_unit_attach_CFLAGS = $(unit_cflags)
+tests_unit_attach_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
+
 unit_programs += tests/unit/rights
 tests_unit_rights_SOURCES = tests/unit/rights.c tests/unit/pmu_fixture.c tests/unit/pmu_fixture.h tests/unit/unit.h
 tests_unit_rights_CFLAGS = $(unit_cflags)
@@ -87,7 +93,6 @@ tests_unit_sessions_SOURCES = tests/unit/sessions.c tests/unit/pmu_fixture.c tes
 tests_unit_sessions_CFLAGS = $(unit_cflags)
 tests_unit_sessions_LDADD = libclient.la libnet.la libwire.la libcommon.la $(CHECK_LIBS)
 
-unit_programs += tests/unit/scrub
 tests_unit_scrub_SOURCES = tests/unit/scrub.c tests/unit/rank.c tests/unit/rank.h tests/unit/pmu_fixture.c \
 	tests/unit/pmu_fixture.h tests/unit/unit.h
 tests_unit_scrub_CFLAGS = $(unit_cflags)

@@ -263,6 +263,33 @@ START_TEST(a_job_is_its_owners)
 }
 END_TEST
 
+/* The server counts its connections. */
+static uint64_t connection_number(enum wire_type type)
+{
+	struct wire_open open = {.job = "own", .ranks = 1, .uid = WIRE_UID_SELF, .mode = REGION_OVERWRITE, .flags = WIRE_OPEN_FORCE};
+	struct wire_open_reply reply = {0};
+	uint64_t number;
+
+	ck_assert_msg(!call(type, wire_open_fields, &open, wire_open_reply_fields, &reply), "%s", err.text);
+	number = reply.session;
+	wire_open_reply_free(&reply);
+	return number;
+}
+
+/* Nor waits for what will not change. */
+START_TEST(who_is_refused_does_not_ask_again)
+{
+	struct client *client;
+	uint64_t before;
+
+	job_make();
+	be(STRANGER, NO_GROUP);
+	before = connection_number(WIRE_CREATE);
+	ck_assert_int_eq(try_open("2001", "job", 0, 1, &client), -EACCES);
+	ck_assert_uint_eq(connection_number(WIRE_OPEN), before + 2);
+}
+END_TEST
+
 START_TEST(what_is_shared_to_be_read_is_read_and_no_more)
 {
 	struct client *client;
@@ -335,6 +362,7 @@ END_TEST
 
 START_TEST(who_is_let_out_again_is_cut_off)
 {
+	struct client_wish wish;
 	struct client *client;
 
 	job_make();
@@ -345,6 +373,7 @@ START_TEST(who_is_let_out_again_is_cut_off)
 	ck_assert_int_eq(share(WIRE_UID_SELF, 0, JOB_SHARE_NONE), 0);
 	be(MEMBER, GROUP);
 	ck_assert_int_eq(put(client, 2, 1, MIB), -EACCES);
+	ck_assert_int_eq(client_asked(client, 0, 0, &wish, &err), -EACCES);
 	client_close(client, false, &err);
 	sees_nothing();
 	be(OWNER, NO_GROUP);
@@ -647,6 +676,7 @@ static Suite *unit_suite(void)
 	}
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, a_job_is_its_owners);
+	tcase_add_test(tc, who_is_refused_does_not_ask_again);
 	tcase_add_test(tc, what_is_shared_to_be_read_is_read_and_no_more);
 	tcase_add_test(tc, what_is_shared_to_be_run_is_run);
 	tcase_add_test(tc, who_is_let_out_again_is_cut_off);
