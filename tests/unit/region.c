@@ -606,11 +606,12 @@ START_TEST(a_crash_at_each_point_leaves_the_newest_complete_epoch)
 	static const char *const points[] = {"set-withdrawn", "set-publish",  "set-published", "slot-created",
 					     "slot-grown",    "region-fenced", "job-dropped",  "region-dropped",
 					     "job-drop-region", "transaction"};
+	unsigned passages = unit_rounds(14, 14, 2);
 	struct told *told = told_make();
 	char action[64];
 	int status;
 
-	for (unsigned passage = 1; passage <= 14; passage += _i == 9 ? 1 : passage) {
+	for (unsigned passage = 1; passage <= passages; passage += _i == 9 ? 1 : passage) {
 		pid_t pid = fork();
 
 		if (!pid) {
