@@ -218,17 +218,21 @@ static const char *key_file(const char *name, const char *key)
 	return out;
 }
 
+static void server_with(const char *key_path)
+{
+	pmu_stop(&pmu);
+	ck_assert(pmu_start(&pmu, (const char *const[]){"--auth", "psk", "--key-file", key_path, NULL}, NULL));
+}
+
 START_TEST(only_who_holds_the_key_gets_in)
 {
 	const char *good = key_file("key", "0123456789abcdef0123456789abcdef");
 	const char *bad = key_file("bad", "0123456789abcdef0123456789abcdeX");
-	const char *arguments[] = {"--auth", "psk", "--key-file", good, NULL};
 	struct client_identity identity = identity_of(0, 1);
 	struct client_options options;
 	struct client *client;
 
-	pmu_stop(&pmu);
-	ck_assert(pmu_start(&pmu, arguments, NULL));
+	server_with(good);
 	options = options_of_server();
 	ck_assert_int_eq(client_open(&options, &identity, &client, &err), -EACCES);
 	options.auth = "psk";
@@ -250,13 +254,11 @@ START_TEST(a_server_without_the_key_is_not_trusted)
 {
 	const char *theirs = key_file("key", "0123456789abcdef0123456789abcdef");
 	const char *ours = key_file("bad", "0123456789abcdef0123456789abcdeX");
-	const char *arguments[] = {"--auth", "psk", "--key-file", theirs, NULL};
 	struct client_identity identity = identity_of(0, 1);
 	struct client_options options;
 	struct client *client;
 
-	pmu_stop(&pmu);
-	ck_assert(pmu_start(&pmu, arguments, NULL));
+	server_with(theirs);
 	options = options_of_server();
 	options.auth = "psk";
 	options.key_file = ours;

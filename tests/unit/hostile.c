@@ -521,23 +521,28 @@ START_TEST(a_published_epoch_cannot_be_begun_again)
 }
 END_TEST
 
-/* It is stopped: it has its connections, and says nothing. */
-START_TEST(a_ni_that_never_answers_is_ended_and_another_one_started)
+/* A client of a server whose NI, which it gives so many seconds, has its connections and says nothing: it is stopped. */
+static struct liar liar_at_stopped_ni(const char *seconds, pid_t *ni)
 {
-	const char *const soon[] = {"--ni-timeout", "3", NULL};
-	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20, SET_BLOCK_DEFAULT, PERSIST_SERVER};
 	struct liar liar;
-	pid_t ni;
-	int rc;
 
 	ck_assert(pmu_stop(&pmu));
-	ck_assert(pmu_start(&pmu, soon, NULL));
+	ck_assert(pmu_start(&pmu, (const char *const[]){"--ni-timeout", seconds, NULL}, NULL));
 	liar = liar_attach("liar");
-	ni = pmu_ni_pid(&pmu);
-	ck_assert_int_gt(ni, 0);
-	ck_assert(!kill(ni, SIGSTOP));
-	rc = control_call(&liar.control, WIRE_BEGIN, wire_begin_fields, &begin, wire_nothing_fields, NULL,
-			  deadline_in_ms(60000), &err);
+	*ni = pmu_ni_pid(&pmu);
+	ck_assert_int_gt(*ni, 0);
+	ck_assert(!kill(*ni, SIGSTOP));
+	return liar;
+}
+
+START_TEST(a_ni_that_never_answers_is_ended_and_another_one_started)
+{
+	struct wire_begin begin = {1, SET_FULL, 0, 1 << 20, SET_BLOCK_DEFAULT, PERSIST_SERVER};
+	pid_t ni;
+	struct liar liar = liar_at_stopped_ni("3", &ni);
+	int rc = control_call(&liar.control, WIRE_BEGIN, wire_begin_fields, &begin, wire_nothing_fields, NULL,
+			      deadline_in_ms(60000), &err);
+
 	ck_assert_msg(rc && rc != -ETIMEDOUT, "%d (%s)", rc, err.text);
 	liar_end(&liar);
 	check_service();
@@ -548,16 +553,9 @@ END_TEST
 /* For longer than anything else that a start may have to wait for. */
 START_TEST(a_start_gets_the_ni_that_takes_a_dead_ones_place)
 {
-	const char *const later[] = {"--ni-timeout", "6", NULL};
-	struct liar liar;
 	pid_t ni;
+	struct liar liar = liar_at_stopped_ni("6", &ni);
 
-	ck_assert(pmu_stop(&pmu));
-	ck_assert(pmu_start(&pmu, later, NULL));
-	liar = liar_attach("liar");
-	ni = pmu_ni_pid(&pmu);
-	ck_assert_int_gt(ni, 0);
-	ck_assert(!kill(ni, SIGSTOP));
 	check_service();
 	ck_assert_int_ne(pmu_ni_pid(&pmu), ni);
 	liar_end(&liar);
