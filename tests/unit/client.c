@@ -3,17 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "client/client.h"
-#include "client/control.h"
 #include "client/session.h"
 #include "common/clock.h"
 #include "common/testpoint.h"
